@@ -1,0 +1,206 @@
+/* librspstub: a GDB Remote Serial Protocol server as a library.
+ *
+ * It knows packets and nothing else: no socket, no thread, no clock, no malloc after open, no word
+ * about virtual machines.  The embedder feeds bytes in, takes bytes out, and lends a target: a set
+ * of operation tables.  A table that is missing is a feature that is not announced and is answered
+ * with the empty packet, as the protocol asks.
+ *
+ * One session serves one client at a time.  All calls come from one thread; target operations are
+ * called from inside rsp_session_input and rsp_session_stopped, and may call rsp_monitor_print and
+ * rsp_console_print but no other session function.
+ *
+ * Source: "Debugging with GDB", appendix E (edition in umbra's README); sections as cited. */
+#ifndef RSPSTUB_H
+#define RSPSTUB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Longest packet in either direction, framing excluded: what PacketSize announces. */
+#define RSP_PACKET_SIZE 0x20000u
+
+#define RSP_MAX_REG_BYTES 64u /* largest single register */
+#define RSP_MAX_THREADS	  256u
+
+struct rsp_session;
+
+/* ---- target -----------------------------------------------------------------------------------
+ */
+
+/* Threads are numbered 1..N; 0 in a call means "the session's current thread was not chosen yet"
+ * and never reaches the target.  Addresses are 64-bit.  Registers are opaque byte strings in target
+ * order, numbered as in the target description.
+ * Every operation below is called only while the target is stopped unless it says otherwise. */
+struct rsp_base_ops {
+	/* A client's first valid packet: bring the target to a stop.  Returns true when it is
+	 * stopped now; false when it will be, and rsp_session_stopped will say so.  May be called
+	 * while it runs. */
+	bool (*attach)(void *ctx);
+	unsigned (*thread_count)(void *ctx); /* 1..RSP_MAX_THREADS; constant while stopped */
+	bool (*thread_is_alive)(void *ctx, unsigned thread);
+	/* Name and state for people ("cpu 0", "halted").  @buf is never overrun. */
+	void (*thread_name)(void *ctx, unsigned thread, char *buf, size_t size);
+	void (*thread_extra)(void *ctx, unsigned thread, char *buf, size_t size);
+
+	unsigned (*reg_count)(void *ctx);   /* registers in the target description */
+	unsigned (*g_reg_count)(void *ctx); /* registers 0..n-1 that g and G carry */
+	/* Bytes of register @reg, 1..RSP_MAX_REG_BYTES; 0 for one that does not exist. */
+	size_t (*reg_size)(void *ctx, unsigned reg);
+	/* Read into @out (reg_size bytes).  False: unavailable (sent as 'x'). */
+	bool (*reg_read)(void *ctx, unsigned thread, unsigned reg, uint8_t *out);
+	/* 0, or an errno value; nothing changed then. */
+	int (*reg_write)(void *ctx, unsigned thread, unsigned reg, const uint8_t *value);
+	/* Write registers 0..g_reg_count-1 at once (G), @bytes back to back; all or nothing.
+	 * 0 or an errno value. */
+	int (*regs_write)(void *ctx, unsigned thread, const uint8_t *bytes, size_t len);
+	/* Registers that every stop reply carries, ended by RSP_REG_NONE.  Constant. */
+	const unsigned *expedited;
+
+	/* Copy @len bytes; return how many could be copied before the first bad one. */
+	size_t (*mem_read)(void *ctx, unsigned thread, uint64_t addr, uint8_t *out, size_t len);
+	size_t (*mem_write)(void *ctx, unsigned thread, uint64_t addr, const uint8_t *src,
+			    size_t len);
+};
+#define RSP_REG_NONE 0xffffffffu
+
+enum rsp_action { RSP_HOLD, RSP_CONTINUE, RSP_STEP, RSP_RANGE };
+struct rsp_plan {
+	enum rsp_action action;
+	uint64_t start, end; /* RSP_RANGE: step while start <= pc < end */
+};
+
+struct rsp_run_ops {
+	/* Let the target go: @plan one entry per thread (thread 1 first).  Never blocks; exactly
+	 * one rsp_session_stopped answers it. */
+	void (*resume)(void *ctx, const struct rsp_plan *plan, unsigned count);
+	/* Ask a running target to stop (0x03, vCtrlC). */
+	void (*interrupt)(void *ctx);
+	/* The client goes and leaves the target as it found it: breakpoints removed, target
+	 * resumed. May be called while it runs. */
+	void (*detach)(void *ctx);
+	/* k, vKill: end the target.  May be called while it runs. */
+	void (*kill)(void *ctx);
+	/* R and vRun: start again from the beginning; the target is stopped at its first
+	 * instruction afterwards.  0 or an errno value.  NULL: not supported. */
+	int (*restart)(void *ctx);
+};
+
+/* Breakpoint types are numbered as in Z packets. */
+enum rsp_break {
+	RSP_BREAK_SOFT,
+	RSP_BREAK_HARD,
+	RSP_WATCH_WRITE,
+	RSP_WATCH_READ,
+	RSP_WATCH_ACCESS
+};
+#define RSP_BREAK_TYPES 5u
+
+struct rsp_break_ops {
+	bool (*is_supported)(void *ctx, enum rsp_break type);
+	/* Inserting twice is one; both return 0 or an errno value. */
+	int (*insert)(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind);
+	int (*remove)(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind);
+};
+
+struct rsp_monitor_ops {
+	/* A `monitor` command, decoded and NUL-terminated.  It prints with rsp_monitor_print.
+	 * Returns 0, or an errno value for a command that failed (its text is printed all the
+	 * same). */
+	int (*command)(void *ctx, unsigned thread, const char *line);
+};
+
+struct rsp_xfer_ops {
+	/* The target description for @annex ("target.xml").  NULL: no such annex.  The text stays
+	 * valid until the session closes. */
+	const char *(*features)(void *ctx, const char *annex);
+	/* The path for qXfer:exec-file, or NULL. */
+	const char *(*exec_file)(void *ctx);
+};
+
+struct rsp_target {
+	const struct rsp_base_ops *base;       /* required, complete */
+	const struct rsp_run_ops *run;	       /* required, complete but for restart */
+	const struct rsp_break_ops *brk;       /* NULL: no Z packets */
+	const struct rsp_monitor_ops *monitor; /* NULL: no qRcmd */
+	const struct rsp_xfer_ops *xfer;       /* NULL: no qXfer:features */
+	void *ctx;
+};
+
+/* ---- stops ------------------------------------------------------------------------------------
+ */
+
+enum rsp_stop_kind {
+	RSP_STOP_SIGNAL, /* @signal alone: an interrupt, a step, a fault */
+	RSP_STOP_SWBREAK,
+	RSP_STOP_HWBREAK,
+	RSP_STOP_WATCH,	 /* @watch and @addr */
+	RSP_STOP_EXITED, /* W: the target is gone, @signal is its exit status */
+};
+
+struct rsp_stop {
+	enum rsp_stop_kind kind;
+	uint8_t signal; /* gdb's numbers: 2 INT, 4 ILL, 5 TRAP, 11 SEGV, 15 TERM; or exit status */
+	unsigned thread;
+	enum rsp_break watch; /* RSP_WATCH_* */
+	uint64_t addr;
+};
+
+/* ---- session ----------------------------------------------------------------------------------
+ */
+
+/* Allocate a session for @target, which must outlive it and is checked here: the only allocation.
+ * Returns 0, -ENOMEM, or -EINVAL for an incomplete table. */
+int rsp_session_open(struct rsp_session **out_session, const struct rsp_target *target);
+void rsp_session_close(struct rsp_session *session); /* NULL is allowed */
+
+/* A new client: forget everything of the last one. */
+void rsp_session_reset(struct rsp_session *session);
+
+/* Bytes from the client.  Returns how many were taken; fewer than @len when replies wait to be
+ * sent, or a command waits for the target to stop: offer the rest again after rsp_session_sent or
+ * rsp_session_stopped.  0x03 is honoured at once even then.
+ * The first byte of a client must be one of + - $ 0x03: otherwise rsp_session_state becomes
+ * RSP_REFUSED and nothing was done. */
+size_t rsp_session_input(struct rsp_session *session, const uint8_t *bytes, size_t len);
+
+/* Bytes for the client: @out_len of them at the returned address, valid until the next call. */
+const uint8_t *rsp_session_output(const struct rsp_session *session, size_t *out_len);
+/* The first @len bytes of the output went out. */
+void rsp_session_sent(struct rsp_session *session, size_t len);
+
+/* The target stopped: answers the resume or the attach that waits for it.  Ignored when nothing
+ * waits (one stop reply per resume).  RSP_STOP_EXITED may come at any time. */
+void rsp_session_stopped(struct rsp_session *session, const struct rsp_stop *stop);
+
+enum rsp_session_state {
+	RSP_NEW,       /* no valid packet yet: the target was not touched */
+	RSP_ATTACHING, /* waits for the target's first stop */
+	RSP_STOPPED,   /* serves packets */
+	RSP_RUNNING,   /* waits for the target to stop */
+	RSP_REFUSED,   /* not a debugger: close the connection */
+	RSP_DETACHED,  /* after D: send the output, then close */
+	RSP_KILLED     /* after k or vKill, or RSP_STOP_EXITED: likewise */
+};
+enum rsp_session_state rsp_session_state(const struct rsp_session *session);
+
+/* Text for the person at the client.  From inside a monitor command: part of its answer. */
+void rsp_monitor_print(struct rsp_session *session, const char *text, size_t len);
+/* While a resume waits for its stop: an O packet.  Dropped in every other state, and when the
+ * output queue is full. */
+void rsp_console_print(struct rsp_session *session, const char *text, size_t len);
+
+/* Counters for `monitor stats` and tests. */
+struct rsp_stats {
+	uint64_t packets_in, packets_out, bytes_in, bytes_out;
+	uint64_t bad_checksums; /* packets answered with '-' */
+	uint64_t junk_bytes;	/* bytes outside any packet */
+	uint64_t oversized;	/* packets longer than RSP_PACKET_SIZE */
+};
+struct rsp_stats rsp_session_stats(const struct rsp_session *session);
+
+/* A complete packet (framing included) that refuses a client with a reason that gdb prints; for an
+ * embedder that has no session to spare.  Returns its length, at most @size. */
+size_t rsp_format_refusal(char *out, size_t size, const char *reason);
+
+#endif

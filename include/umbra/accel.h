@@ -1,0 +1,179 @@
+/* What a back end that runs guest code promises: KVM (src/accel/kvm), and any other.
+ * One const struct accel_ops per back end, handed down by src/cli; src/cpu drives it.
+ *
+ * Threads: vm_* calls come from the control thread while no vCPU runs, vm_start excepted (vCPU 0's
+ * thread, before any vcpu_open).  vcpu_open and every later call on a vCPU come from the vCPU's own
+ * thread; kick from any thread and from signal handlers.
+ * PIO and MMIO are served inside run() by calling down to the bus, so that run() returns decisions
+ * only. */
+#ifndef UMBRA_ACCEL_H
+#define UMBRA_ACCEL_H
+
+#include "umbra/bus.h"
+#include "umbra/err.h"
+#include "umbra/mem.h"
+#include "umbra/types.h"
+#include "umbra/x86.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct accel_vm;   /* the back end's machine */
+struct accel_vcpu; /* the back end's processor */
+
+#define ACCEL_MAX_VCPUS	 64
+#define ACCEL_MAX_POINTS 4 /* debug registers */
+
+/* ---- what it can do -------------------------------------------------------------------------- */
+
+/* Guest situations that a back end may treat differently: mode and privilege. */
+enum accel_mode {
+	ACCEL_REAL16,
+	ACCEL_PROT16,
+	ACCEL_PROT32,	   /* no paging */
+	ACCEL_PAGED32,	   /* CR0.PG=1, CR4.PAE=0 */
+	ACCEL_PAE,	   /* CR0.PG=1, CR4.PAE=1, EFER.LMA=0 */
+	ACCEL_COMPAT32,	   /* compatibility mode, CPL 0 */
+	ACCEL_LONG64,	   /* 64-bit, CPL 0 */
+	ACCEL_LONG64_USER, /* 64-bit, CPL 3 */
+	ACCEL_COMPAT32_USER,
+	ACCEL_MODE_COUNT
+};
+
+const char *accel_mode_name(enum accel_mode mode);
+/* The situation that @st (X86_STATE_GPR, X86_STATE_SREG) is in. */
+enum accel_mode accel_mode_of(const struct x86_state *st);
+
+/* How a planted breakpoint byte comes back from run(). */
+enum accel_trap {
+	ACCEL_TRAP_NONE,
+	ACCEL_TRAP_DEBUG,   /* 0xCC gives ACCEL_EXIT_DEBUG with ACCEL_DEBUG_TRAP */
+	ACCEL_TRAP_EMULFAIL /* trap_byte gives ACCEL_EXIT_FAILED with is_emulation at its address */
+};
+
+struct accel_mode_caps {
+	bool can_run;  /* code of this kind runs at all */
+	bool can_step; /* single step stops after each instruction */
+	enum accel_trap trap;
+	uint8_t trap_byte; /* 0xCC or 0xF1 */
+	bool has_hw_break; /* debug registers stop execution */
+	bool has_watch_write, has_watch_access;
+};
+
+struct accel_caps {
+	struct accel_mode_caps mode[ACCEL_MODE_COUNT];
+	unsigned hw_points; /* debug registers that points may use */
+	/* Breakpoints take a free debug register before a trap byte is planted (back ends where the
+	 * byte is the less reliable way). */
+	bool prefers_hw_break;
+};
+
+/* ---- what it is told ------------------------------------------------------------------------- */
+
+enum accel_point_kind { ACCEL_POINT_EXEC, ACCEL_POINT_WRITE, ACCEL_POINT_ACCESS };
+
+struct accel_point {
+	enum accel_point_kind kind;
+	gva_t addr;  /* linear; aligned to len */
+	uint8_t len; /* 1, 2, 4 or 8; 1 for EXEC */
+};
+
+/* Debug set-up of one vCPU until the next debug_set. */
+struct accel_debug {
+	bool step;	/* stop after one instruction */
+	bool block_irq; /* while stepping, hold external interrupts off where the back end can */
+	bool trap;	/* trap bytes are planted somewhere */
+	unsigned point_count;
+	struct accel_point point[ACCEL_MAX_POINTS];
+};
+
+/* ---- what comes back ------------------------------------------------------------------------- */
+
+enum accel_exit_kind {
+	ACCEL_EXIT_KICKED, /* a request flag was set; guest state is at an instruction boundary */
+	ACCEL_EXIT_DEBUG,  /* see debug */
+	ACCEL_EXIT_HALT,   /* HLT that came back to us (no interrupt controller in the back end) */
+	ACCEL_EXIT_SHUTDOWN, /* triple fault */
+	ACCEL_EXIT_FAILED    /* the back end cannot go on here; text says why */
+};
+
+enum accel_debug_cause {
+	ACCEL_DEBUG_STEP = 1 << 0,
+	ACCEL_DEBUG_TRAP = 1 << 1,  /* INT3; pc is at the byte */
+	ACCEL_DEBUG_POINT = 1 << 2, /* point_hits says which */
+	ACCEL_DEBUG_GUEST = 1 << 3  /* a #DB of the guest's own making (its TF or DR7) */
+};
+
+struct accel_exit {
+	enum accel_exit_kind kind;
+	unsigned debug;	     /* mask of enum accel_debug_cause */
+	unsigned point_hits; /* bit i: accel_debug.point[i] */
+	uint64_t guest_dr6;  /* with ACCEL_DEBUG_GUEST: what DR6 is to show the guest */
+	bool is_emulation;   /* FAILED: an instruction could not be emulated; the guest can go on */
+	gva_t pc;	     /* linear address of the next instruction, for DEBUG and FAILED */
+	uint64_t rip;	     /* the same as an offset in CS */
+	char text[160];	     /* FAILED: reason for a person, instruction bytes included */
+};
+
+/* What the vCPU's thread gives its back end. */
+struct accel_vcpu_config {
+	unsigned index;		/* 0 = bootstrap processor */
+	const atomic_uint *req; /* nonzero: run() must return KICKED before the next guest
+				 * instruction (pairs with the release in world_kick) */
+	pthread_t thread;
+};
+
+struct accel_vm_config {
+	struct mem_space *mem;
+	struct bus *bus;
+	unsigned vcpus;
+};
+
+struct accel_ops {
+	const char *name; /* as after -accel */
+
+	/* Quick checks and the machine itself; fails here when the host cannot do it.
+	 * Errors: -ENOENT, -EACCES, -ENOTSUP ... each text with its fix. */
+	int (*vm_open)(struct accel_vm **out_vm, const struct accel_vm_config *config,
+		       struct umbra_err *err);
+	/* The slow part of the set-up (interrupt controllers, self-test).  Call: vCPU 0's thread.
+	 */
+	int (*vm_start)(struct accel_vm *vm, struct umbra_err *err);
+	void (*vm_close)(struct accel_vm *vm); /* every vCPU is closed */
+	/* Chips inside the back end as at power-up.  World stopped, after vm_start. */
+	int (*vm_reset)(struct accel_vm *vm, struct umbra_err *err);
+	const struct accel_caps *(*caps)(const struct accel_vm *vm); /* valid after vm_start */
+	/* An interrupt line changed; any thread, device lock held.  GSI 0..23.  Before vm_start has
+	 * ended the level is remembered. */
+	void (*irq_set)(struct accel_vm *vm, unsigned gsi, bool is_high);
+	/* Guest tables were written by the debugger: drop what the back end derived from them. */
+	void (*mmu_flush)(struct accel_vm *vm);
+	void (*show)(struct accel_vm *vm, const struct print_sink *sink); /* `monitor kvm` */
+	/* Exit counts by reason of one vCPU; reading while it runs is racy by nature. */
+	void (*show_exits)(const struct accel_vcpu *vcpu, const struct print_sink *sink);
+
+	int (*vcpu_open)(struct accel_vcpu **out_vcpu, struct accel_vm *vm,
+			 const struct accel_vcpu_config *config, struct umbra_err *err);
+	void (*vcpu_close)(struct accel_vcpu *vcpu);
+	/* Power-up state of everything that struct x86_state does not hold (local APIC, pending
+	 * events).  state_set follows. */
+	int (*vcpu_reset)(struct accel_vcpu *vcpu, struct umbra_err *err);
+	void (*run)(struct accel_vcpu *vcpu, struct accel_exit *out_exit);
+	/* Make run() return soon; a run() that has not begun returns at once as long as *req is
+	 * set. Any thread; signal-safe. */
+	void (*kick)(struct accel_vcpu *vcpu);
+	/* Read or write parts (mask of enum x86_state_part).  state_set is all or nothing.
+	 * Errors: -EINVAL with the part that was refused. */
+	int (*state_get)(struct accel_vcpu *vcpu, struct x86_state *st, unsigned parts);
+	int (*state_set)(struct accel_vcpu *vcpu, const struct x86_state *st, unsigned parts,
+			 struct umbra_err *err);
+	int (*debug_set)(struct accel_vcpu *vcpu, const struct accel_debug *debug);
+	/* Give the guest the exception that a debug exit took from it: its own INT3 (vector 3, RIP
+	 * is at the byte, the back end advances it) or #DB (vector 1, @dr6). */
+	int (*reflect)(struct accel_vcpu *vcpu, unsigned vector, uint64_t dr6);
+	/* True when the vCPU sits in HLT (or waits for SIPI) and no interrupt, NMI or timer can
+	 * ever end that by itself.  Call: vCPU thread, between runs. */
+	bool (*is_halted_for_good)(struct accel_vcpu *vcpu);
+};
+
+#endif

@@ -1,0 +1,159 @@
+/* vCPU threads, stop-the-world and breakpoints: the run control that a debugger drives.
+ *
+ * One control thread owns everything here; each vCPU has a thread of its own.  The world is
+ * RUNNING, STOPPING or STOPPED; while it is STOPPED every vCPU thread is parked and the control
+ * thread may read and write guest state.  See src/cpu/world.c for the protocol and its races. */
+#ifndef UMBRA_CPU_H
+#define UMBRA_CPU_H
+
+#include "umbra/accel.h"
+#include "umbra/err.h"
+#include "umbra/mem.h"
+#include "umbra/types.h"
+#include "umbra/x86.h"
+
+struct world;
+struct vcpu;
+
+enum world_state { WORLD_RUNNING, WORLD_STOPPING, WORLD_STOPPED };
+
+/* Why the world stopped. */
+enum stop_kind {
+	STOP_NONE,
+	STOP_START,	/* all vCPUs are set up; nothing ran yet */
+	STOP_ATTACH,	/* a debugger came */
+	STOP_INTERRUPT, /* Ctrl-C */
+	STOP_STEP,	/* a STEP or RANGE plan ended */
+	STOP_BREAK,	/* a breakpoint */
+	STOP_WATCH,	/* a watchpoint */
+	STOP_HALT,	/* every vCPU is halted and nothing can end it */
+	STOP_SHUTDOWN,	/* triple fault */
+	STOP_FAILED,	/* the back end cannot go on; text says why */
+	STOP_EXIT,	/* the guest asked for the process's exit status: code */
+	STOP_RESET,	/* the guest asked for a reset */
+	STOP_POWEROFF,
+	STOP_HOST_ERROR, /* a vCPU could not be set up; text says why */
+	STOP_TIMEOUT
+};
+
+/* Breakpoints as the debug protocol knows them (RSP Z0..Z4). */
+enum bp_kind { BP_SOFT, BP_HARD, BP_WATCH_WRITE, BP_WATCH_READ, BP_WATCH_ACCESS, BP_KIND_COUNT };
+
+struct cpu_stop {
+	enum stop_kind kind;
+	unsigned vcpu;	 /* whose event it was */
+	enum bp_kind bp; /* STOP_BREAK, STOP_WATCH */
+	gva_t addr;	 /* STOP_BREAK: pc; STOP_WATCH: the watched address */
+	int code;	 /* STOP_EXIT */
+	char text[160];	 /* reason for a person; may be empty */
+};
+
+/* What a vCPU does while the world runs. */
+enum plan_action {
+	PLAN_RUN,
+	PLAN_STEP,  /* one instruction, then stop */
+	PLAN_RANGE, /* step while start <= RIP < end, then stop */
+	PLAN_HOLD   /* stay parked */
+};
+struct vcpu_plan {
+	enum plan_action action;
+	uint64_t start, end; /* PLAN_RANGE */
+};
+
+struct world_config {
+	unsigned vcpus;
+	const struct accel_ops *accel;
+	struct accel_vm *accel_vm;
+	struct mem_space *mem;
+};
+
+/* ---- life cycle ------------------------------------------------------------------------------ */
+
+/* Errors: -ENOMEM, -EMFILE. */
+int world_create(struct world **out_world, const struct world_config *config,
+		 struct umbra_err *err);
+/* Start the vCPU threads.  The world is STOPPING until each has opened its vCPU and set @boot (vCPU
+ * 0) or the wait-for-SIPI state; it then stops with STOP_START, or STOP_HOST_ERROR. */
+int world_start(struct world *world, const struct x86_state *boot, struct umbra_err *err);
+/* Stop, join and free.  NULL is allowed. */
+void world_destroy(struct world *world);
+
+/* ---- stop and resume: control thread ----------------------------------------------------------
+ */
+
+/* Readable (an eventfd) once for each time that the world becomes STOPPED. */
+int world_notify_fd(const struct world *world);
+enum world_state world_state(const struct world *world);
+/* Ask the world to stop for @kind (ATTACH, INTERRUPT or TIMEOUT).  Nothing happens while it is not
+ * RUNNING: the stop under way comes first. */
+void world_stop(struct world *world, enum stop_kind kind);
+/* To be called when the notify fd is readable.  True when the world is STOPPED with a cause that
+ * was not taken yet; @out_stop says which. */
+bool world_take_stop(struct world *world, struct cpu_stop *out_stop);
+/* Leave STOPPED.  @plan one entry per vCPU.  Breakpoints are armed here.  A plan of HOLD for every
+ * vCPU is allowed: the world then runs, and stands still until world_stop. */
+void world_resume(struct world *world, const struct vcpu_plan *plan);
+/* Put every vCPU into its power-up state, @boot for vCPU 0; drops latched events.  STOPPED only. */
+int world_reset(struct world *world, const struct x86_state *boot, struct umbra_err *err);
+/* Let the halt watch look at the vCPUs once: to be called from a timer while the world runs.
+ * Returns the delay until the next look in ns. */
+uint64_t world_watch_halts(struct world *world);
+
+/* Have the world stop for the machine's sake (EXIT, RESET, POWEROFF).  The first one wins until it
+ * is taken.  Any thread, device lock held. */
+void world_post(struct world *world, enum stop_kind kind, int code);
+
+/* ---- vCPUs: control thread, world STOPPED ------------------------------------------------------
+ */
+
+unsigned world_vcpu_count(const struct world *world);
+/* State of vCPU @index with at least @parts valid.  Points into the world; valid until it resumes
+ * or is written.  NULL when the back end failed to read it. */
+const struct x86_state *vcpu_state(struct world *world, unsigned index, unsigned parts);
+/* Write parts of the state.  Errors: -EINVAL refused by the back end, nothing changed. */
+int vcpu_state_write(struct world *world, unsigned index, const struct x86_state *st,
+		     unsigned parts, struct umbra_err *err);
+/* Translate and copy through vCPU @index's page tables, without side effects.  Return the bytes
+ * copied before the first byte that is not mapped RAM.  A write that touched page tables takes
+ * effect for the guest. */
+size_t vcpu_mem_read(struct world *world, unsigned index, gva_t va, void *buf, size_t len);
+size_t vcpu_mem_write(struct world *world, unsigned index, gva_t va, const void *buf, size_t len);
+/* Print the exits of vCPU @index by reason. */
+void vcpu_show_exits(struct world *world, unsigned index, const struct print_sink *sink);
+
+/* ---- breakpoints: control thread, world STOPPED
+ * -------------------------------------------------- */
+
+#define BP_MAX 256
+
+enum bp_backing {
+	BP_BACKING_NONE,      /* not armed yet (set since the last resume) */
+	BP_BACKING_HW,	      /* debug register */
+	BP_BACKING_PATCH,     /* planted byte */
+	BP_BACKING_PENDING,   /* its address is not mapped; tried again at each resume */
+	BP_BACKING_IMPOSSIBLE /* the back end has no way here; text tells why */
+};
+
+struct bp_info {
+	enum bp_kind kind;
+	gva_t addr;
+	unsigned len;
+	enum bp_backing backing;
+	uint64_t hits;
+};
+
+/* True when the back end can do breakpoints of @kind in some mode. */
+bool bp_is_supported(const struct world *world, enum bp_kind kind);
+/* Add a breakpoint; adding it twice is one.
+ * @addr linear; @len 1, 2, 4 or 8 for watchpoints (aligned), ignored otherwise.
+ * Errors: -ENOTSUP no back-end support for @kind; -ENOSPC BP_MAX reached, or all debug registers
+ * are taken; -EINVAL length or alignment. */
+int bp_insert(struct world *world, enum bp_kind kind, gva_t addr, unsigned len,
+	      struct umbra_err *err);
+/* Errors: -ENOENT. */
+int bp_remove(struct world *world, enum bp_kind kind, gva_t addr, unsigned len);
+void bp_clear(struct world *world);
+/* Breakpoint number @index, in order of insertion.  False past the last. */
+bool bp_at(const struct world *world, unsigned index, struct bp_info *out_info);
+
+#endif

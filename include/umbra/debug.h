@@ -1,0 +1,47 @@
+/* The debug port: listens, gives each client a fresh protocol session (gdbstub/), and lets it drive
+ * the machine.  Call: control thread. */
+#ifndef UMBRA_DEBUG_H
+#define UMBRA_DEBUG_H
+
+#include "umbra/cpu.h"
+#include "umbra/err.h"
+#include "umbra/loop.h"
+#include "umbra/vm.h"
+
+struct debug_server;
+
+enum debug_disconnect {
+	DEBUG_ON_DISCONNECT_RESUME,
+	DEBUG_ON_DISCONNECT_STAY,
+	DEBUG_ON_DISCONNECT_EXIT
+};
+
+struct debug_config {
+	/* tcp:[HOST]:PORT (HOST default: 127.0.0.1 and ::1; port 0 = any), unix:PATH, stdio */
+	const char *address;
+	enum debug_disconnect on_disconnect;
+	/* The debugger ended the machine (k, vKill, `monitor quit`, or a disconnect with EXIT). */
+	void (*on_quit)(void *ctx, int code);
+	void *ctx;
+};
+
+/* Process exit status after `k` and vKill: the guest did not pass. */
+#define DEBUG_KILLED_CODE 137
+
+/* Listen.  Nothing happens to the guest until a client's first valid packet.
+ * Errors: -EADDRINUSE and others, with the address and the owner where it can be told. */
+int debug_server_create(struct debug_server **out_server, const struct debug_config *config,
+			struct vm *vm, struct loop *loop, struct umbra_err *err);
+void debug_server_destroy(struct debug_server *server); /* NULL is allowed */
+
+/* What gdb's `target remote` is to be given: "127.0.0.1:43817", or a socket path, or "stdio". */
+const char *debug_server_address(const struct debug_server *server);
+bool debug_server_is_attached(const struct debug_server *server);
+
+/* The world has stopped.  Returns true when an attached client was told (or is being served from
+ * this stop); false when nobody is there. */
+bool debug_server_stopped(struct debug_server *server, const struct cpu_stop *stop);
+/* The process is about to end with @code: tell the client (W) and send what is queued. */
+void debug_server_exiting(struct debug_server *server, int code);
+
+#endif

@@ -1,0 +1,87 @@
+/* The devices.  Each is created with what it talks to (a character back end, an interrupt line, a
+ * machine request hook), registers itself on the bus, and is destroyed with it; src/vm/pc.c decides
+ * ports and lines. */
+#ifndef UMBRA_DEV_H
+#define UMBRA_DEV_H
+
+#include "umbra/bus.h"
+#include "umbra/err.h"
+#include "umbra/loop.h"
+#include "umbra/record.h"
+#include "umbra/types.h"
+
+/* An interrupt request line.  set() may be called with a device lock held, from any thread. */
+struct irq_line {
+	void (*set)(void *ctx, unsigned gsi, bool is_high);
+	void *ctx;
+	unsigned gsi; /* global system interrupt = ISA irq number below 16 */
+};
+
+/* What a device may ask of the machine.  The hook only posts; the machine acts once every vCPU
+ * has left the guest. */
+enum machine_request {
+	MACHINE_EXIT,  /* code = the process's exit status */
+	MACHINE_RESET, /* the guest asked for a reset */
+	MACHINE_POWEROFF
+};
+struct machine_hook {
+	void (*post)(void *ctx, enum machine_request request, int code);
+	void *ctx;
+};
+
+/* ---- character back ends --------------------------------------------------------------------- */
+
+struct chardev;
+
+/* @data, @len bytes from the host.  Returns how many were taken; the rest is offered again after
+ * chardev_input_wanted. */
+typedef size_t (*chardev_input_fn)(void *ctx, const uint8_t *data, size_t len);
+
+/* Open a back end.  @spec, as after QEMU's -serial:
+ *   stdio | null | none | file:PATH | pty | unix:PATH[,server=on|off] |
+ * tcp:HOST:PORT[,server=on|off] unix: and tcp: listen (server=on) unless told otherwise; tcp's HOST
+ * defaults to 127.0.0.1.
+ * @source is the gate's number for the input.  Input read from the host is held in at most 64 KiB;
+ * reading pauses while that is full.
+ * Errors: -EINVAL unknown form (names the nearest), and what the host's calls give. */
+int chardev_open(struct chardev **out_chardev, const char *spec, unsigned source, struct loop *loop,
+		 struct gate *gate, struct umbra_err *err);
+/* Write out what is queued (for at most 100 ms), then close.  NULL is allowed. */
+void chardev_close(struct chardev *chardev);
+/* Queue one byte; never blocks.  When the host has not taken 1 MiB the byte is dropped and counted.
+ * Call: any thread. */
+void chardev_put(struct chardev *chardev, uint8_t byte);
+/* Who gets input.  Called on the control thread. */
+void chardev_set_input(struct chardev *chardev, chardev_input_fn fn, void *ctx);
+/* The device has room again.  Call: any thread, device lock held. */
+void chardev_input_wanted(struct chardev *chardev);
+/* "stdio", "pty /dev/pts/3", "tcp 127.0.0.1:4000 (connected)": for a person. */
+void chardev_show(struct chardev *chardev, const struct print_sink *sink);
+/* Where a server or pty can be reached, or NULL. */
+const char *chardev_address(const struct chardev *chardev);
+
+/* ---- 16550A UART (PC16550D data sheet) ------------------------------------------------------- */
+
+#define UART16550_PORTS 8
+
+/* A UART called @name (static text) at ports @base to @base+7.  It takes @chardev's input;
+ * @chardev may be NULL (output goes nowhere) and must outlive the bus.
+ * Errors: -ENOMEM, bus_map's. */
+int uart16550_create(struct bus *bus, const char *name, uint16_t base, struct irq_line irq,
+		     struct chardev *chardev, struct umbra_err *err);
+
+/* ---- small devices --------------------------------------------------------------------------- */
+
+/* Port 0xe9: each byte written goes to @chardev; reads give 0xe9 (Bochs, QEMU isa-debugcon). */
+int debugcon_create(struct bus *bus, uint16_t port, struct chardev *chardev, struct umbra_err *err);
+
+/* QEMU's isa-debug-exit: a write of v asks for exit status (v << 1) | 1, or v itself (8 bits) when
+ * @is_plain.  Reads give 0. */
+int debugexit_create(struct bus *bus, uint16_t iobase, unsigned iosize, bool is_plain,
+		     struct machine_hook hook, struct umbra_err *err);
+
+/* Reset ports: 0xfe written to 0x64 (keyboard controller pulse), and 0xcf9 (PIIX reset control:
+ * bit 2 rising resets).  0x64 reads as an empty keyboard controller. */
+int resetport_create(struct bus *bus, struct machine_hook hook, struct umbra_err *err);
+
+#endif

@@ -1,0 +1,57 @@
+/* Images into guest memory.  Loading has two halves: load_open reads and checks everything (the
+ * file is untrusted), load_apply copies.  After a failed load_open nothing has changed; load_apply
+ * cannot fail half way for any reason that load_open could have seen.
+ * Call: control thread. */
+#ifndef UMBRA_LOAD_H
+#define UMBRA_LOAD_H
+
+#include "umbra/err.h"
+#include "umbra/mem.h"
+#include "umbra/types.h"
+#include "umbra/x86.h"
+
+enum load_format { LOAD_AUTO, LOAD_FLAT, LOAD_ELF, LOAD_MULTIBOOT };
+
+/* Mode in which a flat image is entered. */
+enum load_mode { LOAD_MODE_REAL, LOAD_MODE_PROT32, LOAD_MODE_LONG };
+
+#define LOAD_MAX_REGS 16
+
+struct load_reg {
+	char name[8]; /* "rax", "r8", "rflags", ... */
+	uint64_t value;
+};
+
+struct load_config {
+	const char *kernel;  /* path; required */
+	const char *initrd;  /* path or NULL; multiboot: "file args,file args" as QEMU's -initrd */
+	const char *cmdline; /* NULL = empty */
+	/* Flat images only: where the bytes go and execution starts (default 0x1000), and how. */
+	bool has_load_addr;
+	gpa_t load_addr;
+	bool has_mode;
+	enum load_mode mode;
+	struct load_reg reg[LOAD_MAX_REGS]; /* --reg; any format; applied last */
+	unsigned reg_count;
+};
+
+struct load_image;
+
+/* Read and check. @mem says which RAM there is; it is not written.
+ * Errors: -ENOENT, -EACCES, -EISDIR, -EINVAL (not a regular file), -ENOEXEC and -ENOSPC with file,
+ * offset, field, value and limit in the text. */
+int load_open(struct load_image **out_image, const struct load_config *config,
+	      const struct mem_space *mem, struct umbra_err *err);
+void load_close(struct load_image *image);
+
+/* Copy the image into @mem (cleared before) and fill @out_boot with the bootstrap processor's
+ * state.  Errors: -EIO the file changed or could not be read again. */
+int load_apply(const struct load_image *image, struct mem_space *mem, struct x86_state *out_boot,
+	       struct umbra_err *err);
+
+const char *load_format_name(const struct load_image *image); /* "flat", "ELF64", "multiboot" */
+
+/* ELF64 images that are the debugger's symbol file as well; otherwise false. */
+bool load_is_elf64(const struct load_image *image);
+
+#endif

@@ -1,0 +1,55 @@
+/* The machine: memory, buses, devices, vCPUs and the image, created from one description.
+ * Call: control thread. */
+#ifndef UMBRA_VM_H
+#define UMBRA_VM_H
+
+#include "umbra/accel.h"
+#include "umbra/bus.h"
+#include "umbra/cpu.h"
+#include "umbra/dev.h"
+#include "umbra/err.h"
+#include "umbra/load.h"
+#include "umbra/loop.h"
+#include "umbra/mem.h"
+
+#define VM_MAX_SERIAL	 2
+#define VM_MIN_MEM_BYTES (1ull << 20)
+#define VM_MAX_MEM_BYTES (64ull << 30)
+
+struct vm;
+
+struct vm_config {
+	const struct accel_ops *accel;
+	uint64_t mem_bytes;
+	unsigned vcpus;			   /* 1..ACCEL_MAX_VCPUS */
+	const char *serial[VM_MAX_SERIAL]; /* chardev specs; NULL = null */
+	const char *debugcon;		   /* NULL = no debug console */
+	bool has_debugexit;
+	uint16_t debugexit_iobase;
+	unsigned debugexit_iosize;
+	bool is_debugexit_plain;
+	bool has_kernel;
+	struct load_config load;
+};
+
+/* Build the machine and load the image; no vCPU thread exists yet.
+ * Errors: what the parts give, with their text; nothing is left behind. */
+int vm_create(struct vm **out_vm, const struct vm_config *config, struct loop *loop,
+	      struct umbra_err *err);
+/* Start the vCPU threads; the first stop is STOP_START. */
+int vm_start(struct vm *vm, struct umbra_err *err);
+void vm_destroy(struct vm *vm); /* NULL is allowed */
+
+/* Power-up state: the image is read again, RAM cleared, devices, chips and vCPUs reset.
+ * World STOPPED.  Errors: the image can no longer be loaded; the machine is unchanged then. */
+int vm_reset(struct vm *vm, struct umbra_err *err);
+
+struct world *vm_world(struct vm *vm);
+struct mem_space *vm_mem(struct vm *vm);
+struct bus *vm_bus(struct vm *vm);
+const struct accel_ops *vm_accel(const struct vm *vm);
+struct accel_vm *vm_accel_vm(struct vm *vm);
+/* Where guest output goes: "serial0: stdio", one line each. */
+void vm_show_chardevs(struct vm *vm, const struct print_sink *sink);
+
+#endif

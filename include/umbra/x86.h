@@ -1,0 +1,275 @@
+/* Facts and pure functions about the x86 architecture: register state, CPU modes, paging walks and
+ * instruction facts.  No KVM type, no debugger word, no thread.
+ * Sources: Intel SDM (edition in README) volume and section as cited; AMD APM where it differs. */
+#ifndef UMBRA_X86_H
+#define UMBRA_X86_H
+
+#include "umbra/types.h"
+
+/* ---- control bits ---------------------------------------------------------------------------- */
+
+#define X86_CR0_PE (1ull << 0)
+#define X86_CR0_MP (1ull << 1)
+#define X86_CR0_EM (1ull << 2)
+#define X86_CR0_TS (1ull << 3)
+#define X86_CR0_ET (1ull << 4)
+#define X86_CR0_NE (1ull << 5)
+#define X86_CR0_WP (1ull << 16)
+#define X86_CR0_AM (1ull << 18)
+#define X86_CR0_NW (1ull << 29)
+#define X86_CR0_CD (1ull << 30)
+#define X86_CR0_PG (1ull << 31)
+
+#define X86_CR4_VME	   (1ull << 0)
+#define X86_CR4_PVI	   (1ull << 1)
+#define X86_CR4_TSD	   (1ull << 2)
+#define X86_CR4_DE	   (1ull << 3)
+#define X86_CR4_PSE	   (1ull << 4)
+#define X86_CR4_PAE	   (1ull << 5)
+#define X86_CR4_MCE	   (1ull << 6)
+#define X86_CR4_PGE	   (1ull << 7)
+#define X86_CR4_PCE	   (1ull << 8)
+#define X86_CR4_OSFXSR	   (1ull << 9)
+#define X86_CR4_OSXMMEXCPT (1ull << 10)
+#define X86_CR4_UMIP	   (1ull << 11)
+#define X86_CR4_LA57	   (1ull << 12)
+#define X86_CR4_VMXE	   (1ull << 13)
+#define X86_CR4_SMXE	   (1ull << 14)
+#define X86_CR4_FSGSBASE   (1ull << 16)
+#define X86_CR4_PCIDE	   (1ull << 17)
+#define X86_CR4_OSXSAVE	   (1ull << 18)
+#define X86_CR4_SMEP	   (1ull << 20)
+#define X86_CR4_SMAP	   (1ull << 21)
+#define X86_CR4_PKE	   (1ull << 22)
+
+#define X86_EFER_SCE (1ull << 0)
+#define X86_EFER_LME (1ull << 8)
+#define X86_EFER_LMA (1ull << 10)
+#define X86_EFER_NXE (1ull << 11)
+
+#define X86_RFLAGS_CF	 (1ull << 0)
+#define X86_RFLAGS_FIXED (1ull << 1) /* always one */
+#define X86_RFLAGS_TF	 (1ull << 8)
+#define X86_RFLAGS_IF	 (1ull << 9)
+#define X86_RFLAGS_RF	 (1ull << 16)
+#define X86_RFLAGS_VM	 (1ull << 17)
+
+/* ---- register state -------------------------------------------------------------------------- */
+
+/* General registers in the order of their encoding (SDM 2A 2.2.1.2). */
+enum x86_gpr {
+	X86_RAX,
+	X86_RCX,
+	X86_RDX,
+	X86_RBX,
+	X86_RSP,
+	X86_RBP,
+	X86_RSI,
+	X86_RDI,
+	X86_R8,
+	X86_R9,
+	X86_R10,
+	X86_R11,
+	X86_R12,
+	X86_R13,
+	X86_R14,
+	X86_R15,
+	X86_GPR_COUNT
+};
+
+/* Segment registers in the order of their encoding. */
+enum x86_seg_reg { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_SEG_COUNT };
+
+/* A segment register with its hidden part (SDM 3A 3.4.3).  @limit is in bytes, granularity
+ * already applied. */
+struct x86_seg {
+	uint64_t base;
+	uint32_t limit;
+	uint16_t selector;
+	uint8_t type; /* 4 bits, as in the descriptor */
+	uint8_t dpl;
+	bool s; /* code or data, not a system descriptor */
+	bool present;
+	bool avl;
+	bool l;	 /* 64-bit code */
+	bool db; /* default size 32 bits */
+	bool g;
+	bool unusable; /* a null selector was loaded */
+};
+
+struct x86_table_reg {
+	uint64_t base;
+	uint16_t limit; /* last valid byte offset */
+};
+
+/* x87 and SSE state with the fields of an FXSAVE image (SDM 1 10.5.1). */
+struct x86_fpu {
+	uint16_t fcw;
+	uint16_t fsw;
+	uint8_t ftw; /* abridged: bit i set = physical register i in use */
+	uint16_t fop;
+	uint64_t fip; /* 64-bit form: no selector part */
+	uint64_t fdp;
+	uint32_t mxcsr;
+	uint8_t st[8][10]; /* ST(0)..ST(7), top-relative as FXSAVE stores them */
+	uint8_t xmm[16][16];
+};
+
+/* What a processor does between instructions (KVM calls it mp_state; SDM 3A 9.4.3). */
+enum x86_activity {
+	X86_ACTIVE,
+	X86_HALTED,	   /* HLT, waiting for an interrupt */
+	X86_WAIT_FOR_SIPI, /* after INIT: an application processor not started yet */
+};
+
+/* Parts of struct x86_state; a mask of them says what a call reads or writes. */
+enum x86_state_part {
+	X86_STATE_GPR = 1 << 0,	 /* gpr, rip, rflags */
+	X86_STATE_SREG = 1 << 1, /* seg, ldtr, tr, gdtr, idtr, cr*, efer, apic_base; fs/gs base */
+	X86_STATE_FPU = 1 << 2,	 /* fpu */
+	X86_STATE_MSR = 1 << 3,	 /* msr */
+	X86_STATE_DR = 1 << 4,	 /* dr */
+	X86_STATE_RUN = 1 << 5,	 /* activity, interrupt shadow */
+	X86_STATE_ALL = (1 << 6) - 1
+};
+
+struct x86_msrs {
+	uint64_t kernel_gs_base;
+	uint64_t star, lstar, cstar, sfmask;
+	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t pat;
+	uint64_t tsc;
+};
+
+struct x86_state {
+	uint64_t gpr[X86_GPR_COUNT];
+	uint64_t rip;
+	uint64_t rflags;
+	struct x86_seg seg[X86_SEG_COUNT];
+	struct x86_seg ldtr, tr;
+	struct x86_table_reg gdtr, idtr;
+	uint64_t cr0, cr2, cr3, cr4, cr8;
+	uint64_t efer;
+	uint64_t apic_base; /* IA32_APIC_BASE */
+	struct x86_fpu fpu;
+	struct x86_msrs msr;
+	uint64_t dr[8]; /* 4 and 5 unused */
+	enum x86_activity activity;
+	bool is_in_int_shadow; /* after STI or MOV SS */
+};
+
+/* Fill @st with the state after power-up or RESET (SDM 3A 9.1.1, table 9-1). */
+void x86_state_reset(struct x86_state *st);
+
+/* Write segment register values in the forms that boot protocols ask for: a flat code or data
+ * segment (base 0, limit 4 GiB; @bits 16, 32 or 64), and a real-mode segment. */
+struct x86_seg x86_seg_flat(uint16_t selector, bool is_code, unsigned bits, unsigned dpl);
+struct x86_seg x86_seg_real(uint16_t selector);
+
+/* ---- modes ----------------------------------------------------------------------------------- */
+
+/* Operating modes as far as they change what an instruction or an address means (SDM 1 3.1). */
+enum x86_mode {
+	X86_MODE_REAL,	   /* CR0.PE=0 */
+	X86_MODE_V86,	   /* RFLAGS.VM=1 */
+	X86_MODE_PROT16,   /* protected mode, CS.D=0 */
+	X86_MODE_PROT32,   /* protected mode, CS.D=1 */
+	X86_MODE_COMPAT16, /* EFER.LMA=1, CS.L=0, CS.D=0 */
+	X86_MODE_COMPAT32, /* EFER.LMA=1, CS.L=0, CS.D=1 */
+	X86_MODE_LONG64,   /* EFER.LMA=1, CS.L=1 */
+	X86_MODE_COUNT
+};
+
+/* Needs X86_STATE_GPR and X86_STATE_SREG of @st. */
+enum x86_mode x86_mode_of(const struct x86_state *st);
+const char *x86_mode_name(enum x86_mode mode); /* "real16", "prot32", "long64", ... */
+unsigned x86_mode_bits(enum x86_mode mode);    /* 16, 32 or 64: operand size of code */
+/* Current privilege level: SS.DPL, 0 in real mode, 3 in virtual-8086 mode. */
+unsigned x86_cpl_of(const struct x86_state *st);
+/* The linear address of the next instruction: CS.base + RIP, 32 bits outside 64-bit mode. */
+gva_t x86_linear_pc(const struct x86_state *st);
+
+/* ---- paging ---------------------------------------------------------------------------------- */
+
+enum x86_paging_mode {
+	X86_PAGING_NONE,   /* CR0.PG=0 */
+	X86_PAGING_32BIT,  /* SDM 3A 4.3 */
+	X86_PAGING_PAE,	   /* SDM 3A 4.4 */
+	X86_PAGING_4LEVEL, /* SDM 3A 4.5 */
+	X86_PAGING_5LEVEL
+};
+
+#define X86_WALK_MAX_LEVELS 5
+
+/* One table entry that a walk read. */
+struct x86_walk_step {
+	unsigned level; /* 5 = PML5 ... 1 = PT; PAE's PDPT is 3 */
+	unsigned index; /* entry number in its table */
+	gpa_t entry_gpa;
+	uint64_t entry;
+};
+
+/* What a walk of the guest's tables found.  Rights are the intersection over the levels; they do
+ * not take CR0.WP, SMEP, SMAP or the CPL into account. */
+struct x86_walk {
+	enum x86_paging_mode mode;
+	unsigned step_count;
+	struct x86_walk_step step[X86_WALK_MAX_LEVELS];
+	gpa_t gpa;	    /* valid when the walk returned 0 */
+	uint64_t page_size; /* bytes: 4 KiB, 2 MiB, 4 MiB or 1 GiB; 0 without paging */
+	bool is_writable, is_user, is_executable;
+};
+
+/* Reads @len bytes of guest physical memory for a walk.  Returns false when they are not RAM. */
+typedef bool (*x86_phys_read_fn)(void *ctx, gpa_t gpa, void *buf, size_t len);
+
+enum x86_paging_mode x86_paging_mode_of(const struct x86_state *st);
+
+/* Translate a linear address without side effects (no A/D update, no fault).
+ * @st X86_STATE_SREG is read; @va any value; @out_walk filled on 0, and up to the failing level
+ * otherwise.
+ * Errors: -EFAULT not mapped (an entry is not present, reserved bits are set, or @va is not
+ * canonical); -EIO a table lies outside RAM.
+ * Source: SDM 3A 4.3 (32-bit), 4.4 (PAE), 4.5 (4- and 5-level). */
+int x86_walk(const struct x86_state *st, gva_t va, x86_phys_read_fn read, void *ctx,
+	     struct x86_walk *out_walk);
+
+/* ---- instructions ---------------------------------------------------------------------------- */
+
+#define X86_INSN_MAX	  15 /* bytes (SDM 2A 2.3.11) */
+#define X86_INSN_TEXT_MAX 96 /* bytes of x86_insn_format's text */
+
+/* What a debugger's step must know of an instruction before it runs. */
+enum x86_insn_kind {
+	X86_INSN_OTHER,
+	X86_INSN_PUSHF,
+	X86_INSN_POPF,
+	X86_INSN_IRET,
+	X86_INSN_HLT,
+	X86_INSN_INT,	  /* INT n, INT3, INTO, INT1 */
+	X86_INSN_SYSCALL, /* SYSCALL, SYSRET, SYSENTER, SYSEXIT */
+	X86_INSN_LOAD_SS, /* MOV SS, POP SS */
+	X86_INSN_STI,
+	X86_INSN_IO,	 /* IN, OUT, INS, OUTS */
+	X86_INSN_STRING, /* MOVS, CMPS, STOS, LODS, SCAS */
+};
+
+struct x86_insn {
+	unsigned length; /* bytes, 1..15 */
+	enum x86_insn_kind kind;
+	bool has_rep;
+	unsigned operand_bits; /* effective operand size */
+};
+
+/* Decode the instruction at the start of @bytes.
+ * Errors: -EINVAL no valid instruction; -ENODATA it goes on past @len bytes. */
+int x86_insn_decode(enum x86_mode mode, const uint8_t *bytes, size_t len,
+		    struct x86_insn *out_insn);
+
+/* Disassemble in AT&T syntax as gdb does by default, branch targets absolute for an instruction
+ * at @pc.  Returns its length, or a negative errno as x86_insn_decode (then @out_text is "(bad)").
+ */
+int x86_insn_format(enum x86_mode mode, gva_t pc, const uint8_t *bytes, size_t len,
+		    char out_text[X86_INSN_TEXT_MAX]);
+
+#endif
