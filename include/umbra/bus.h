@@ -7,20 +7,13 @@
 
 #include "umbra/blob.h"
 #include "umbra/err.h"
+#include "umbra/print.h"
 #include "umbra/types.h"
 
 struct bus;
 struct device; /* a device's place on the bus: its ops, its state, its lock */
 
 enum bus_kind { BUS_PIO, BUS_MMIO, BUS_KIND_COUNT };
-
-/* Where a person's text goes: monitor words and `show` print through it. */
-struct print_sink {
-	void (*text)(void *ctx, const char *text, size_t len);
-	void *ctx;
-};
-void print_to(const struct print_sink *sink, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
 
 /* What a device gives.  Each call runs under the device's lock, with the @state given at
  * registration.  None may block, sleep, read a clock or call back into the bus. */

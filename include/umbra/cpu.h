@@ -41,11 +41,11 @@ enum bp_kind { BP_SOFT, BP_HARD, BP_WATCH_WRITE, BP_WATCH_READ, BP_WATCH_ACCESS,
 
 struct cpu_stop {
 	enum stop_kind kind;
-	unsigned vcpu;	 /* whose event it was */
-	enum bp_kind bp; /* STOP_BREAK, STOP_WATCH */
-	gva_t addr;	 /* STOP_BREAK: pc; STOP_WATCH: the watched address */
-	int code;	 /* STOP_EXIT */
-	char text[160];	 /* reason for a person; may be empty */
+	unsigned vcpu;		  /* whose event it was */
+	enum bp_kind bp;	  /* STOP_BREAK, STOP_WATCH */
+	gva_t addr;		  /* STOP_BREAK: pc; STOP_WATCH: the watched address */
+	int code;		  /* STOP_EXIT */
+	char text[UMBRA_ERR_MAX]; /* reason for a person; may be empty */
 };
 
 /* What a vCPU does while the world runs. */
@@ -65,6 +65,10 @@ struct world_config {
 	const struct accel_ops *accel;
 	struct accel_vm *accel_vm;
 	struct mem_space *mem;
+	/* The world began to run: arm the timer for world_watch_halts.  Control thread; may be
+	 * NULL. */
+	void (*on_resume)(void *ctx);
+	void *ctx;
 };
 
 /* ---- life cycle ------------------------------------------------------------------------------ */

@@ -48,16 +48,22 @@ void loop_timer_del(struct loop_timer *timer);
 struct loop_waker *loop_waker_add(struct loop *loop, loop_wake_fn fn, void *ctx);
 /* Any thread, any lock held; several wakes before the callback runs are one.  Signal-safe. */
 void loop_wake(struct loop_waker *waker);
+/* @waker must not be woken any more. */
 void loop_waker_del(struct loop_waker *waker);
 
 /* After an event the loop polls for up to @spin_ns before it sleeps in the kernel: a debugger that
  * answers within that time is served without a wake-up.  0 (the default) never polls. */
 void loop_set_spin(struct loop *loop, uint64_t spin_ns);
 
-/* Run until loop_quit; returns the code given to it. */
+/* Run until loop_quit; returns the code given to it.  May be run again after that. */
 int loop_run(struct loop *loop);
-/* Make loop_run return @code after the current callback.  The first call's code wins. */
+/* Make loop_run return @code after the current callback, or at once when it has not begun.  The
+ * first call's code wins.  Any thread; signal-safe. */
 void loop_quit(struct loop *loop, int code);
+
+/* Outside of the loop: wait until @fd is ready for one of @events (0: for a hang-up only).  Takes
+ * the time waited off *@inout_budget_ns; false when the budget ran out first.  Call: any thread. */
+bool loop_wait_fd(int fd, unsigned events, uint64_t *inout_budget_ns);
 
 /* CPU time that thread @tid of this process has used, in ns; 0 when it cannot be told. */
 uint64_t thread_cpu_ns(int tid);

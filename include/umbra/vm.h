@@ -18,6 +18,7 @@
 
 struct vm;
 
+/* Strings are borrowed and must outlive the machine. */
 struct vm_config {
 	const struct accel_ops *accel;
 	uint64_t mem_bytes;

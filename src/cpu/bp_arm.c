@@ -1,0 +1,229 @@
+/* Breakpoints into the machine: the backing of each is chosen when the world resumes, and what was
+ * planted is taken back when it stops, so that nobody but the running guest ever sees the bytes.
+ *
+ *   Z1 to Z4   debug registers
+ *   Z0         a planted byte keyed by guest physical address, or a debug register that is free;
+ *              which comes first is the back end's word (accel_caps.prefers_hw_break).  An address
+ *              that is not mapped yet takes a debug register, which compares linear addresses and
+ *              so hits once the guest has mapped it; without a free one it is pending. */
+
+#include "cpu_internal.h"
+
+#define TRAP_BYTES 1 /* every trap that is planted is a one-byte instruction */
+
+static bool add_point(struct bp_table *t, const struct accel_caps *caps, unsigned index)
+{
+	static const enum accel_point_kind kind_of[BP_KIND_COUNT] = {
+		[BP_SOFT] = ACCEL_POINT_EXEC,		[BP_HARD] = ACCEL_POINT_EXEC,
+		[BP_WATCH_WRITE] = ACCEL_POINT_WRITE,	[BP_WATCH_READ] = ACCEL_POINT_ACCESS,
+		[BP_WATCH_ACCESS] = ACCEL_POINT_ACCESS,
+	};
+	struct bp *bp = &t->bp[index];
+
+	if (t->point_count >= caps->hw_points || t->point_count >= ACCEL_MAX_POINTS)
+		return false;
+	t->point[t->point_count] = (struct accel_point){
+		.kind = kind_of[bp->kind], .addr = bp->addr, .len = (uint8_t)bp->len};
+	t->point_bp[t->point_count++] = index;
+	bp->backing = BP_BACKING_HW;
+	return true;
+}
+
+/* ---- planted bytes ----------------------------------------------------------------------------
+ */
+
+static struct bp_patch *find_patch(struct bp_table *t, gpa_t gpa)
+{
+	for (unsigned i = 0; i < t->patch_count; i++) {
+		if (t->patch[i].gpa == gpa)
+			return &t->patch[i];
+	}
+	return NULL;
+}
+
+bool bp_is_patched(const struct bp_table *t, gpa_t gpa)
+{
+	for (unsigned i = 0; i < t->patch_count; i++) {
+		if (t->patch[i].gpa == gpa)
+			return true;
+	}
+	return false;
+}
+
+static void put_in(struct world *w, struct bp_patch *patch)
+{
+	if (mem_peek(w->config.mem, patch->gpa, &patch->original, TRAP_BYTES) != TRAP_BYTES)
+		return;
+	patch->is_in =
+		mem_poke(w->config.mem, patch->gpa, &patch->planted, TRAP_BYTES) == TRAP_BYTES;
+}
+
+/* Only if the byte is still ours: the guest may have written its own there. */
+static void take_out(struct world *w, struct bp_patch *patch)
+{
+	uint8_t now;
+
+	if (patch->is_in && mem_peek(w->config.mem, patch->gpa, &now, TRAP_BYTES) == TRAP_BYTES &&
+	    now == patch->planted)
+		mem_poke(w->config.mem, patch->gpa, &patch->original, TRAP_BYTES);
+	patch->is_in = false;
+}
+
+/* Plant at @va as vCPU @index maps it. */
+static bool plant_for(struct world *w, unsigned index, gva_t va)
+{
+	const struct accel_caps *caps = w->config.accel->caps(w->config.accel_vm);
+	const struct x86_state *st = vcpu_state(w, index, X86_STATE_GPR | X86_STATE_SREG);
+	struct bp_table *t = &w->bps;
+	const struct accel_mode_caps *mode;
+	struct bp_patch *patch;
+	struct x86_walk walk;
+
+	if (!st)
+		return false;
+	mode = &caps->mode[accel_mode_of(st)];
+	if (mode->trap == ACCEL_TRAP_NONE || !vcpu_translate(w, st, va, &walk) ||
+	    !mem_ptr(w->config.mem, walk.gpa, TRAP_BYTES))
+		return false;
+	if (find_patch(t, walk.gpa))
+		return true;
+	if (t->patch_count == BP_MAX)
+		return false;
+	patch = &t->patch[t->patch_count++];
+	*patch = (struct bp_patch){.gpa = walk.gpa, .planted = mode->trap_byte};
+	put_in(w, patch);
+	return patch->is_in;
+}
+
+/* Plant wherever some vCPU maps @bp. */
+static bool plant(struct world *w, struct bp *bp)
+{
+	bool is_planted = false;
+
+	for (unsigned i = 0; i < w->vcpu_count; i++)
+		is_planted |= plant_for(w, i, bp->addr);
+	if (is_planted)
+		bp->backing = BP_BACKING_PATCH;
+	return is_planted;
+}
+
+void bp_unplant(struct world *w)
+{
+	for (unsigned i = 0; i < w->bps.patch_count; i++)
+		take_out(w, &w->bps.patch[i]);
+	w->bps.patch_count = 0;
+}
+
+/* One vCPU is about to execute the instruction at @gpa, all others are held. */
+void bp_lift(struct world *w, gpa_t gpa)
+{
+	struct bp_patch *patch = find_patch(&w->bps, gpa);
+
+	if (patch)
+		take_out(w, patch);
+}
+
+void bp_replant(struct world *w)
+{
+	for (unsigned i = 0; i < w->bps.patch_count; i++) {
+		if (!w->bps.patch[i].is_in)
+			put_in(w, &w->bps.patch[i]);
+	}
+}
+
+/* ---- arming -----------------------------------------------------------------------------------
+ */
+
+static void arm_soft(struct world *w, const struct accel_caps *caps, unsigned index)
+{
+	struct bp_table *t = &w->bps;
+	struct bp *bp = &t->bp[index];
+
+	if (caps->prefers_hw_break && add_point(t, caps, index))
+		return;
+	if (plant(w, bp) || add_point(t, caps, index))
+		return;
+	bp->backing = bp_is_supported(w, BP_SOFT) ? BP_BACKING_PENDING : BP_BACKING_IMPOSSIBLE;
+}
+
+/* Choose the backing of every breakpoint.  Call: control thread, world STOPPED, about to run. */
+void bp_arm(struct world *w)
+{
+	const struct accel_caps *caps = w->config.accel->caps(w->config.accel_vm);
+	struct bp_table *t = &w->bps;
+
+	t->point_count = 0;
+	for (unsigned i = 0; i < t->count; i++) {
+		if (t->bp[i].kind != BP_SOFT && !add_point(t, caps, i))
+			t->bp[i].backing = BP_BACKING_IMPOSSIBLE;
+	}
+	for (unsigned i = 0; i < t->count; i++) {
+		if (t->bp[i].kind == BP_SOFT)
+			arm_soft(w, caps, i);
+	}
+}
+
+/* What the back end of @v is to watch for now. */
+void bp_debug_for(const struct bp_table *t, const struct vcpu *v, struct accel_debug *out)
+{
+	memset(out, 0, sizeof(*out)); /* padding too: callers compare bytes */
+	out->step =
+		v->is_stepping_over || v->plan.action == PLAN_STEP || v->plan.action == PLAN_RANGE;
+	out->block_irq = out->step;
+	out->trap = t->patch_count != 0;
+	for (unsigned i = 0; i < t->point_count; i++) {
+		if (v->is_stepping_over && t->point[i].kind == ACCEL_POINT_EXEC &&
+		    t->point[i].addr == v->reported_pc)
+			continue;
+		out->point[out->point_count++] = t->point[i];
+	}
+}
+
+/* ---- hits -------------------------------------------------------------------------------------
+ */
+
+/* The breakpoint that an execution stop at @pc belongs to.  A planted byte that was reached under
+ * another linear address is ours as well: the guest never put it there. */
+bool bp_hit_exec_locked(struct world *w, const struct vcpu *v, gva_t pc, struct cpu_stop *out)
+{
+	struct bp_table *t = &w->bps;
+	struct x86_walk walk;
+
+	*out = (struct cpu_stop){.kind = STOP_BREAK, .bp = BP_SOFT, .addr = pc};
+	for (unsigned i = 0; i < t->count; i++) {
+		struct bp *bp = &t->bp[i];
+
+		if ((bp->kind == BP_SOFT || bp->kind == BP_HARD) && bp->addr == pc) {
+			bp->hits++;
+			out->bp = bp->kind;
+			return true;
+		}
+	}
+	return vcpu_translate(w, &v->state, pc, &walk) && bp_is_patched(t, walk.gpa);
+}
+
+/* The breakpoint behind debug-register hits, numbered as in @set. */
+bool bp_hit_point_locked(struct world *w, const struct accel_debug *set, unsigned hits, gva_t pc,
+			 struct cpu_stop *out)
+{
+	struct bp_table *t = &w->bps;
+
+	for (unsigned i = 0; i < t->count; i++) {
+		struct bp *bp = &t->bp[i];
+
+		for (unsigned p = 0; p < set->point_count; p++) {
+			bool is_exec = set->point[p].kind == ACCEL_POINT_EXEC;
+			bool is_exec_bp = bp->kind == BP_SOFT || bp->kind == BP_HARD;
+
+			if (!(hits & 1u << p) || bp->addr != set->point[p].addr ||
+			    is_exec != is_exec_bp)
+				continue;
+			bp->hits++;
+			*out = (struct cpu_stop){.kind = is_exec ? STOP_BREAK : STOP_WATCH,
+						 .bp = bp->kind,
+						 .addr = is_exec ? pc : bp->addr};
+			return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,158 @@
+/* What the files of src/cpu share.  The owner of each field is marked:
+ *   [const]   set before the threads start
+ *   [vcpu]    the vCPU's own thread; the control thread while the world is STOPPED
+ *   [lock]    under world.lock
+ *   [control] the control thread
+ *   [atomic]  as the comment says */
+#ifndef CPU_INTERNAL_H
+#define CPU_INTERNAL_H
+
+#include "umbra/cpu.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* Bits of vcpu.req: why the vCPU is to come out of the guest. */
+enum vcpu_req {
+	REQ_PARK = 1 << 0,	/* the world stops */
+	REQ_QUIT = 1 << 1,	/* the thread ends */
+	REQ_HALT_CHECK = 1 << 2 /* say whether the vCPU is halted for good */
+};
+
+/* Work that the control thread hands to a parked vCPU thread. */
+struct vcpu_call {
+	int (*fn)(struct vcpu *v, void *arg); /* NULL: none waits */
+	void *arg;
+	int result;
+};
+
+struct vcpu {
+	struct world *world; /* [const] */
+	unsigned index;	     /* [const] */
+	pthread_t thread;    /* [const] */
+	pthread_cond_t go;   /* the parked thread waits here */
+	atomic_int tid;	     /* [atomic] relaxed; 0 until the thread runs */
+
+	/* [atomic] Set with release by anyone, read with acquire by the thread at the top of its
+	 * loop and by the back end's run(); cleared by release_locked. */
+	atomic_uint req;
+	/* [atomic] Counts resumes and calls: a parked thread spins on it for a moment before it
+	 * sleeps (pairs with mail_locked). */
+	atomic_uint mail;
+	atomic_uint calls_done; /* [atomic] the same for the control thread in vcpu_call */
+
+	struct accel_vcpu *accel; /* [vcpu] written once, under lock */
+	bool is_open;		  /* [lock] accel is valid */
+	bool is_running;	  /* [lock] released from park; false while parked or held */
+	bool is_released;	  /* [lock] may leave park */
+	bool is_halted_for_good;  /* [lock] answer to REQ_HALT_CHECK */
+	struct cpu_stop event;	  /* [lock] latched until reported; STOP_NONE = none */
+	struct vcpu_plan plan;	  /* [lock] constant while running */
+	struct vcpu_call call;	  /* [lock] */
+
+	/* Stepping over a breakpoint: the first instruction after a resume runs with the
+	 * breakpoints at its address withheld. */
+	bool must_step_over;   /* [lock] set at resume */
+	bool is_stepping_over; /* [vcpu] */
+	gpa_t over_gpa;	       /* [vcpu] where the instruction lies; ~0 = not mapped */
+	/* The linear pc of the last stop that was told for this vCPU, until it moves on: [lock]
+	 * while it runs, [control] while STOPPED. */
+	bool has_reported_pc;
+	gva_t reported_pc;
+
+	struct x86_state state;	  /* [vcpu] */
+	unsigned state_parts;	  /* [vcpu] which parts of state are valid */
+	unsigned wanted_parts;	  /* [vcpu] asked for since the last resume: read again at park */
+	struct accel_debug debug; /* [vcpu] what the back end was told */
+	uint64_t seen_cpu_ns;	  /* [control] for the halt watch */
+};
+
+struct bp {
+	enum bp_kind kind;
+	gva_t addr;
+	unsigned len;
+	enum bp_backing backing;
+	uint64_t hits; /* [lock] */
+};
+
+/* A byte that umbra put into guest code.  Planted at resume, taken back at each stop. */
+struct bp_patch {
+	gpa_t gpa;
+	uint8_t original;
+	uint8_t planted;
+	bool is_in; /* the byte is in guest memory now */
+};
+
+/* The breakpoint table: [control] while STOPPED, constant while RUNNING but for hits and for the
+ * one vCPU that steps over a planted byte while all others are held. */
+struct bp_table {
+	struct bp bp[BP_MAX];
+	unsigned count;
+	struct bp_patch patch[BP_MAX];
+	unsigned patch_count;
+	struct accel_point point[ACCEL_MAX_POINTS];
+	unsigned point_bp[ACCEL_MAX_POINTS]; /* index into bp of each point */
+	unsigned point_count;
+};
+
+struct world {
+	struct world_config config; /* [const] */
+	pthread_mutex_t lock;
+	pthread_cond_t started; /* vCPU threads wait here for accel_start */
+	pthread_cond_t back;	/* the control thread waits here for a call */
+	atomic_int state;	/* [lock] for writing; read anywhere (acquire) */
+	unsigned running;	/* [lock] vCPU threads outside park */
+	struct cpu_stop cause;	/* [lock] of the stop under way or not yet taken */
+	struct cpu_stop taken;	/* [control] the cause that was taken last */
+	bool is_quitting;	/* [lock] */
+	int accel_start;	/* [lock] 1 = vm_start has not ended; else its result */
+	/* [atomic] a stop for the machine's sake: kind in the low byte, code above; 0 = none */
+	atomic_ullong posted;
+	int notify_fd;		/* [const] eventfd */
+	struct x86_state boot;	/* [const] the bootstrap processor at start */
+	bool must_flush_mmu;	/* [control] the debugger wrote memory while paging was on */
+	uint64_t halt_delay_ns; /* [control] */
+	struct bp_table bps;
+	unsigned vcpu_count; /* [const] vcpus created */
+	struct vcpu *vcpu;   /* [const] array of vcpu_count */
+};
+
+/* world.c */
+void world_stop_locked(struct world *w, const struct cpu_stop *cause);
+void world_parked_locked(struct world *w, struct vcpu *v);
+void world_release_next_locked(struct world *w);
+void world_resume_as_before(struct world *w);
+void world_check_posted_locked(struct world *w);
+
+/* vcpu.c */
+void *vcpu_thread(void *arg);
+int vcpu_set_power_up(struct vcpu *v, const struct x86_state *boot, struct umbra_err *err);
+
+/* call.c */
+int vcpu_call(struct vcpu *v, int (*fn)(struct vcpu *v, void *arg), void *arg);
+void vcpu_wait_in_park_locked(struct vcpu *v);
+void vcpu_mail_locked(struct vcpu *v);
+
+/* halt.c */
+void vcpu_halt_check_locked(struct vcpu *v);
+bool world_is_halted_for_good(struct world *w);
+
+/* state.c */
+void vcpu_state_fetch(struct vcpu *v, unsigned parts);
+bool vcpu_translate(struct world *w, const struct x86_state *st, gva_t va, struct x86_walk *walk);
+
+/* bp.c */
+bool bp_has_exec_at(const struct bp_table *t, gva_t addr);
+bool bp_is_patched(const struct bp_table *t, gpa_t gpa);
+bool bp_event_is_valid(const struct bp_table *t, const struct cpu_stop *event);
+/* bp_arm.c */
+void bp_arm(struct world *w);
+void bp_unplant(struct world *w);
+void bp_lift(struct world *w, gpa_t gpa);
+void bp_replant(struct world *w);
+void bp_debug_for(const struct bp_table *t, const struct vcpu *v, struct accel_debug *out);
+bool bp_hit_exec_locked(struct world *w, const struct vcpu *v, gva_t pc, struct cpu_stop *out);
+bool bp_hit_point_locked(struct world *w, const struct accel_debug *set, unsigned hits, gva_t pc,
+			 struct cpu_stop *out);
+
+#endif

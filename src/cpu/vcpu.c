@@ -1,0 +1,323 @@
+/* The thread of one vCPU: set-up, the loop round the back end's run(), and what each exit means.
+ * It must not decide anything about other vCPUs except through world.c. */
+
+#include "cpu_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+/* Keep an event until it is taken, and stop the world for it. */
+static void vcpu_latch(struct vcpu *v, struct cpu_stop *stop)
+{
+	struct world *w = v->world;
+
+	stop->vcpu = v->index;
+	pthread_mutex_lock(&w->lock);
+	v->event = *stop;
+	atomic_fetch_or_explicit(&v->req, REQ_PARK, memory_order_release);
+	world_stop_locked(w, stop);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void latch_kind(struct vcpu *v, enum stop_kind kind, gva_t pc)
+{
+	struct cpu_stop stop = {.kind = kind, .addr = pc};
+
+	vcpu_latch(v, &stop);
+}
+
+static void latch_shutdown(struct vcpu *v)
+{
+	struct cpu_stop stop = {.kind = STOP_SHUTDOWN};
+	struct x86_state *st = &v->state;
+
+	vcpu_state_fetch(v, X86_STATE_GPR | X86_STATE_SREG);
+	stop.addr = x86_linear_pc(st);
+	snprintf(stop.text, sizeof(stop.text),
+		 "triple fault at rip %#llx (cs %#x, %s, cr3 %#llx, idt %#llx limit %#x)",
+		 (unsigned long long)st->rip, st->seg[X86_CS].selector,
+		 x86_mode_name(x86_mode_of(st)), (unsigned long long)st->cr3,
+		 (unsigned long long)st->idtr.base, st->idtr.limit);
+	vcpu_latch(v, &stop);
+}
+
+static void latch_failed(struct vcpu *v, const struct accel_exit *exit)
+{
+	struct cpu_stop stop = {.kind = STOP_FAILED, .addr = exit->pc};
+
+	snprintf(stop.text, sizeof(stop.text), "%s", exit->text);
+	vcpu_latch(v, &stop);
+}
+
+/* ---- exits ----------------------------------------------------------------------------------- */
+
+/* The instruction under the breakpoint is done: put planted bytes back and let the others go. */
+static void finish_step_over(struct vcpu *v)
+{
+	struct world *w = v->world;
+
+	bp_replant(w);
+	v->is_stepping_over = false;
+	pthread_mutex_lock(&w->lock);
+	v->must_step_over = false;
+	v->has_reported_pc = false;
+	if (world_state(w) == WORLD_RUNNING && v->plan.action != PLAN_STEP)
+		world_release_next_locked(w);
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* One instruction was executed for a step. */
+static void vcpu_stepped(struct vcpu *v, const struct accel_exit *exit)
+{
+	if (v->is_stepping_over)
+		finish_step_over(v);
+	switch (v->plan.action) {
+	case PLAN_STEP:
+		latch_kind(v, STOP_STEP, exit->pc);
+		return;
+	case PLAN_RANGE:
+		if (exit->rip < v->plan.start || exit->rip >= v->plan.end)
+			latch_kind(v, STOP_STEP, exit->pc);
+		return;
+	case PLAN_RUN:
+	case PLAN_HOLD:
+		return;
+	}
+}
+
+/* Is this exit one of our breakpoints?  Then it is latched. */
+static bool vcpu_hit_exec(struct vcpu *v, gva_t pc)
+{
+	struct cpu_stop stop;
+	bool is_hit;
+
+	vcpu_state_fetch(v, X86_STATE_GPR | X86_STATE_SREG);
+	pthread_mutex_lock(&v->world->lock);
+	is_hit = bp_hit_exec_locked(v->world, v, pc, &stop);
+	pthread_mutex_unlock(&v->world->lock);
+	if (is_hit)
+		vcpu_latch(v, &stop);
+	return is_hit;
+}
+
+static bool vcpu_hit_point(struct vcpu *v, const struct accel_exit *exit)
+{
+	struct cpu_stop stop;
+	bool is_hit;
+
+	pthread_mutex_lock(&v->world->lock);
+	is_hit = bp_hit_point_locked(v->world, &v->debug, exit->point_hits, exit->pc, &stop);
+	pthread_mutex_unlock(&v->world->lock);
+	if (is_hit)
+		vcpu_latch(v, &stop);
+	return is_hit;
+}
+
+static void vcpu_debug_exit(struct vcpu *v, const struct accel_exit *exit)
+{
+	const struct accel_ops *ops = v->world->config.accel;
+	bool is_reported = false;
+
+	if (exit->debug & ACCEL_DEBUG_POINT) {
+		if ((exit->debug & ACCEL_DEBUG_STEP) && v->is_stepping_over)
+			finish_step_over(v);
+		is_reported = vcpu_hit_point(v, exit);
+	}
+	if (exit->debug & ACCEL_DEBUG_TRAP) {
+		/* Our byte, or the guest's own INT3, which the guest is to see. */
+		if (!vcpu_hit_exec(v, exit->pc))
+			ops->reflect(v->accel, 3, 0);
+		return;
+	}
+	if (exit->debug & ACCEL_DEBUG_GUEST)
+		ops->reflect(v->accel, 1, exit->guest_dr6);
+	if ((exit->debug & ACCEL_DEBUG_STEP) && !is_reported)
+		vcpu_stepped(v, exit);
+}
+
+static void vcpu_handle_exit(struct vcpu *v, const struct accel_exit *exit)
+{
+	switch (exit->kind) {
+	case ACCEL_EXIT_KICKED:
+		return;
+	case ACCEL_EXIT_DEBUG:
+		vcpu_debug_exit(v, exit);
+		return;
+	case ACCEL_EXIT_HALT:
+		/* Nothing wakes a CPU whose interrupt controller is not in the back end. */
+		atomic_fetch_or_explicit(&v->req, REQ_HALT_CHECK, memory_order_release);
+		return;
+	case ACCEL_EXIT_SHUTDOWN:
+		latch_shutdown(v);
+		return;
+	case ACCEL_EXIT_FAILED:
+		if (!exit->is_emulation || !vcpu_hit_exec(v, exit->pc))
+			latch_failed(v, exit);
+		return;
+	}
+}
+
+/* ---- the loop -------------------------------------------------------------------------------- */
+
+static void vcpu_set_debug(struct vcpu *v)
+{
+	struct accel_debug debug;
+
+	bp_debug_for(&v->world->bps, v, &debug);
+	if (memcmp(&debug, &v->debug, sizeof(debug)) == 0)
+		return;
+	if (v->world->config.accel->debug_set(v->accel, &debug) == 0)
+		v->debug = debug;
+}
+
+static void vcpu_run_once(struct vcpu *v)
+{
+	struct accel_exit exit = {.kind = ACCEL_EXIT_KICKED};
+
+	vcpu_set_debug(v);
+	v->world->config.accel->run(v->accel, &exit);
+	v->state_parts = 0;
+	vcpu_handle_exit(v, &exit);
+}
+
+/* Leaving park: take up the plan. */
+static void vcpu_begin_run(struct vcpu *v)
+{
+	v->state_parts = 0;
+	v->is_stepping_over = v->must_step_over;
+	if (v->is_stepping_over)
+		bp_lift(v->world, v->over_gpa);
+}
+
+static void vcpu_service(struct vcpu *v)
+{
+	struct world *w = v->world;
+
+	pthread_mutex_lock(&w->lock);
+	world_check_posted_locked(w);
+	if (v->event.kind != STOP_NONE)
+		world_stop_locked(w, &v->event);
+	if (world_state(w) == WORLD_RUNNING) {
+		if (atomic_fetch_and_explicit(&v->req, ~(unsigned)REQ_HALT_CHECK,
+					      memory_order_relaxed) &
+		    REQ_HALT_CHECK)
+			vcpu_halt_check_locked(v);
+	}
+	if (world_state(w) == WORLD_RUNNING) {
+		atomic_fetch_and_explicit(&v->req, ~(unsigned)REQ_PARK, memory_order_relaxed);
+	} else {
+		vcpu_state_fetch(v, X86_STATE_GPR | X86_STATE_SREG | v->wanted_parts);
+		v->wanted_parts = 0;
+		world_parked_locked(w, v);
+		vcpu_wait_in_park_locked(v);
+		vcpu_begin_run(v);
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void vcpu_loop(struct vcpu *v)
+{
+	for (;;) {
+		unsigned req = atomic_load_explicit(&v->req, memory_order_acquire);
+
+		if (req & REQ_QUIT)
+			return;
+		if (req)
+			vcpu_service(v);
+		else
+			vcpu_run_once(v);
+	}
+}
+
+/* ---- set-up ---------------------------------------------------------------------------------- */
+
+/* Power-up state: @boot for the bootstrap processor, wait-for-SIPI for the others
+ * (SDM 3A 9.4.3). */
+int vcpu_set_power_up(struct vcpu *v, const struct x86_state *boot, struct umbra_err *err)
+{
+	const struct accel_ops *ops = v->world->config.accel;
+	struct x86_state st = *boot;
+	int error = ops->vcpu_reset(v->accel, err);
+
+	if (error)
+		return error;
+	if (v->index != 0) {
+		x86_state_reset(&st);
+		st.apic_base &= ~(1ull << 8); /* not the BSP (SDM 3A 11.4.4) */
+		st.activity = X86_WAIT_FOR_SIPI;
+	}
+	return ops->state_set(v->accel, &st, X86_STATE_ALL, err);
+}
+
+static int vcpu_open(struct vcpu *v, struct umbra_err *err)
+{
+	struct world *w = v->world;
+	const struct accel_vcpu_config config = {
+		.index = v->index, .req = &v->req, .thread = v->thread};
+	struct accel_vcpu *accel;
+	int error = w->config.accel->vcpu_open(&accel, w->config.accel_vm, &config, err);
+
+	if (error)
+		return error;
+	pthread_mutex_lock(&w->lock);
+	v->accel = accel;
+	v->is_open = true;
+	pthread_mutex_unlock(&w->lock);
+	return vcpu_set_power_up(v, &w->boot, err);
+}
+
+/* The machine's slow half, once, on the first vCPU's thread; the others wait for it. */
+static int start_accel(struct vcpu *v, struct umbra_err *err)
+{
+	struct world *w = v->world;
+	int result;
+
+	pthread_mutex_lock(&w->lock); /* world_start holds it until every thread exists */
+	if (v->index == 0) {
+		pthread_mutex_unlock(&w->lock);
+		result = w->config.accel->vm_start(w->config.accel_vm, err);
+		pthread_mutex_lock(&w->lock);
+		w->accel_start = result;
+		pthread_cond_broadcast(&w->started);
+	}
+	while (w->accel_start == 1 && !w->is_quitting)
+		pthread_cond_wait(&w->started, &w->lock);
+	result = w->accel_start;
+	pthread_mutex_unlock(&w->lock);
+	return result;
+}
+
+/* A vCPU that could not be set up has no back end: it tells why and waits for the end. */
+static void vcpu_set_up(struct vcpu *v)
+{
+	struct world *w = v->world;
+	struct umbra_err err = {.text = ""};
+	int error = start_accel(v, &err);
+
+	if (!error)
+		error = vcpu_open(v, &err);
+	if (!error)
+		return;
+	pthread_mutex_lock(&w->lock);
+	if (w->cause.kind == STOP_START) {
+		w->cause = (struct cpu_stop){.kind = STOP_HOST_ERROR, .vcpu = v->index};
+		snprintf(w->cause.text, sizeof(w->cause.text), "%s", err.text);
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+void *vcpu_thread(void *arg)
+{
+	struct vcpu *v = arg;
+
+	atomic_store_explicit(&v->tid, (int)syscall(SYS_gettid), memory_order_relaxed);
+	vcpu_set_up(v);
+	vcpu_loop(v);
+	if (v->accel)
+		v->world->config.accel->vcpu_close(v->accel);
+	return NULL;
+}

@@ -1,0 +1,420 @@
+/* Stop-the-world: one control thread, one thread per vCPU, and three states.
+ *
+ *	        world_resume                 last running vCPU parks
+ *	STOPPED ------------> RUNNING -----> STOPPING ------------> STOPPED
+ *	                       world_stop, a vCPU's event, world_post
+ *
+ * Rules:
+ *  1. Whoever finds the world RUNNING and wants it stopped sets STOPPING, notes the cause, sets
+ *     REQ_PARK on every vCPU and kicks those that run.  Later causes only latch.
+ *  2. A vCPU reads its requests at the top of its loop with no lock held.  It latches its own event
+ *     before it stops the world, then parks.
+ *  3. The last one in sets STOPPED and writes the eventfd.  The control thread never waits for it
+ *     in a blocking way.
+ *  4. One cause is taken per stop.  An event that is latched and was not taken stops the world
+ *     again at the next resume, before any guest instruction; it is dropped when its breakpoint is
+ *     gone.
+ *  5. A resume gives each vCPU a plan.  vCPUs that must step over a breakpoint go first, one by
+ *     one, while the others are held.
+ *
+ * Races:
+ *  (a) A kick that comes before KVM_RUN is entered: REQ_PARK is set before the kick, and run()
+ *      clears its immediate-exit flag, then reads the request, then enters (accel.h).
+ *  (b) world_post comes under a device lock, where the world's lock may not be taken: it leaves a
+ *      word in posted and requests; the first vCPU that serves its request stops the world, and
+ *      world_parked_locked looks again in case the world was stopping already.
+ *  (c) An event and a Ctrl-C at the same time: the first cause is taken, the event stays latched.
+ *
+ * Source of the idea: bhyve's gdb stub, for latching events until they are reported. */
+
+#include "cpu_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum world_state world_state(const struct world *w)
+{
+	return (enum world_state)atomic_load_explicit(&w->state, memory_order_acquire);
+}
+
+static void world_set_state_locked(struct world *w, enum world_state state)
+{
+	atomic_store_explicit(&w->state, (int)state, memory_order_release);
+}
+
+int world_notify_fd(const struct world *w)
+{
+	return w->notify_fd;
+}
+
+static void world_notify_locked(struct world *w)
+{
+	uint64_t one = 1;
+	/* An eventfd takes 2^64-2 of these before it could refuse. */
+	ssize_t written = write(w->notify_fd, &one, sizeof(one));
+
+	(void)written;
+}
+
+/* ---- stopping -------------------------------------------------------------------------------- */
+
+static void world_set_stopped_locked(struct world *w)
+{
+	uint64_t posted = atomic_exchange_explicit(&w->posted, 0, memory_order_acquire);
+
+	if (posted) {
+		w->cause = (struct cpu_stop){.kind = (enum stop_kind)(posted & 0xff),
+					     .vcpu = w->cause.vcpu,
+					     .code = (int)(posted >> 8)};
+	}
+	bp_unplant(w);
+	world_set_state_locked(w, WORLD_STOPPED);
+	world_notify_locked(w);
+}
+
+static void world_request_locked(struct vcpu *v, unsigned req)
+{
+	atomic_fetch_or_explicit(&v->req, req, memory_order_release);
+	if (v->is_open && v->is_running && !pthread_equal(v->thread, pthread_self()))
+		v->world->config.accel->kick(v->accel);
+}
+
+void world_stop_locked(struct world *w, const struct cpu_stop *cause)
+{
+	if (world_state(w) != WORLD_RUNNING)
+		return;
+	w->cause = *cause;
+	world_set_state_locked(w, WORLD_STOPPING);
+	for (unsigned i = 0; i < w->vcpu_count; i++)
+		world_request_locked(&w->vcpu[i], REQ_PARK);
+	if (w->running == 0)
+		world_set_stopped_locked(w);
+}
+
+/* The thread of @v enters park. */
+void world_parked_locked(struct world *w, struct vcpu *v)
+{
+	v->is_released = false;
+	v->is_running = false;
+	w->running--;
+	if (world_state(w) == WORLD_STOPPING && w->running == 0)
+		world_set_stopped_locked(w);
+}
+
+void world_check_posted_locked(struct world *w)
+{
+	struct cpu_stop cause = {
+		.kind = STOP_EXIT}; /* world_set_stopped_locked puts the real one */
+
+	if (atomic_load_explicit(&w->posted, memory_order_acquire))
+		world_stop_locked(w, &cause);
+}
+
+void world_stop(struct world *w, enum stop_kind kind)
+{
+	struct cpu_stop cause = {.kind = kind, .vcpu = w->taken.vcpu};
+
+	pthread_mutex_lock(&w->lock);
+	world_stop_locked(w, &cause);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void world_post(struct world *w, enum stop_kind kind, int code)
+{
+	unsigned long long none = 0;
+	unsigned long long word = (unsigned long long)(unsigned)code << 8 | (unsigned)kind;
+
+	if (!atomic_compare_exchange_strong_explicit(&w->posted, &none, word, memory_order_release,
+						     memory_order_relaxed))
+		return;
+	/* Race (b): is_running may not be read without the lock, so all are asked; a thread that is
+	 * parked finds its request overwritten at the next resume.  The caller's own back end looks
+	 * at req before it enters the guest again and needs no kick. */
+	for (unsigned i = 0; i < w->vcpu_count; i++) {
+		struct vcpu *v = &w->vcpu[i];
+
+		atomic_fetch_or_explicit(&v->req, REQ_PARK, memory_order_release);
+		if (!pthread_equal(v->thread, pthread_self()))
+			w->config.accel->kick(v->accel);
+	}
+}
+
+/* ---- taking the cause ------------------------------------------------------------------------ */
+
+/* The debugger is about to be told that @v stands at its pc: going on from there does not report a
+ * breakpoint at that very address again. */
+static void note_reported_pc(struct world *w, unsigned index)
+{
+	const struct x86_state *st = vcpu_state(w, index, X86_STATE_GPR | X86_STATE_SREG);
+
+	w->vcpu[index].has_reported_pc = st != NULL;
+	if (st)
+		w->vcpu[index].reported_pc = x86_linear_pc(st);
+}
+
+bool world_take_stop(struct world *w, struct cpu_stop *out_stop)
+{
+	uint64_t count;
+	ssize_t got = read(w->notify_fd, &count, sizeof(count));
+	bool is_new;
+
+	(void)got; /* the cause below tells whether there is something */
+	pthread_mutex_lock(&w->lock);
+	is_new = world_state(w) == WORLD_STOPPED && w->cause.kind != STOP_NONE;
+	if (is_new) {
+		struct cpu_stop *event = &w->vcpu[w->cause.vcpu].event;
+
+		w->taken = w->cause;
+		if (event->kind == w->cause.kind && event->addr == w->cause.addr)
+			event->kind = STOP_NONE;
+		w->cause.kind = STOP_NONE;
+	}
+	pthread_mutex_unlock(&w->lock);
+	if (!is_new)
+		return false;
+	if (w->taken.kind == STOP_HALT && !world_is_halted_for_good(w)) {
+		world_resume_as_before(w);
+		return false;
+	}
+	note_reported_pc(w, w->taken.vcpu);
+	*out_stop = w->taken;
+	return true;
+}
+
+/* ---- resuming -------------------------------------------------------------------------------- */
+
+/* An event that was latched and not told yet.  Stale ones are dropped on the way. */
+static struct vcpu *find_latched_locked(struct world *w, const struct vcpu_plan *plan)
+{
+	struct vcpu *found = NULL;
+
+	for (unsigned i = 0; i < w->vcpu_count; i++) {
+		struct vcpu *v = &w->vcpu[i];
+		bool is_step = v->event.kind == STOP_STEP;
+
+		if (v->event.kind == STOP_NONE)
+			continue;
+		if (is_step ? plan[i].action != PLAN_STEP : !bp_event_is_valid(&w->bps, &v->event))
+			v->event.kind = STOP_NONE;
+		else if (!found)
+			found = v;
+	}
+	return found;
+}
+
+static void release_locked(struct vcpu *v)
+{
+	if (v->world->is_quitting)
+		return;
+	v->is_released = true;
+	v->is_running = true;
+	v->state_parts = 0;
+	v->world->running++;
+	atomic_store_explicit(&v->req, 0, memory_order_release);
+	vcpu_mail_locked(v);
+}
+
+/* Let go the next vCPU that must step over a breakpoint; when none is left, all that have a plan
+ * and are still held. */
+void world_release_next_locked(struct world *w)
+{
+	for (unsigned i = 0; i < w->vcpu_count; i++) {
+		if (w->vcpu[i].must_step_over) {
+			if (!w->vcpu[i].is_running)
+				release_locked(&w->vcpu[i]);
+			return;
+		}
+	}
+	for (unsigned i = 0; i < w->vcpu_count; i++) {
+		struct vcpu *v = &w->vcpu[i];
+
+		if (v->plan.action != PLAN_HOLD && !v->is_running)
+			release_locked(v);
+	}
+}
+
+/* Whether @v's next instruction lies under a breakpoint that was told already. */
+static bool must_step_over(struct world *w, struct vcpu *v)
+{
+	const struct x86_state *st;
+	struct x86_walk walk;
+	gva_t pc;
+
+	v->over_gpa = ~(gpa_t)0;
+	if (!v->has_reported_pc || v->plan.action == PLAN_HOLD || w->bps.count == 0)
+		return false;
+	st = vcpu_state(w, v->index, X86_STATE_GPR | X86_STATE_SREG);
+	if (!st)
+		return false;
+	pc = x86_linear_pc(st);
+	if (pc != v->reported_pc)
+		return false;
+	if (vcpu_translate(w, st, pc, &walk))
+		v->over_gpa = walk.gpa;
+	return bp_has_exec_at(&w->bps, pc) || bp_is_patched(&w->bps, v->over_gpa);
+}
+
+static void flush_mmu(struct world *w)
+{
+	if (w->must_flush_mmu && w->config.accel->mmu_flush)
+		w->config.accel->mmu_flush(w->config.accel_vm);
+	w->must_flush_mmu = false;
+}
+
+void world_resume(struct world *w, const struct vcpu_plan *plan)
+{
+	struct vcpu *latched;
+
+	pthread_mutex_lock(&w->lock);
+	for (unsigned i = 0; i < w->vcpu_count; i++)
+		w->vcpu[i].plan = plan[i];
+	latched = find_latched_locked(w, plan);
+	if (latched) {
+		w->cause = latched->event;
+		world_notify_locked(w);
+	}
+	pthread_mutex_unlock(&w->lock);
+	if (latched)
+		return;
+
+	w->halt_delay_ns = 0;
+	flush_mmu(w);
+	bp_arm(w);
+	for (unsigned i = 0; i < w->vcpu_count; i++)
+		w->vcpu[i].must_step_over = must_step_over(w, &w->vcpu[i]);
+	pthread_mutex_lock(&w->lock);
+	for (unsigned i = 0; i < w->vcpu_count; i++) {
+		struct vcpu *v = &w->vcpu[i];
+
+		if (v->plan.action != PLAN_HOLD && !v->must_step_over)
+			v->has_reported_pc = false;
+	}
+	world_set_state_locked(w, WORLD_RUNNING);
+	world_release_next_locked(w);
+	world_check_posted_locked(w);
+	pthread_mutex_unlock(&w->lock);
+	if (w->config.on_resume)
+		w->config.on_resume(w->config.ctx);
+}
+
+void world_resume_as_before(struct world *w)
+{
+	struct vcpu_plan plan[ACCEL_MAX_VCPUS];
+
+	for (unsigned i = 0; i < w->vcpu_count; i++)
+		plan[i] = w->vcpu[i].plan;
+	world_resume(w, plan);
+}
+
+/* ---- life cycle ------------------------------------------------------------------------------ */
+
+unsigned world_vcpu_count(const struct world *w)
+{
+	return w->vcpu_count;
+}
+
+int world_create(struct world **out_world, const struct world_config *config, struct umbra_err *err)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return umbra_err_set(err, ENOMEM, "out of memory for the vCPUs");
+	w->vcpu = calloc(config->vcpus, sizeof(*w->vcpu));
+	w->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!w->vcpu || w->notify_fd < 0) {
+		int error = w->vcpu ? errno : ENOMEM;
+
+		world_destroy(w);
+		return umbra_err_set(err, error, "cannot set up %u vCPUs: %s", config->vcpus,
+				     strerror(error));
+	}
+	w->config = *config;
+	w->accel_start = 1;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->started, NULL);
+	pthread_cond_init(&w->back, NULL);
+	atomic_init(&w->state, WORLD_STOPPING);
+	w->cause.kind = STOP_START;
+	*out_world = w;
+	return 0;
+}
+
+int world_start(struct world *w, const struct x86_state *boot, struct umbra_err *err)
+{
+	w->boot = *boot;
+	pthread_mutex_lock(&w->lock); /* the threads wait until all of them exist */
+	w->running = w->config.vcpus;
+	for (unsigned i = 0; i < w->config.vcpus; i++) {
+		struct vcpu *v = &w->vcpu[i];
+		int error;
+
+		v->world = w;
+		v->index = i;
+		v->plan.action = PLAN_RUN;
+		v->is_running = true;
+		atomic_init(&v->req, REQ_PARK);
+		pthread_cond_init(&v->go, NULL);
+		error = pthread_create(&v->thread, NULL, vcpu_thread, v);
+		if (error) {
+			pthread_mutex_unlock(&w->lock);
+			return umbra_err_set(err, error, "cannot start the thread of cpu %u: %s", i,
+					     strerror(error));
+		}
+		w->vcpu_count++;
+	}
+	pthread_mutex_unlock(&w->lock);
+	return 0;
+}
+
+struct reset_call {
+	const struct x86_state *boot;
+	struct umbra_err *err;
+};
+
+static int reset_vcpu(struct vcpu *v, void *arg)
+{
+	struct reset_call *call = arg;
+
+	v->event.kind = STOP_NONE; /* under lock: calls run with it */
+	v->state_parts = 0;
+	return vcpu_set_power_up(v, call->boot, call->err);
+}
+
+int world_reset(struct world *w, const struct x86_state *boot, struct umbra_err *err)
+{
+	struct reset_call call = {.boot = boot, .err = err};
+
+	for (unsigned i = 0; i < w->vcpu_count; i++) {
+		int error = vcpu_call(&w->vcpu[i], reset_vcpu, &call);
+
+		if (error)
+			return error;
+		w->vcpu[i].has_reported_pc = false;
+	}
+	note_reported_pc(w, 0);
+	return 0;
+}
+
+void world_destroy(struct world *w)
+{
+	if (!w)
+		return;
+	if (w->vcpu_count) {
+		pthread_mutex_lock(&w->lock);
+		w->is_quitting = true;
+		for (unsigned i = 0; i < w->vcpu_count; i++) {
+			world_request_locked(&w->vcpu[i], REQ_QUIT);
+			vcpu_mail_locked(&w->vcpu[i]);
+		}
+		pthread_cond_broadcast(&w->started);
+		pthread_mutex_unlock(&w->lock);
+		for (unsigned i = 0; i < w->vcpu_count; i++)
+			pthread_join(w->vcpu[i].thread, NULL);
+	}
+	if (w->notify_fd >= 0)
+		close(w->notify_fd);
+	free(w->vcpu);
+	free(w);
+}

@@ -1,0 +1,184 @@
+/* The machine's life: create, start, reset, destroy.  It owns the parts and knows their order; what
+ * they are wired to is in pc.c. */
+
+#include "vm_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* ---- the halt watch -----------------------------------------------------------------------------
+ */
+
+#define FIRST_LOOK_NS 10000000ull /* after each resume; world_watch_halts says when to look next   \
+				   */
+
+static void look_for_halt(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	if (world_state(vm->world) == WORLD_RUNNING)
+		loop_timer_arm(vm->halt_timer, world_watch_halts(vm->world));
+}
+
+static void world_runs(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	loop_timer_arm(vm->halt_timer, FIRST_LOOK_NS);
+}
+
+/* ---- creation -----------------------------------------------------------------------------------
+ */
+
+static int open_parts(struct vm *vm, struct umbra_err *err)
+{
+	int error = gate_create(&vm->gate, err);
+
+	if (!error)
+		error = mem_create(&vm->mem, err);
+	if (!error)
+		error = bus_create(&vm->bus, err);
+	if (!error)
+		error = pc_build(vm, err);
+	vm->halt_timer = loop_timer_add(vm->loop, look_for_halt, vm);
+	if (!error && !vm->halt_timer)
+		error = umbra_err_set(err, ENOMEM, "out of memory for the machine");
+	return error;
+}
+
+static int open_cpus(struct vm *vm, struct umbra_err *err)
+{
+	const struct accel_vm_config accel_config = {
+		.mem = vm->mem, .bus = vm->bus, .vcpus = vm->config.vcpus};
+	struct world_config world_config = {.vcpus = vm->config.vcpus,
+					    .accel = vm->config.accel,
+					    .mem = vm->mem,
+					    .on_resume = world_runs,
+					    .ctx = vm};
+	int error = vm->config.accel->vm_open(&vm->accel_vm, &accel_config, err);
+
+	if (error)
+		return error;
+	world_config.accel_vm = vm->accel_vm;
+	return world_create(&vm->world, &world_config, err);
+}
+
+/* Read the image and put it into clear memory. */
+static int apply_image(struct vm *vm, struct umbra_err *err)
+{
+	if (vm->image)
+		return load_apply(vm->image, vm->mem, &vm->boot, err);
+	x86_state_reset(&vm->boot);
+	return 0;
+}
+
+int vm_create(struct vm **out_vm, const struct vm_config *config, struct loop *loop,
+	      struct umbra_err *err)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int error;
+
+	if (!vm)
+		return umbra_err_set(err, ENOMEM, "out of memory for the machine");
+	vm->config = *config;
+	vm->loop = loop;
+	error = open_parts(vm, err);
+	if (!error && config->has_kernel)
+		error = load_open(&vm->image, &config->load, vm->mem, err);
+	if (!error)
+		error = apply_image(vm, err);
+	if (!error)
+		error = open_cpus(vm, err);
+	if (error) {
+		vm_destroy(vm);
+		return error;
+	}
+	*out_vm = vm;
+	return 0;
+}
+
+int vm_start(struct vm *vm, struct umbra_err *err)
+{
+	return world_start(vm->world, &vm->boot, err);
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (!vm)
+		return;
+	world_destroy(vm->world);
+	if (vm->accel_vm)
+		vm->config.accel->vm_close(vm->accel_vm);
+	if (vm->halt_timer)
+		loop_timer_del(vm->halt_timer);
+	bus_destroy(vm->bus);
+	for (unsigned i = 0; i < vm->chardev_count; i++)
+		chardev_close(vm->chardev[i]);
+	load_close(vm->image);
+	mem_destroy(vm->mem);
+	gate_destroy(vm->gate);
+	free(vm);
+}
+
+/* ---- reset --------------------------------------------------------------------------------------
+ */
+
+int vm_reset(struct vm *vm, struct umbra_err *err)
+{
+	struct load_image *image = NULL;
+	int error = 0;
+
+	/* The file may have been rebuilt: it is read anew, and a bad one leaves the machine as it
+	 * is. */
+	if (vm->config.has_kernel)
+		error = load_open(&image, &vm->config.load, vm->mem, err);
+	if (error)
+		return error;
+	load_close(vm->image);
+	vm->image = image;
+	mem_clear_ram(vm->mem);
+	bus_reset(vm->bus);
+	error = vm->config.accel->vm_reset(vm->accel_vm, err);
+	if (!error)
+		error = apply_image(vm, err);
+	if (!error)
+		error = world_reset(vm->world, &vm->boot, err);
+	return error;
+}
+
+/* ---- the parts ----------------------------------------------------------------------------------
+ */
+
+struct world *vm_world(struct vm *vm)
+{
+	return vm->world;
+}
+
+struct mem_space *vm_mem(struct vm *vm)
+{
+	return vm->mem;
+}
+
+struct bus *vm_bus(struct vm *vm)
+{
+	return vm->bus;
+}
+
+const struct accel_ops *vm_accel(const struct vm *vm)
+{
+	return vm->config.accel;
+}
+
+struct accel_vm *vm_accel_vm(struct vm *vm)
+{
+	return vm->accel_vm;
+}
+
+void vm_show_chardevs(struct vm *vm, const struct print_sink *sink)
+{
+	for (unsigned i = 0; i < vm->chardev_count; i++) {
+		print_to(sink, "%s: ", vm->chardev_name[i]);
+		chardev_show(vm->chardev[i], sink);
+		print_to(sink, "\n");
+	}
+}

@@ -1,0 +1,132 @@
+/* THE wiring table of the machine: which memory, ports and interrupt lines a guest finds, and which
+ * host end each of them has.  Nothing else in umbra knows a port or irq number.
+ *
+ *   0 .. 3 GiB     RAM                      0x64, 0xcf9   reset
+ *   4 GiB ..       the rest of RAM          0xe9          debug console (-debugcon)
+ *   0x3f8 irq 4    serial 0                 0xf4          isa-debug-exit (-device)
+ *   0x2f8 irq 3    serial 1
+ *
+ * Interrupt controllers, the timer chip and the local APICs live in the back end.
+ * Source: the PC/AT's I/O map; QEMU's q35 for the split of RAM. */
+
+#include "vm_internal.h"
+
+#include <errno.h>
+
+#define LOW_RAM_MAX   (3ull << 30) /* above it lie APICs, PCI and firmware */
+#define HIGH_RAM_BASE (4ull << 30)
+#define DEBUGCON_PORT 0xe9
+
+static const struct {
+	const char *name;
+	uint16_t base;
+	unsigned gsi;
+} pc_serial[VM_MAX_SERIAL] = {
+	{"serial0", 0x3f8, 4},
+	{"serial1", 0x2f8, 3},
+};
+
+static int build_memory(struct vm *vm, struct umbra_err *err)
+{
+	uint64_t low = u64_min(vm->config.mem_bytes, LOW_RAM_MAX);
+	uint64_t high = vm->config.mem_bytes - low;
+	int error = mem_add(vm->mem, 0, low, MEM_RAM, "ram", err);
+
+	if (!error && high)
+		error = mem_add(vm->mem, HIGH_RAM_BASE, high, MEM_RAM, "ram above 4 GiB", err);
+	return error;
+}
+
+/* ---- what devices ask of the machine ------------------------------------------------------------
+ */
+
+static void set_irq(void *ctx, unsigned gsi, bool is_high)
+{
+	struct vm *vm = ctx;
+
+	vm->config.accel->irq_set(vm->accel_vm, gsi, is_high);
+}
+
+static void post_request(void *ctx, enum machine_request request, int code)
+{
+	static const enum stop_kind stop_of[] = {
+		[MACHINE_EXIT] = STOP_EXIT,
+		[MACHINE_RESET] = STOP_RESET,
+		[MACHINE_POWEROFF] = STOP_POWEROFF,
+	};
+	struct vm *vm = ctx;
+
+	world_post(vm->world, stop_of[request], code);
+}
+
+/* ---- devices ------------------------------------------------------------------------------------
+ */
+
+/* Open the host end of a device; its number is the gate's source number. */
+static int open_chardev(struct vm *vm, const char *name, const char *spec,
+			struct chardev **out_chardev, struct umbra_err *err)
+{
+	unsigned source = vm->chardev_count;
+	int error = chardev_open(out_chardev, spec, source, vm->loop, vm->gate, err);
+
+	if (error) {
+		umbra_err_prefix(err, "%s", name);
+		return error;
+	}
+	vm->chardev[source] = *out_chardev;
+	vm->chardev_name[source] = name;
+	vm->chardev_count++;
+	return 0;
+}
+
+static int build_serial(struct vm *vm, struct umbra_err *err)
+{
+	for (unsigned i = 0; i < VM_MAX_SERIAL; i++) {
+		const char *spec = vm->config.serial[i] ? vm->config.serial[i] : "null";
+		struct irq_line irq = {.set = set_irq, .ctx = vm, .gsi = pc_serial[i].gsi};
+		struct chardev *chardev;
+		int error = open_chardev(vm, pc_serial[i].name, spec, &chardev, err);
+
+		if (!error)
+			error = uart16550_create(vm->bus, pc_serial[i].name, pc_serial[i].base, irq,
+						 chardev, err);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int build_debugcon(struct vm *vm, struct umbra_err *err)
+{
+	struct chardev *chardev;
+	int error;
+
+	if (!vm->config.debugcon)
+		return 0;
+	error = open_chardev(vm, "debugcon", vm->config.debugcon, &chardev, err);
+	return error ? error : debugcon_create(vm->bus, DEBUGCON_PORT, chardev, err);
+}
+
+static int build_exits(struct vm *vm, struct umbra_err *err)
+{
+	struct machine_hook hook = {.post = post_request, .ctx = vm};
+	int error = resetport_create(vm->bus, hook, err);
+
+	if (error || !vm->config.has_debugexit)
+		return error;
+	return debugexit_create(vm->bus, vm->config.debugexit_iobase, vm->config.debugexit_iosize,
+				vm->config.is_debugexit_plain, hook, err);
+}
+
+int pc_build(struct vm *vm, struct umbra_err *err)
+{
+	int error = build_memory(vm, err);
+
+	if (!error)
+		error = build_serial(vm, err);
+	if (!error)
+		error = build_debugcon(vm, err);
+	if (!error)
+		error = build_exits(vm, err);
+	return error;
+}

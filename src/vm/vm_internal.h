@@ -1,0 +1,28 @@
+/* What machine.c and pc.c share. */
+#ifndef VM_INTERNAL_H
+#define VM_INTERNAL_H
+
+#include "umbra/vm.h"
+
+#define VM_MAX_CHARDEVS (VM_MAX_SERIAL + 1)
+
+struct vm {
+	struct vm_config config; /* strings are the caller's */
+	struct loop *loop;
+	struct gate *gate;
+	struct mem_space *mem;
+	struct bus *bus;
+	struct chardev *chardev[VM_MAX_CHARDEVS];
+	const char *chardev_name[VM_MAX_CHARDEVS]; /* static text */
+	unsigned chardev_count;
+	struct accel_vm *accel_vm;
+	struct world *world;
+	struct load_image *image;
+	struct x86_state boot;
+	struct loop_timer *halt_timer;
+};
+
+/* Put memory and devices of a PC into the empty machine.  Errors: what the parts give. */
+int pc_build(struct vm *vm, struct umbra_err *err);
+
+#endif

@@ -1,0 +1,236 @@
+/* Stop-the-world under fire: four vCPUs of a mock back end, random plans, breakpoints that all of
+ * them keep running into, Ctrl-C at random moments.  Laws that must hold:
+ *   1. each resume is answered by exactly one stop;
+ *   2. while the world is STOPPED no vCPU executes;
+ *   3. no breakpoint is passed without having been told, and none is told twice;
+ *   4. planted bytes are never seen in memory while STOPPED.
+ * A plain program, because Criterion does not start under ThreadSanitizer. */
+
+#include "mock_accel.h"
+
+#include "umbra/cpu.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define VCPUS	  4u
+#define CYCLES	  10000u
+#define SOFT_ADDR (MOCK_START + 10)
+#define HARD_ADDR (MOCK_START + 40)
+#define RAM_BYTES 0x10000u
+
+static const gva_t bp_addr[] = {SOFT_ADDR, HARD_ADDR};
+
+struct fixture {
+	struct mem_space *mem;
+	struct accel_vm *accel_vm;
+	struct world *world;
+	unsigned seed;
+	/* Per vCPU and breakpoint: it was told here and may execute the instruction once. */
+	bool may_pass[VCPUS][UMBRA_ARRAY_SIZE(bp_addr)];
+	uint64_t passed[VCPUS][UMBRA_ARRAY_SIZE(bp_addr)];
+	unsigned stops[STOP_TIMEOUT + 1];
+};
+
+static void require(bool condition, const char *what)
+{
+	if (condition)
+		return;
+	printf("not ok 1 - %s\n", what);
+	fflush(stdout);
+	abort();
+}
+
+static void wait_for_stop(struct fixture *f, struct cpu_stop *stop)
+{
+	struct pollfd fd = {.fd = world_notify_fd(f->world), .events = POLLIN};
+
+	do {
+		while (poll(&fd, 1, 10000) < 0 && errno == EINTR)
+			;
+		require(fd.revents & POLLIN, "a stop comes within ten seconds");
+	} while (!world_take_stop(f->world, stop));
+	require(world_state(f->world) == WORLD_STOPPED, "a taken stop means STOPPED");
+	require(mock_running() == 0, "no vCPU executes while STOPPED");
+	f->stops[stop->kind]++;
+}
+
+static uint64_t rip_of(struct fixture *f, unsigned vcpu)
+{
+	const struct x86_state *st = vcpu_state(f->world, vcpu, X86_STATE_GPR);
+
+	require(st != NULL, "registers are readable while STOPPED");
+	return st->rip;
+}
+
+/* Laws 3 and 4 after each stop. */
+static void check_stop(struct fixture *f, const struct cpu_stop *stop)
+{
+	uint8_t byte = 0xff;
+
+	require(mem_peek(f->mem, SOFT_ADDR, &byte, 1) == 1 && byte == 0x90,
+		"planted bytes are gone while STOPPED");
+	for (unsigned v = 0; v < VCPUS; v++) {
+		for (unsigned b = 0; b < UMBRA_ARRAY_SIZE(bp_addr); b++) {
+			uint64_t now = mock_executed(v, bp_addr[b]);
+			uint64_t delta = now - f->passed[v][b];
+
+			require(delta <= 1, "a breakpoint is passed at most once per resume");
+			require(delta == 0 || f->may_pass[v][b],
+				"a breakpoint is passed only after it was told");
+			if (delta)
+				f->may_pass[v][b] = false;
+			f->passed[v][b] = now;
+			if (stop->vcpu == v && rip_of(f, v) == bp_addr[b]) {
+				require(stop->kind != STOP_BREAK || !f->may_pass[v][b],
+					"a breakpoint is told once");
+				f->may_pass[v][b] = true;
+			}
+		}
+	}
+}
+
+static struct vcpu_plan random_plan(struct fixture *f)
+{
+	switch (rand_r(&f->seed) % 8) {
+	case 0:
+		return (struct vcpu_plan){.action = PLAN_STEP};
+	case 1:
+		return (struct vcpu_plan){
+			.action = PLAN_RANGE, .start = MOCK_START, .end = MOCK_START + 32};
+	case 2:
+		return (struct vcpu_plan){.action = PLAN_HOLD};
+	default:
+		return (struct vcpu_plan){.action = PLAN_RUN};
+	}
+}
+
+static void cycle(struct fixture *f)
+{
+	struct vcpu_plan plan[VCPUS];
+	struct cpu_stop stop;
+	bool can_move = false;
+
+	for (unsigned v = 0; v < VCPUS; v++) {
+		plan[v] = random_plan(f);
+		can_move |= plan[v].action != PLAN_HOLD;
+	}
+	world_resume(f->world, plan);
+	if (!can_move || rand_r(&f->seed) % 5 == 0)
+		world_stop(f->world, STOP_INTERRUPT);
+	wait_for_stop(f, &stop);
+	check_stop(f, &stop);
+}
+
+static void set_up(struct fixture *f)
+{
+	struct x86_state boot;
+	struct accel_vm_config vm_config = {.vcpus = VCPUS};
+	struct world_config config = {.vcpus = VCPUS, .accel = &mock_accel};
+	struct cpu_stop stop;
+	uint8_t nops[MOCK_LEN];
+
+	memset(nops, 0x90, sizeof(nops));
+	require(mem_create(&f->mem, NULL) == 0, "memory");
+	require(mem_add(f->mem, 0, RAM_BYTES, MEM_RAM, "ram", NULL) == 0, "ram");
+	mem_poke(f->mem, MOCK_START, nops, sizeof(nops));
+	vm_config.mem = f->mem;
+	mock_accel.vm_open(&f->accel_vm, &vm_config, NULL);
+	config.mem = f->mem;
+	config.accel_vm = f->accel_vm;
+	require(world_create(&f->world, &config, NULL) == 0, "world");
+	x86_state_reset(&boot);
+	boot.seg[X86_CS] = x86_seg_real(0);
+	boot.rip = MOCK_START;
+	require(world_start(f->world, &boot, NULL) == 0, "threads");
+	wait_for_stop(f, &stop);
+	require(stop.kind == STOP_START, "the first stop is START");
+}
+
+static void tear_down(struct fixture *f)
+{
+	world_destroy(f->world);
+	mock_accel.vm_close(f->accel_vm);
+	mem_destroy(f->mem);
+}
+
+static void test_random_cycles(void)
+{
+	struct fixture f = {.seed = 1};
+
+	set_up(&f);
+	require(bp_insert(f.world, BP_SOFT, SOFT_ADDR, 1, NULL) == 0, "soft breakpoint");
+	require(bp_insert(f.world, BP_HARD, HARD_ADDR, 1, NULL) == 0, "hard breakpoint");
+	for (unsigned i = 0; i < CYCLES; i++)
+		cycle(&f);
+	require(f.stops[STOP_BREAK] > CYCLES / 10 && f.stops[STOP_STEP] && f.stops[STOP_INTERRUPT],
+		"all kinds of stops happened");
+	tear_down(&f);
+	printf("ok 1 - %u stop and go cycles: %u breaks, %u steps, %u interrupts\n", CYCLES,
+	       f.stops[STOP_BREAK], f.stops[STOP_STEP], f.stops[STOP_INTERRUPT]);
+}
+
+static void post_exit(void *arg)
+{
+	struct fixture *f = arg;
+
+	world_post(f->world, STOP_EXIT, 42);
+}
+
+/* A device asks for the end while a debugger steps: the request is the cause, and comes once. */
+static void test_posted_exit(void)
+{
+	struct fixture f = {.seed = 2};
+	struct vcpu_plan plan[VCPUS] = {{.action = PLAN_STEP}};
+	struct cpu_stop stop;
+
+	mock_set_io(MOCK_START, post_exit, &f);
+	set_up(&f);
+	for (unsigned v = 1; v < VCPUS; v++)
+		plan[v].action = PLAN_HOLD;
+	world_resume(f.world, plan);
+	wait_for_stop(&f, &stop);
+	require(stop.kind == STOP_EXIT && stop.code == 42, "the device's request is the cause");
+	require(!world_take_stop(f.world, &stop), "a stop is taken once");
+	tear_down(&f);
+	mock_set_io(0, NULL, NULL);
+	printf("ok 2 - a device's request stops the world once\n");
+}
+
+/* An event that waits for its turn is dropped when its breakpoint goes. */
+static void test_deleted_breakpoint(void)
+{
+	struct fixture f = {.seed = 3};
+	struct vcpu_plan plan[VCPUS];
+	struct cpu_stop stop;
+	unsigned told = 0;
+
+	set_up(&f);
+	bp_insert(f.world, BP_SOFT, SOFT_ADDR, 1, NULL);
+	for (unsigned v = 0; v < VCPUS; v++)
+		plan[v].action = PLAN_RUN;
+	for (unsigned i = 0; i < 100; i++) {
+		world_resume(f.world, plan);
+		wait_for_stop(&f, &stop);
+		told += stop.kind == STOP_BREAK;
+	}
+	require(told == 100, "every stop was the breakpoint");
+	bp_clear(f.world);
+	world_resume(f.world, plan);
+	world_stop(f.world, STOP_INTERRUPT);
+	wait_for_stop(&f, &stop);
+	require(stop.kind == STOP_INTERRUPT, "nothing is told of a deleted breakpoint");
+	tear_down(&f);
+	printf("ok 3 - a deleted breakpoint's event is dropped\n");
+}
+
+int main(void)
+{
+	printf("1..3\n");
+	test_random_cycles();
+	test_posted_exit();
+	test_deleted_breakpoint();
+	return 0;
+}
