@@ -14,9 +14,10 @@
 
 /* Bits of vcpu.req: why the vCPU is to come out of the guest. */
 enum vcpu_req {
-	REQ_PARK = 1 << 0,	/* the world stops */
-	REQ_QUIT = 1 << 1,	/* the thread ends */
-	REQ_HALT_CHECK = 1 << 2 /* say whether the vCPU is halted for good */
+	REQ_PARK = 1 << 0,	 /* the world stops */
+	REQ_QUIT = 1 << 1,	 /* the thread ends */
+	REQ_HALT_CHECK = 1 << 2, /* say whether the vCPU is halted for good */
+	REQ_YIELD = 1 << 3	 /* it stepped over a breakpoint and others have to yet */
 };
 
 /* Work that the control thread hands to a parked vCPU thread. */
@@ -121,6 +122,7 @@ struct world {
 void world_stop_locked(struct world *w, const struct cpu_stop *cause);
 void world_parked_locked(struct world *w, struct vcpu *v);
 void world_release_next_locked(struct world *w);
+bool world_has_step_over_locked(const struct world *w);
 void world_resume_as_before(struct world *w);
 void world_check_posted_locked(struct world *w);
 

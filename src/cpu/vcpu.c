@@ -55,7 +55,9 @@ static void latch_failed(struct vcpu *v, const struct accel_exit *exit)
 
 /* ---- exits ----------------------------------------------------------------------------------- */
 
-/* The instruction under the breakpoint is done: put planted bytes back and let the others go. */
+/* The instruction under the breakpoint is done: put planted bytes back.  The next vCPU that must
+ * step over one takes its turn while this one waits as well, for its byte is lifted then; after the
+ * last, all go. */
 static void finish_step_over(struct vcpu *v)
 {
 	struct world *w = v->world;
@@ -65,8 +67,12 @@ static void finish_step_over(struct vcpu *v)
 	pthread_mutex_lock(&w->lock);
 	v->must_step_over = false;
 	v->has_reported_pc = false;
-	if (world_state(w) == WORLD_RUNNING && v->plan.action != PLAN_STEP)
-		world_release_next_locked(w);
+	if (world_state(w) == WORLD_RUNNING && v->plan.action != PLAN_STEP) {
+		if (world_has_step_over_locked(w))
+			atomic_fetch_or_explicit(&v->req, REQ_YIELD, memory_order_release);
+		else
+			world_release_next_locked(w);
+	}
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -193,29 +199,34 @@ static void vcpu_begin_run(struct vcpu *v)
 		bp_lift(v->world, v->over_gpa);
 }
 
+/* Wait until released, as STOPPED or held. */
+static void vcpu_park_locked(struct vcpu *v)
+{
+	struct world *w = v->world;
+
+	vcpu_state_fetch(v, X86_STATE_GPR | X86_STATE_SREG | v->wanted_parts);
+	v->wanted_parts = 0;
+	world_parked_locked(w, v);
+	if (world_state(w) == WORLD_RUNNING)
+		world_release_next_locked(w); /* REQ_YIELD: whose turn it is now */
+	vcpu_wait_in_park_locked(v);
+	vcpu_begin_run(v);
+}
+
 static void vcpu_service(struct vcpu *v)
 {
 	struct world *w = v->world;
+	unsigned req;
 
 	pthread_mutex_lock(&w->lock);
 	world_check_posted_locked(w);
 	if (v->event.kind != STOP_NONE)
 		world_stop_locked(w, &v->event);
-	if (world_state(w) == WORLD_RUNNING) {
-		if (atomic_fetch_and_explicit(&v->req, ~(unsigned)REQ_HALT_CHECK,
-					      memory_order_relaxed) &
-		    REQ_HALT_CHECK)
-			vcpu_halt_check_locked(v);
-	}
-	if (world_state(w) == WORLD_RUNNING) {
-		atomic_fetch_and_explicit(&v->req, ~(unsigned)REQ_PARK, memory_order_relaxed);
-	} else {
-		vcpu_state_fetch(v, X86_STATE_GPR | X86_STATE_SREG | v->wanted_parts);
-		v->wanted_parts = 0;
-		world_parked_locked(w, v);
-		vcpu_wait_in_park_locked(v);
-		vcpu_begin_run(v);
-	}
+	req = atomic_fetch_and_explicit(&v->req, REQ_QUIT, memory_order_relaxed);
+	if (world_state(w) == WORLD_RUNNING && (req & REQ_HALT_CHECK))
+		vcpu_halt_check_locked(v);
+	if (world_state(w) != WORLD_RUNNING || (req & REQ_YIELD))
+		vcpu_park_locked(v);
 	pthread_mutex_unlock(&w->lock);
 }
 

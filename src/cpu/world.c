@@ -23,7 +23,8 @@
  *  (b) world_post comes under a device lock, where the world's lock may not be taken: it leaves a
  *      word in posted and requests; the first vCPU that serves its request stops the world, and
  *      world_parked_locked looks again in case the world was stopping already.
- *  (c) An event and a Ctrl-C at the same time: the first cause is taken, the event stays latched.
+ *  (c) An event and a Ctrl-C at the same time: the event is taken, for it answers the Ctrl-C too.
+ *      Of two events the first is taken, the other stays latched.
  *
  * Source of the idea: bhyve's gdb stub, for latching events until they are reported. */
 
@@ -60,6 +61,15 @@ static void world_notify_locked(struct world *w)
 
 /* ---- stopping -------------------------------------------------------------------------------- */
 
+/* A breakpoint that was hit while Ctrl-C was on its way says more than the Ctrl-C. */
+static void prefer_event_locked(struct world *w)
+{
+	for (unsigned i = 0; i < w->vcpu_count && w->cause.kind == STOP_INTERRUPT; i++) {
+		if (w->vcpu[i].event.kind != STOP_NONE)
+			w->cause = w->vcpu[i].event;
+	}
+}
+
 static void world_set_stopped_locked(struct world *w)
 {
 	uint64_t posted = atomic_exchange_explicit(&w->posted, 0, memory_order_acquire);
@@ -69,6 +79,7 @@ static void world_set_stopped_locked(struct world *w)
 					     .vcpu = w->cause.vcpu,
 					     .code = (int)(posted >> 8)};
 	}
+	prefer_event_locked(w);
 	bp_unplant(w);
 	world_set_state_locked(w, WORLD_STOPPED);
 	world_notify_locked(w);
@@ -214,6 +225,16 @@ static void release_locked(struct vcpu *v)
 	v->world->running++;
 	atomic_store_explicit(&v->req, 0, memory_order_release);
 	vcpu_mail_locked(v);
+}
+
+/* Whether some vCPU waits for its turn to step over a breakpoint. */
+bool world_has_step_over_locked(const struct world *w)
+{
+	for (unsigned i = 0; i < w->vcpu_count; i++) {
+		if (w->vcpu[i].must_step_over)
+			return true;
+	}
+	return false;
 }
 
 /* Let go the next vCPU that must step over a breakpoint; when none is left, all that have a plan
