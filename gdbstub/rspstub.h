@@ -54,6 +54,9 @@ struct rsp_base_ops {
 	/* Write registers 0..g_reg_count-1 at once (G), @bytes back to back; all or nothing.
 	 * 0 or an errno value. */
 	int (*regs_write)(void *ctx, unsigned thread, const uint8_t *bytes, size_t len);
+	/* Set the program counter (c and s with an address).  0 or an errno value.
+	 * NULL: such packets get an error. */
+	int (*pc_write)(void *ctx, unsigned thread, uint64_t pc);
 	/* Registers that every stop reply carries, ended by RSP_REG_NONE.  Constant. */
 	const unsigned *expedited;
 
@@ -79,7 +82,7 @@ struct rsp_run_ops {
 	/* The client goes and leaves the target as it found it: breakpoints removed, target
 	 * resumed. May be called while it runs. */
 	void (*detach)(void *ctx);
-	/* k, vKill: end the target.  May be called while it runs. */
+	/* k, vKill: end the target.  May be called while it runs.  See rsp_session_is_kill_due. */
 	void (*kill)(void *ctx);
 	/* R and vRun: start again from the beginning; the target is stopped at its first
 	 * instruction afterwards.  0 or an errno value.  NULL: not supported. */
@@ -111,15 +114,16 @@ struct rsp_monitor_ops {
 };
 
 struct rsp_xfer_ops {
-	/* The target description for @annex ("target.xml").  NULL: no such annex.  The text stays
+	/* Both may be called while the target runs.
+	 * The target description for @annex ("target.xml").  NULL: no such annex.  The text stays
 	 * valid until the session closes. */
 	const char *(*features)(void *ctx, const char *annex);
-	/* The path for qXfer:exec-file, or NULL. */
+	/* The path for qXfer:exec-file, or NULL for none.  The operation itself may be NULL too. */
 	const char *(*exec_file)(void *ctx);
 };
 
 struct rsp_target {
-	const struct rsp_base_ops *base;       /* required, complete */
+	const struct rsp_base_ops *base;       /* required, complete but for pc_write */
 	const struct rsp_run_ops *run;	       /* required, complete but for restart */
 	const struct rsp_break_ops *brk;       /* NULL: no Z packets */
 	const struct rsp_monitor_ops *monitor; /* NULL: no qRcmd */
@@ -154,14 +158,18 @@ struct rsp_stop {
 int rsp_session_open(struct rsp_session **out_session, const struct rsp_target *target);
 void rsp_session_close(struct rsp_session *session); /* NULL is allowed */
 
-/* A new client: forget everything of the last one. */
+/* A new client: forget everything of the last one, but for the counters.  The target is not
+ * touched. */
 void rsp_session_reset(struct rsp_session *session);
 
 /* Bytes from the client.  Returns how many were taken; fewer than @len when replies wait to be
- * sent, or a command waits for the target to stop: offer the rest again after rsp_session_sent or
- * rsp_session_stopped.  0x03 is honoured at once even then.
- * The first byte of a client must be one of + - $ 0x03: otherwise rsp_session_state becomes
- * RSP_REFUSED and nothing was done. */
+ * sent, or a command waits for the target to stop: offer the rest again, with what came behind it,
+ * after rsp_session_sent or rsp_session_stopped.  A packet that waits is never taken whole, so an
+ * embedder whose buffer is empty has nothing to remember.  0x03 among the offered bytes is honoured
+ * at once even then, so keep reading while there is room.  Once the client is refused, detached or
+ * killed, everything is taken and dropped.
+ * Up to its first valid packet a client may send only + - $ 0x03 between packets: otherwise
+ * rsp_session_state becomes RSP_REFUSED and nothing was done. */
 size_t rsp_session_input(struct rsp_session *session, const uint8_t *bytes, size_t len);
 
 /* Bytes for the client: @out_len of them at the returned address, valid until the next call. */
@@ -170,7 +178,8 @@ const uint8_t *rsp_session_output(const struct rsp_session *session, size_t *out
 void rsp_session_sent(struct rsp_session *session, size_t len);
 
 /* The target stopped: answers the resume or the attach that waits for it.  Ignored when nothing
- * waits (one stop reply per resume).  RSP_STOP_EXITED may come at any time. */
+ * waits (one stop reply per resume).  RSP_STOP_EXITED may come at any time.  In RSP_NEW it says why
+ * the target stands still already, for the client's first question; a reset forgets it. */
 void rsp_session_stopped(struct rsp_session *session, const struct rsp_stop *stop);
 
 enum rsp_session_state {
@@ -184,13 +193,18 @@ enum rsp_session_state {
 };
 enum rsp_session_state rsp_session_state(const struct rsp_session *session);
 
+/* True after vKill from an extended client of a target that can restart: gdb's `run` is vKill and
+ * then vRun, so the target was not killed yet and the session goes on.  A client that leaves while
+ * this holds wanted it dead. */
+bool rsp_session_is_kill_due(const struct rsp_session *session);
+
 /* Text for the person at the client.  From inside a monitor command: part of its answer. */
 void rsp_monitor_print(struct rsp_session *session, const char *text, size_t len);
 /* While a resume waits for its stop: an O packet.  Dropped in every other state, and when the
  * output queue is full. */
 void rsp_console_print(struct rsp_session *session, const char *text, size_t len);
 
-/* Counters for `monitor stats` and tests. */
+/* Counters since open, for `monitor stats` and tests. */
 struct rsp_stats {
 	uint64_t packets_in, packets_out, bytes_in, bytes_out;
 	uint64_t bad_checksums; /* packets answered with '-' */

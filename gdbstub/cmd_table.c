@@ -1,0 +1,230 @@
+/* The command table: every packet that is understood, with the shape of its arguments, what the
+ * target must offer for it, and whether it may run while the target runs.
+ *
+ * A packet whose arguments do not match its schema is answered with an error before its handler
+ * or the target sees anything.  Schema letters:
+ *
+ *	n  a hexadecimal number              s  a signal: exactly two digits, and a number
+ *	t  a thread-id                       h  data as hexadecimal digits, up to the end
+ *	b  data with '}' escapes, to the end *  data as it is, up to the end
+ *	a  an annex: up to the next ':'      ?  the packet may end here
+ *
+ * Any other letter stands for itself.
+ * Source: Debugging with GDB, E.2 Packets, E.4 General Query Packets. */
+#include "internal.h"
+
+#include <string.h>
+
+#define WAITS	false
+#define AT_ONCE true
+
+/* In a name, words that begin alike need no order: a word must end where the name does. */
+static const struct rsp_command commands[] = {
+	{"?", "", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_reason},
+	{"!", "", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_extended},
+	{"g", "", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_read_registers},
+	{"G", "h", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_write_registers},
+	{"p", "n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_read_register},
+	{"P", "n=h", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_write_register},
+	{"m", "n,n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_read_hex},
+	{"x", "n,n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_read_binary},
+	{"M", "n,n:h", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_write},
+	{"X", "n,n:b", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_write},
+	{"c", "?n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_continue},
+	{"C", "s?;n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_continue_signal},
+	{"s", "?n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_step},
+	{"S", "s?;n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_step_signal},
+	{"vCont?", "", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_vcont_list},
+	{"vCont", ";*", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_vcont},
+	{"vCtrlC", "", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_ctrl_c},
+	{"Z", "n,n,n?;*", RSP_NEEDS_BREAK, WAITS, rsp_cmd_insert},
+	{"z", "n,n,n", RSP_NEEDS_BREAK, WAITS, rsp_cmd_remove},
+	{"Hg", "t", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_general_thread},
+	{"Hc", "t", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_continue_thread},
+	{"T", "t", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_is_alive},
+	{"D", "?;n", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_detach},
+	{"k", "", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_kill},
+	{"vKill", ";n", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_vkill},
+	{"R", "?n", RSP_NEEDS_RESTART, WAITS, rsp_cmd_restart},
+	{"vRun", "?;*", RSP_NEEDS_RESTART, WAITS, rsp_cmd_vrun},
+	{"vMustReplyEmpty", "", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_empty},
+	{"qSupported", "?:*", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_supported},
+	{"QStartNoAckMode", "", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_no_ack},
+	{"QNonStop", ":n", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_non_stop},
+	{"qAttached", "?:n", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_attached},
+	{"qSymbol", ":*", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_ok},
+	{"qC", "", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_current_thread},
+	{"qfThreadInfo", "", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_first_threads},
+	{"qsThreadInfo", "", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_more_threads},
+	{"qThreadExtraInfo", ",t", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_thread_extra},
+	{"qXfer:threads:read", "::n,n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_xfer_threads},
+	{"qXfer:features:read", ":a:n,n", RSP_NEEDS_XFER, AT_ONCE, rsp_cmd_xfer_features},
+	{"qXfer:exec-file:read", ":a:n,n", RSP_NEEDS_EXEC_FILE, AT_ONCE, rsp_cmd_xfer_exec_file},
+	{"qRcmd", ",h", RSP_NEEDS_MONITOR, WAITS, rsp_cmd_monitor},
+};
+
+const struct rsp_command *rsp_command_table(size_t *out_count)
+{
+	*out_count = sizeof(commands) / sizeof(commands[0]);
+	return commands;
+}
+
+static bool is_word_byte(uint8_t byte)
+{
+	bool is_letter = (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z';
+
+	return is_letter || (byte >= '0' && byte <= '9') || byte == '?' || byte == '-';
+}
+
+/* A name of one or two letters is followed by its arguments; a longer one is a word. */
+static bool is_name_of(const struct rsp_command *row, const uint8_t *packet, size_t len)
+{
+	size_t name_len = strlen(row->name);
+
+	if (len < name_len || memcmp(packet, row->name, name_len) != 0) {
+		return false;
+	}
+	if (packet[0] != 'q' && packet[0] != 'Q' && packet[0] != 'v') {
+		return true;
+	}
+	return len == name_len || !is_word_byte(packet[name_len]);
+}
+
+bool rsp_command_is_offered(const struct rsp_session *s, enum rsp_needs needs)
+{
+	const struct rsp_target *target = s->target;
+
+	switch (needs) {
+	case RSP_NEEDS_NOTHING:
+		return true;
+	case RSP_NEEDS_RESTART:
+		return target->run->restart;
+	case RSP_NEEDS_BREAK:
+		return target->brk;
+	case RSP_NEEDS_MONITOR:
+		return target->monitor;
+	case RSP_NEEDS_XFER:
+		return target->xfer;
+	case RSP_NEEDS_EXEC_FILE:
+		return target->xfer && target->xfer->exec_file &&
+		       target->xfer->exec_file(target->ctx);
+	}
+	return false;
+}
+
+const struct rsp_command *rsp_command_find(const struct rsp_session *s)
+{
+	const struct rsp_command *end = commands + sizeof(commands) / sizeof(commands[0]);
+	const struct rsp_command *row;
+
+	for (row = commands; row < end; row++) {
+		if (row->name[0] == (char)s->in[0] && is_name_of(row, s->in, s->in_len)) {
+			return rsp_command_is_offered(s, row->needs) ? row : NULL;
+		}
+	}
+	return NULL;
+}
+
+static bool parse_signal(struct rsp_cursor *cursor, uint64_t *out_signal)
+{
+	const uint8_t *start = cursor->at;
+	struct rsp_cursor two = {start, start + 2};
+
+	if (cursor->end - start < 2 || !rsp_parse_u64(&two, out_signal)) {
+		return false;
+	}
+	cursor->at = two.at;
+	return two.at == two.end;
+}
+
+static bool parse_number(struct rsp_cursor *cursor, char letter, struct rsp_args *args)
+{
+	uint64_t *number = &args->number[args->number_count];
+
+	if (args->number_count == RSP_ARGS_NUMBERS) {
+		return false;
+	}
+	args->number_count++;
+	return letter == 's' ? parse_signal(cursor, number) : rsp_parse_u64(cursor, number);
+}
+
+/* Everything that is left, decoded where it stands. */
+static bool parse_data(struct rsp_cursor *cursor, char letter, struct rsp_args *args)
+{
+	size_t len = (size_t)(cursor->end - cursor->at);
+	uint8_t *data = args->packet_end - len;
+
+	cursor->at = cursor->end;
+	args->data = data;
+	args->data_len = len;
+	if (letter == 'h') {
+		args->data_len = len / 2;
+		return rsp_hex_decode(data, data, len);
+	}
+	if (letter == 'b') {
+		args->data_len = rsp_unescape(data, len);
+	}
+	return args->data_len != SIZE_MAX;
+}
+
+static bool parse_annex(struct rsp_cursor *cursor, struct rsp_args *args)
+{
+	args->name = cursor->at;
+	while (cursor->at < cursor->end && *cursor->at != ':') {
+		cursor->at++;
+	}
+	args->name_len = (size_t)(cursor->at - args->name);
+	return true;
+}
+
+static bool parse_one(struct rsp_cursor *cursor, char letter, struct rsp_args *args)
+{
+	switch (letter) {
+	case 'n':
+	case 's':
+		return parse_number(cursor, letter, args);
+	case 't':
+		return rsp_parse_thread(cursor, &args->thread);
+	case 'h':
+	case 'b':
+	case '*':
+		return parse_data(cursor, letter, args);
+	case 'a':
+		return parse_annex(cursor, args);
+	default:
+		return rsp_parse_char(cursor, letter);
+	}
+}
+
+static bool parse_args(struct rsp_cursor *cursor, const char *schema, struct rsp_args *args)
+{
+	for (; *schema; schema++) {
+		if (*schema == '?') {
+			if (cursor->at == cursor->end) {
+				return true;
+			}
+			continue;
+		}
+		if (!parse_one(cursor, *schema, args)) {
+			return false;
+		}
+	}
+	return cursor->at == cursor->end;
+}
+
+void rsp_command_run(struct rsp_session *s, const struct rsp_command *command)
+{
+	struct rsp_args args = {.packet_end = s->in + s->in_len};
+	struct rsp_cursor cursor = {s->in, s->in + s->in_len};
+
+	if (!command) {
+		rsp_answer_text(s, "");
+		return;
+	}
+	cursor.at += strlen(command->name);
+	if (!parse_args(&cursor, command->schema, &args)) {
+		rsp_answer_error(s, RSP_WIRE_EINVAL);
+		return;
+	}
+	command->run(s, &args);
+}

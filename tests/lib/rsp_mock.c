@@ -1,0 +1,430 @@
+/* See rsp_mock.h.  The client decodes by itself and shares no code with the library. */
+#include "rsp_mock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNREADABLE_REG 9u
+
+static bool mock_attach(void *ctx)
+{
+	struct rsp_mock *mock = ctx;
+
+	mock->attached++;
+	return mock->does_attach_at_once;
+}
+
+static unsigned mock_thread_count(void *ctx)
+{
+	return ((struct rsp_mock *)ctx)->threads;
+}
+
+static bool mock_thread_is_alive(void *ctx, unsigned thread)
+{
+	return thread != ((struct rsp_mock *)ctx)->dead_thread;
+}
+
+static void mock_thread_name(void *ctx, unsigned thread, char *buf, size_t size)
+{
+	(void)ctx;
+	snprintf(buf, size, "cpu <%u>", thread - 1);
+}
+
+static void mock_thread_extra(void *ctx, unsigned thread, char *buf, size_t size)
+{
+	(void)thread;
+	snprintf(buf, size, "%s", ((struct rsp_mock *)ctx)->thread_extra);
+}
+
+static unsigned mock_reg_count(void *ctx)
+{
+	(void)ctx;
+	return MOCK_REGS;
+}
+
+static unsigned mock_g_reg_count(void *ctx)
+{
+	(void)ctx;
+	return MOCK_G_REGS;
+}
+
+size_t rsp_mock_reg_size(unsigned reg)
+{
+	if (reg >= MOCK_REGS) {
+		return 0;
+	}
+	return reg == 8 ? 4 : reg == 11 ? 16 : 8;
+}
+
+static size_t mock_reg_size(void *ctx, unsigned reg)
+{
+	(void)ctx;
+	return rsp_mock_reg_size(reg);
+}
+
+/* A test may claim more threads than have registers of their own. */
+static uint8_t *reg_of(struct rsp_mock *mock, unsigned thread, unsigned reg)
+{
+	return mock->regs[thread % (MOCK_THREADS + 1)][reg];
+}
+
+static bool mock_reg_read(void *ctx, unsigned thread, unsigned reg, uint8_t *out)
+{
+	struct rsp_mock *mock = ctx;
+
+	mock->thread = thread;
+	if (reg == UNREADABLE_REG) {
+		return false;
+	}
+	memcpy(out, reg_of(mock, thread, reg), rsp_mock_reg_size(reg));
+	return true;
+}
+
+static int mock_reg_write(void *ctx, unsigned thread, unsigned reg, const uint8_t *value)
+{
+	struct rsp_mock *mock = ctx;
+
+	mock->thread = thread;
+	mock->changes++;
+	if (mock->error == 0) {
+		memcpy(reg_of(mock, thread, reg), value, rsp_mock_reg_size(reg));
+	}
+	return mock->error;
+}
+
+static int mock_regs_write(void *ctx, unsigned thread, const uint8_t *bytes, size_t len)
+{
+	struct rsp_mock *mock = ctx;
+	unsigned reg;
+
+	(void)len;
+	mock->thread = thread;
+	mock->changes++;
+	for (reg = 0; reg < MOCK_G_REGS && mock->error == 0; reg++) {
+		memcpy(reg_of(mock, thread, reg), bytes, rsp_mock_reg_size(reg));
+		bytes += rsp_mock_reg_size(reg);
+	}
+	return mock->error;
+}
+
+static int mock_pc_write(void *ctx, unsigned thread, uint64_t pc)
+{
+	struct rsp_mock *mock = ctx;
+
+	mock->changes++;
+	memcpy(reg_of(mock, thread, 7), &pc, sizeof(pc));
+	return mock->error;
+}
+
+/* Where @addr lies in mem, and in *len how much of it is there. */
+static uint8_t *mock_span(struct rsp_mock *mock, uint64_t addr, size_t *len)
+{
+	if (addr < MOCK_MEM_BASE || addr >= MOCK_MEM_BASE + MOCK_MEM_SIZE) {
+		*len = 0;
+		return mock->mem;
+	}
+	if (*len > MOCK_MEM_BASE + MOCK_MEM_SIZE - addr) {
+		*len = MOCK_MEM_BASE + MOCK_MEM_SIZE - addr;
+	}
+	return mock->mem + (addr - MOCK_MEM_BASE);
+}
+
+static size_t mock_mem_read(void *ctx, unsigned thread, uint64_t addr, uint8_t *out, size_t len)
+{
+	struct rsp_mock *mock = ctx;
+	const uint8_t *from = mock_span(mock, addr, &len);
+
+	mock->thread = thread;
+	memcpy(out, from, len);
+	return len;
+}
+
+static size_t mock_mem_write(void *ctx, unsigned thread, uint64_t addr, const uint8_t *src,
+			     size_t len)
+{
+	struct rsp_mock *mock = ctx;
+	uint8_t *to = mock_span(mock, addr, &len);
+
+	mock->thread = thread;
+	mock->changes++;
+	memcpy(to, src, len);
+	return len;
+}
+
+static void mock_resume(void *ctx, const struct rsp_plan *plan, unsigned count)
+{
+	struct rsp_mock *mock = ctx;
+
+	mock->resumed++;
+	mock->plan_count = count;
+	memcpy(mock->plan, plan, count * sizeof(*plan));
+}
+
+static void mock_interrupt(void *ctx)
+{
+	((struct rsp_mock *)ctx)->interrupted++;
+}
+
+static void mock_detach(void *ctx)
+{
+	((struct rsp_mock *)ctx)->detached++;
+}
+
+static void mock_kill(void *ctx)
+{
+	((struct rsp_mock *)ctx)->killed++;
+}
+
+static int mock_restart(void *ctx)
+{
+	struct rsp_mock *mock = ctx;
+
+	mock->restarted++;
+	return mock->error;
+}
+
+static bool mock_is_supported(void *ctx, enum rsp_break type)
+{
+	return ((struct rsp_mock *)ctx)->break_types >> type & 1;
+}
+
+static void note_break(struct rsp_mock *mock, enum rsp_break type, uint64_t addr, unsigned kind)
+{
+	mock->changes++;
+	mock->break_type = type;
+	mock->break_addr = addr;
+	mock->break_kind = kind;
+}
+
+static int mock_insert(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind)
+{
+	struct rsp_mock *mock = ctx;
+
+	mock->inserted++;
+	note_break(mock, type, addr, kind);
+	return mock->error;
+}
+
+static int mock_remove(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind)
+{
+	struct rsp_mock *mock = ctx;
+
+	mock->removed++;
+	note_break(mock, type, addr, kind);
+	return mock->error;
+}
+
+static int mock_command(void *ctx, unsigned thread, const char *line)
+{
+	struct rsp_mock *mock = ctx;
+	size_t i;
+
+	mock->commands++;
+	mock->thread = thread;
+	snprintf(mock->command, sizeof(mock->command), "%s", line);
+	if (strcmp(line, "fail") == 0) {
+		rsp_monitor_print(mock->session, "it failed\n", 10);
+		return EIO;
+	}
+	if (strcmp(line, "flood") == 0) {
+		for (i = 0; i < mock->monitor_flood; i++) {
+			rsp_monitor_print(mock->session, "f", 1);
+		}
+		return 0;
+	}
+	rsp_monitor_print(mock->session, line, strlen(line));
+	rsp_monitor_print(mock->session, "\n", 1);
+	return 0;
+}
+
+static const char *mock_features(void *ctx, const char *annex)
+{
+	(void)ctx;
+	return strcmp(annex, "target.xml") == 0 ? "<target>#$}*</target>" : NULL;
+}
+
+static const char *mock_exec_file(void *ctx)
+{
+	return ((struct rsp_mock *)ctx)->exec_file;
+}
+
+static const unsigned expedited[] = {6, 7, UNREADABLE_REG, 8, RSP_REG_NONE};
+
+static const struct rsp_mock blank = {
+	.base =
+		{
+			.attach = mock_attach,
+			.thread_count = mock_thread_count,
+			.thread_is_alive = mock_thread_is_alive,
+			.thread_name = mock_thread_name,
+			.thread_extra = mock_thread_extra,
+			.reg_count = mock_reg_count,
+			.g_reg_count = mock_g_reg_count,
+			.reg_size = mock_reg_size,
+			.reg_read = mock_reg_read,
+			.reg_write = mock_reg_write,
+			.regs_write = mock_regs_write,
+			.pc_write = mock_pc_write,
+			.expedited = expedited,
+			.mem_read = mock_mem_read,
+			.mem_write = mock_mem_write,
+		},
+	.run = {mock_resume, mock_interrupt, mock_detach, mock_kill, mock_restart},
+	.brk = {mock_is_supported, mock_insert, mock_remove},
+	.monitor = {mock_command},
+	.xfer = {mock_features, mock_exec_file},
+	.does_attach_at_once = true,
+	.threads = MOCK_THREADS,
+	.break_types = 0x1f,
+	.exec_file = "/boot/kernel",
+	.thread_extra = "halted & <idle>",
+};
+
+struct rsp_mock *rsp_mock_open(void)
+{
+	struct rsp_mock *mock = malloc(sizeof(*mock));
+	unsigned thread, reg, i;
+
+	if (!mock) {
+		return NULL;
+	}
+	*mock = blank;
+	for (thread = 0; thread <= MOCK_THREADS; thread++) {
+		for (reg = 0; reg < MOCK_REGS; reg++) {
+			memset(mock->regs[thread][reg], (int)(thread << 4 | reg), 8);
+		}
+	}
+	for (i = 0; i < MOCK_MEM_SIZE; i++) {
+		mock->mem[i] = (uint8_t)(i * 2654435761u >> 13);
+	}
+	mock->target = (struct rsp_target){&mock->base,	   &mock->run,	&mock->brk,
+					   &mock->monitor, &mock->xfer, mock};
+	if (rsp_session_open(&mock->session, &mock->target) != 0) {
+		free(mock);
+		return NULL;
+	}
+	return mock;
+}
+
+void rsp_mock_close(struct rsp_mock *mock)
+{
+	rsp_session_close(mock->session);
+	free(mock);
+}
+
+void rsp_mock_reopen(struct rsp_mock *mock)
+{
+	rsp_session_close(mock->session);
+	if (rsp_session_open(&mock->session, &mock->target) != 0) {
+		abort();
+	}
+}
+
+void rsp_mock_stop(struct rsp_mock *mock, unsigned thread)
+{
+	struct rsp_stop stop = {.kind = RSP_STOP_SIGNAL, .signal = 5, .thread = thread};
+
+	rsp_session_stopped(mock->session, &stop);
+}
+
+size_t rsp_wire_frame(uint8_t *out, const void *data, size_t len)
+{
+	const uint8_t *bytes = data;
+	uint8_t sum = 0;
+	char digits[3];
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		sum = (uint8_t)(sum + bytes[i]);
+	}
+	snprintf(digits, sizeof(digits), "%02x", sum);
+	out[0] = '$';
+	memcpy(out + 1, data, len);
+	out[len + 1] = '#';
+	memcpy(out + len + 2, digits, 2);
+	return len + 4;
+}
+
+size_t rsp_wire_send_bytes(struct rsp_session *session, const void *data, size_t len)
+{
+	uint8_t *frame = malloc(len + 4);
+	size_t taken;
+
+	if (!frame) {
+		abort();
+	}
+	rsp_wire_frame(frame, data, len);
+	taken = rsp_session_input(session, frame, len + 4);
+	free(frame);
+	return taken;
+}
+
+size_t rsp_wire_send(struct rsp_session *session, const char *data)
+{
+	return rsp_wire_send_bytes(session, data, strlen(data));
+}
+
+/* Undo run lengths: "0*'" is '0' and (''' - 29) more of it. */
+static long expand(const uint8_t *data, size_t len, char *out, size_t size)
+{
+	size_t i, put = 0;
+
+	for (i = 0; i < len; i++) {
+		int repeat = 1;
+		char byte = (char)data[i];
+
+		if (data[i] == '*') {
+			if (put == 0 || i + 1 == len || data[i + 1] < 32 || data[i + 1] > 126) {
+				return -2;
+			}
+			byte = out[put - 1];
+			repeat = data[++i] - 29;
+		}
+		while (repeat--) {
+			if (put + 1 >= size) {
+				return -2;
+			}
+			out[put++] = byte;
+		}
+	}
+	out[put] = '\0';
+	return (long)put;
+}
+
+long rsp_wire_take(struct rsp_session *session, char *out, size_t size)
+{
+	size_t len, start = 0, i;
+	const uint8_t *bytes = rsp_session_output(session, &len);
+	uint8_t sum = 0;
+	char digits[3];
+	long result;
+
+	while (start < len && (bytes[start] == '+' || bytes[start] == '-')) {
+		start++;
+	}
+	if (start == len) {
+		rsp_session_sent(session, len);
+		return -1;
+	}
+	for (i = start + 1; i < len && bytes[i] != '#'; i++) {
+		sum = (uint8_t)(sum + bytes[i]);
+	}
+	snprintf(digits, sizeof(digits), "%02x", sum);
+	if (bytes[start] != '$' || len - i < 3 || memcmp(bytes + i + 1, digits, 2) != 0) {
+		return -2;
+	}
+	result = expand(bytes + start + 1, i - start - 1, out, size);
+	rsp_session_sent(session, i + 3);
+	return result;
+}
+
+size_t rsp_wire_drain(struct rsp_session *session)
+{
+	size_t len;
+
+	rsp_session_output(session, &len);
+	rsp_session_sent(session, len);
+	return len;
+}

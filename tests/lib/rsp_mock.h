@@ -1,0 +1,69 @@
+/* A target without a machine behind it, and a client without a socket: for tests of librspstub. */
+#ifndef TESTS_RSP_MOCK_H
+#define TESTS_RSP_MOCK_H
+
+#include "rspstub.h"
+
+#define MOCK_THREADS	 3u
+#define MOCK_REGS	 12u /* 0..9 are in g; 8 has four bytes, 9 cannot be read, 11 has 16 bytes */
+#define MOCK_G_REGS	 10u
+#define MOCK_MEM_BASE	 0x10000u
+#define MOCK_MEM_SIZE	 0x40000u
+#define MOCK_MONITOR_MAX 128u
+
+struct rsp_mock {
+	struct rsp_base_ops base;
+	struct rsp_run_ops run;
+	struct rsp_break_ops brk;
+	struct rsp_monitor_ops monitor;
+	struct rsp_xfer_ops xfer;
+	struct rsp_target target;
+	struct rsp_session *session;
+
+	bool does_attach_at_once;
+	unsigned threads;
+	unsigned dead_thread; /* 0: all live */
+	unsigned break_types; /* bit per type */
+	int error;	      /* what operations that can fail answer */
+	const char *exec_file;
+	const char *thread_extra;
+	size_t monitor_flood; /* bytes that `monitor flood` prints */
+
+	/* What was called, and how often. */
+	unsigned attached, resumed, interrupted, detached, killed, restarted;
+	unsigned inserted, removed, commands;
+	unsigned changes; /* calls that change registers, memory or breakpoints */
+	struct rsp_plan plan[RSP_MAX_THREADS];
+	unsigned plan_count;
+	enum rsp_break break_type;
+	uint64_t break_addr;
+	unsigned break_kind;
+	unsigned thread; /* of the last register or memory call */
+	char command[MOCK_MONITOR_MAX];
+
+	uint8_t regs[MOCK_THREADS + 1][MOCK_REGS][16];
+	uint8_t mem[MOCK_MEM_SIZE];
+};
+
+/* A complete target with all tables, attached at once, and a session on it; NULL for no memory. */
+struct rsp_mock *rsp_mock_open(void);
+void rsp_mock_close(struct rsp_mock *mock);
+/* The same target with fewer tables: close the session and open another. */
+void rsp_mock_reopen(struct rsp_mock *mock);
+size_t rsp_mock_reg_size(unsigned reg);
+/* The target stops with SIGTRAP. */
+void rsp_mock_stop(struct rsp_mock *mock, unsigned thread);
+
+/* Frame @data into @out (len + 4 bytes). */
+size_t rsp_wire_frame(uint8_t *out, const void *data, size_t len);
+/* Send one packet whole; returns how many of its bytes were taken. */
+size_t rsp_wire_send_bytes(struct rsp_session *session, const void *data, size_t len);
+size_t rsp_wire_send(struct rsp_session *session, const char *data);
+/* Take the next packet of the output, acks ('+' and '-') before it skipped, its run lengths undone,
+ * into @out with a NUL.  Returns its length; -1 when there is none, -2 for one that is malformed.
+ */
+long rsp_wire_take(struct rsp_session *session, char *out, size_t size);
+/* Throw the output away; returns its length. */
+size_t rsp_wire_drain(struct rsp_session *session);
+
+#endif
