@@ -23,10 +23,16 @@ struct load_reg {
 };
 
 struct load_config {
-	const char *kernel;  /* path; required */
-	const char *initrd;  /* path or NULL; multiboot: "file args,file args" as QEMU's -initrd */
-	const char *cmdline; /* NULL = empty */
-	/* Flat images only: where the bytes go and execution starts (default 0x1000), and how. */
+	const char *kernel; /* path; required */
+	/* Multiboot only, "file args,file args" as QEMU's -initrd; NULL = none.  An error with any
+	 * other image, which could not be told of it. */
+	const char *initrd;
+	/* NULL = empty.  Multiboot kernels get "KERNEL CMDLINE" as from QEMU; for any other image
+	 * there is a warning. */
+	const char *cmdline;
+	/* Flat images only: where the bytes go and execution starts (default 0x1000), and how.
+	 * Either of them also says that the file is flat when it has a multiboot header; ELF files
+	 * are refused with them.  src/load/boot.c describes the state on entry. */
 	bool has_load_addr;
 	gpa_t load_addr;
 	bool has_mode;

@@ -1,0 +1,73 @@
+/* umbra: a headless x86 virtual machine whose user interface is gdb.
+ *
+ * The composition root: reads the command line, picks the back end, and is the one that exits. */
+#include "build.h"
+#include "check_host.h"
+#include "exit_status.h"
+#include "options.h"
+#include "run.h"
+#include "signals.h"
+#include "usage.h"
+
+#include "umbra/accel_kvm.h"
+#include "umbra/log.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static void to_stdout(void *ctx, const char *text, size_t len)
+{
+	(void)ctx;
+	fwrite(text, 1, len, stdout);
+}
+
+/* Text that was asked for must have arrived, or a script goes on with half of it. */
+static int flush_stdout(int status)
+{
+	if (fflush(stdout) == 0)
+		return status;
+	log_error("cannot write to stdout");
+	return EXIT_STATUS_TROUBLE;
+}
+
+static int run(struct cli_options *options, pid_t parent)
+{
+	if (options->dies_with_parent && !signals_die_with_parent(parent))
+		return EXIT_STATUS_SIGNAL + 15; /* as by the SIGTERM that it just missed */
+	options->vm.accel = &accel_kvm;
+	return run_guest(options);
+}
+
+static int dispatch(struct cli_options *options, pid_t parent)
+{
+	const struct print_sink out = {to_stdout, NULL};
+
+	switch (options->action) {
+	case CLI_HELP:
+		usage_help(&out);
+		return flush_stdout(EXIT_STATUS_PASS);
+	case CLI_VERSION:
+		usage_version(&out);
+		return flush_stdout(EXIT_STATUS_PASS);
+	case CLI_CHECK_HOST:
+		return flush_stdout(check_host(&out));
+	case CLI_RUN:
+		break;
+	}
+	return run(options, parent);
+}
+
+int main(int argc, char **argv)
+{
+	const pid_t parent = getppid();
+	struct cli_options options;
+	struct umbra_err err = {""};
+
+	if (!BUILD_HAS_SANITIZER)
+		signals_catch_bugs();
+	if (options_parse(&options, argc, argv, &err) < 0) {
+		log_error("%s", err.text);
+		return EXIT_STATUS_TROUBLE;
+	}
+	return dispatch(&options, parent);
+}

@@ -1,0 +1,451 @@
+/* THE table of options, and what each of them does.  Words are QEMU's where QEMU has them. */
+#include "options.h"
+#include "values.h"
+
+#include <errno.h>
+
+/* ---- what is loaded -------------------------------------------------------------------------- */
+
+static int set_kernel(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)err;
+	o->vm.load.kernel = value;
+	o->vm.has_kernel = true;
+	return 0;
+}
+
+static int set_append(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)err;
+	o->vm.load.cmdline = value;
+	return 0;
+}
+
+static int set_initrd(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)err;
+	o->vm.load.initrd = value;
+	return 0;
+}
+
+static int set_load_addr(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	o->vm.load.has_load_addr = true;
+	return value_number(value, 0, UINT64_MAX, &o->vm.load.load_addr, err);
+}
+
+static int set_mode(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	static const char *const words[] = {
+		[LOAD_MODE_REAL] = "real",
+		[LOAD_MODE_PROT32] = "prot32",
+		[LOAD_MODE_LONG] = "long",
+	};
+	unsigned index = 0;
+	int rc = value_choice(value, words, UMBRA_ARRAY_SIZE(words), &index, err);
+
+	o->vm.load.has_mode = true;
+	o->vm.load.mode = (enum load_mode)index;
+	return rc;
+}
+
+/* The loader knows the registers' names. */
+static int set_reg(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	struct load_config *load = &o->vm.load;
+	struct load_reg *reg = &load->reg[load->reg_count];
+	const char *equals = strchr(value, '=');
+	size_t len = equals ? (size_t)(equals - value) : 0;
+
+	if (load->reg_count == LOAD_MAX_REGS)
+		return umbra_err_set(err, EINVAL, "at most %d registers can be given",
+				     LOAD_MAX_REGS);
+	if (len == 0 || len >= sizeof(reg->name))
+		return umbra_err_set(err, EINVAL, "expected NAME=VALUE, as in rax=2");
+	memcpy(reg->name, value, len);
+	reg->name[len] = '\0';
+	load->reg_count++;
+	return value_number(equals + 1, 0, UINT64_MAX, &reg->value, err);
+}
+
+/* ---- the machine ----------------------------------------------------------------------------- */
+
+static int set_memory(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	const char *size = value_after_key(value, "size");
+
+	return value_size(size ? size : value, VM_MIN_MEM_BYTES, VM_MAX_MEM_BYTES, &o->vm.mem_bytes,
+			  err);
+}
+
+static int set_smp(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	const char *cpus = value_after_key(value, "cpus");
+	uint64_t number = 0;
+	int rc = value_number(cpus ? cpus : value, 1, ACCEL_MAX_VCPUS, &number, err);
+
+	o->vm.vcpus = (unsigned)number;
+	return rc;
+}
+
+static int set_accel(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	static const char *const words[] = {"kvm"};
+	unsigned index;
+
+	(void)o;
+	return value_choice(value, words, UMBRA_ARRAY_SIZE(words), &index, err);
+}
+
+static int set_serial(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	if (o->serial_count == VM_MAX_SERIAL)
+		return umbra_err_set(err, EINVAL, "there are %d serial ports", VM_MAX_SERIAL);
+	o->vm.serial[o->serial_count++] = value;
+	return 0;
+}
+
+static int set_debugcon(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)err;
+	o->vm.debugcon = value;
+	return 0;
+}
+
+static int set_debugexit_property(struct cli_options *o, const char *text, struct umbra_err *err)
+{
+	const char *value;
+	uint64_t number = 0;
+	int rc;
+
+	if ((value = value_after_key(text, "iobase"))) {
+		rc = value_number(value, 0, UINT16_MAX, &number, err);
+		o->vm.debugexit_iobase = (uint16_t)number;
+	} else if ((value = value_after_key(text, "iosize"))) {
+		rc = value_number(value, 1, 4, &number, err);
+		o->vm.debugexit_iosize = (unsigned)number;
+	} else {
+		rc = umbra_err_set(err, EINVAL,
+				   "isa-debug-exit has no property '%s'; it has iobase=PORT and "
+				   "iosize=BYTES",
+				   text);
+	}
+	return rc;
+}
+
+static int set_debugexit(struct cli_options *o, char *properties, struct umbra_err *err)
+{
+	int rc = 0;
+
+	o->vm.has_debugexit = true;
+	o->vm.debugexit_iobase = 0x501; /* QEMU's defaults */
+	o->vm.debugexit_iosize = 2;
+	while (properties && rc == 0)
+		rc = set_debugexit_property(o, strsep(&properties, ","), err);
+	if (rc == 0 && o->vm.debugexit_iobase + o->vm.debugexit_iosize > UINT16_MAX + 1u)
+		rc = umbra_err_set(err, EINVAL, "iobase and iosize reach past port 0xffff");
+	return rc;
+}
+
+static int set_device(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	char text[128];
+	char *rest = text;
+	const char *name;
+
+	if (strlen(value) >= sizeof(text))
+		return umbra_err_set(err, EINVAL, "more than %zu bytes", sizeof(text) - 1);
+	memcpy(text, value, strlen(value) + 1);
+	name = strsep(&rest, ",");
+	if (strcmp(name, "isa-debug-exit") != 0)
+		return umbra_err_set(err, EINVAL,
+				     "no device '%s' here; isa-debug-exit is the only one that is "
+				     "not built in",
+				     name);
+	return set_debugexit(o, rest, err);
+}
+
+/* ---- the debugger ---------------------------------------------------------------------------- */
+
+static int set_gdb(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	if (strcmp(value, "none") == 0) {
+		o->gdb = NULL;
+		return 0;
+	}
+	if (strncmp(value, "tcp:", 4) != 0 && strncmp(value, "unix:", 5) != 0 &&
+	    strcmp(value, "stdio") != 0)
+		return umbra_err_set(err, EINVAL,
+				     "expected tcp:[HOST]:PORT, unix:PATH, stdio or none");
+	o->gdb = value;
+	return 0;
+}
+
+static int set_gdb_1234(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)value;
+	(void)err;
+	o->gdb = "tcp::1234";
+	return 0;
+}
+
+static int set_stopped(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)value;
+	(void)err;
+	o->starts_stopped = true;
+	return 0;
+}
+
+static int set_addr_file(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)err;
+	o->addr_file = value;
+	return 0;
+}
+
+static int set_on_disconnect(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	static const char *const words[] = {
+		[DEBUG_ON_DISCONNECT_RESUME] = "resume",
+		[DEBUG_ON_DISCONNECT_STAY] = "stay",
+		[DEBUG_ON_DISCONNECT_EXIT] = "exit",
+	};
+	unsigned index = 0;
+	int rc = value_choice(value, words, UMBRA_ARRAY_SIZE(words), &index, err);
+
+	o->on_disconnect = (enum debug_disconnect)index;
+	return rc;
+}
+
+/* ---- how it ends ----------------------------------------------------------------------------- */
+
+static int set_exit(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	static const char *const words[] = {"qemu", "plain"};
+	unsigned index = 0;
+	int rc = value_choice(value, words, UMBRA_ARRAY_SIZE(words), &index, err);
+
+	o->vm.is_debugexit_plain = index == 1;
+	return rc;
+}
+
+static int set_on_halt(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	uint64_t code = 0;
+	int rc = 0;
+
+	o->has_halt_code = strncmp(value, "exit:", 5) == 0;
+	if (o->has_halt_code)
+		rc = value_number(value + 5, 0, 255, &code, err);
+	else if (strcmp(value, "stop") != 0)
+		rc = umbra_err_set(err, EINVAL, "expected stop, or exit:N with N from 0 to 255");
+	o->halt_code = (int)code;
+	return rc;
+}
+
+static int set_no_reboot(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)value;
+	(void)err;
+	o->exits_on_reset = true;
+	return 0;
+}
+
+static int set_timeout(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	return value_seconds(value, &o->timeout_ns, err);
+}
+
+static int set_die_with_parent(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)value;
+	(void)err;
+	o->dies_with_parent = true;
+	return 0;
+}
+
+static int set_help(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)value;
+	(void)err;
+	o->action = CLI_HELP;
+	return 0;
+}
+
+static int set_version(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)value;
+	(void)err;
+	o->action = CLI_VERSION;
+	return 0;
+}
+
+/* ---- QEMU's words for what is so anyway ------------------------------------------------------ */
+
+static int accept_flag(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)o;
+	(void)value;
+	(void)err;
+	return 0;
+}
+
+static int accept_none(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)o;
+	if (strcmp(value, "none") == 0)
+		return 0;
+	return umbra_err_set(err, EINVAL, "not supported here; only none is");
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+static const struct option_row OPTIONS[] = {
+	{NULL, NULL, "What to run", NULL},
+	{"-kernel", "FILE", "flat binary, ELF or multiboot image", set_kernel},
+	{"-append", "STRING", "its command line", set_append},
+	{"-initrd", "FILE", "multiboot modules: \"FILE ARGS,FILE ARGS\"", set_initrd},
+	{"--load-addr", "ADDR", "where a flat binary goes (default 0x1000)", set_load_addr},
+	{"--mode", "MODE", "how a flat binary is entered: real, prot32 or long", set_mode},
+	{"--reg", "NAME=VALUE", "a register's value at the start; repeatable", set_reg},
+	{NULL, NULL, "The machine", NULL},
+	{"-m", "SIZE", "memory, with suffix K, M or G (default 128M)", set_memory},
+	{"-smp", "N", "number of CPUs (default 1)", set_smp},
+	{"-accel", "kvm", "what runs the guest; kvm is the only one", set_accel},
+	{"-serial", "SPEC",
+	 "first, then second serial port: stdio, null, pty,\n"
+	 "file:PATH, unix:PATH, tcp:HOST:PORT\n"
+	 "(default: stdio, then null)",
+	 set_serial},
+	{"-debugcon", "SPEC", "the same for the debug console at port 0xe9", set_debugcon},
+	{"-device", "SPEC",
+	 "isa-debug-exit,iobase=0xf4,iosize=4: a port with\n"
+	 "which the guest ends the run (default 0x501, 2)",
+	 set_device},
+	{NULL, NULL, "The debugger", NULL},
+	{"-gdb", "ADDR",
+	 "tcp:[HOST]:PORT, unix:PATH, stdio or none\n"
+	 "(default tcp::0: a free port, for this host only)",
+	 set_gdb},
+	{"-s", NULL, "the same as -gdb tcp::1234", set_gdb_1234},
+	{"-S", NULL, "wait for the debugger before the first instruction", set_stopped},
+	{"--addr-file", "FILE", "write the port's address there as well", set_addr_file},
+	{"--on-disconnect", "WHAT", "a lost debugger means: resume (default), stay, exit",
+	 set_on_disconnect},
+	{NULL, NULL, "How it ends", NULL},
+	{"--exit", "MODE",
+	 "isa-debug-exit with v gives: qemu (default),\n"
+	 "(v << 1) | 1; or plain, v itself",
+	 set_exit},
+	{"--on-halt", "WHAT",
+	 "CPUs that are halted for good: stop (default; exit\n"
+	 "status 3 without a debugger), or exit:N",
+	 set_on_halt},
+	{"-no-reboot", NULL, "exit with status 0 when the guest resets the machine", set_no_reboot},
+	{"--timeout", "SEC", "exit with status 124 after that long", set_timeout},
+	{"--die-with-parent", NULL, "exit when the parent process dies", set_die_with_parent},
+	{"--help", NULL, "this text", set_help},
+	{"--version", NULL, "name, version and how it was built", set_version},
+	{"-h", NULL, NULL, set_help},
+	{"-nographic", NULL, NULL, accept_flag},
+	{"-nodefaults", NULL, NULL, accept_flag},
+	{"-display", "none", NULL, accept_none},
+	{"-vga", "none", NULL, accept_none},
+	{"-monitor", "none", NULL, accept_none},
+};
+
+const struct option_row *option_row_at(unsigned index)
+{
+	return index < UMBRA_ARRAY_SIZE(OPTIONS) ? &OPTIONS[index] : NULL;
+}
+
+const struct option_row *option_row_find(const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < UMBRA_ARRAY_SIZE(OPTIONS); i++) {
+		const char *own = OPTIONS[i].name;
+
+		if (!own)
+			continue;
+		own += strspn(own, "-");
+		if (strlen(own) == len && memcmp(own, name, len) == 0)
+			return &OPTIONS[i];
+	}
+	return NULL;
+}
+
+/* ---- QEMU's other words ---------------------------------------------------------------------- */
+
+#define NO_DISK	   "there are no disks; -initrd takes files along"
+#define NO_NETWORK "there is no network"
+#define NO_SCREEN  "there is no screen; the guest speaks through -serial"
+#define NO_MONITOR "type `monitor help` in gdb instead"
+#define ONE_PC	   "there is one kind of PC"
+
+static const struct {
+	const char *name;
+	const char *hint;
+} FOREIGN[] = {
+	{"machine", ONE_PC},
+	{"M", ONE_PC},
+	{"cpu", ONE_PC},
+	{"enable-kvm", "KVM is what runs the guest anyway"},
+	{"bios", "use -kernel"},
+	{"pflash", "use -kernel"},
+	{"drive", NO_DISK},
+	{"blockdev", NO_DISK},
+	{"hda", NO_DISK},
+	{"hdb", NO_DISK},
+	{"cdrom", NO_DISK},
+	{"fda", NO_DISK},
+	{"boot", NO_DISK},
+	{"snapshot", NO_DISK},
+	{"netdev", NO_NETWORK},
+	{"nic", NO_NETWORK},
+	{"net", NO_NETWORK},
+	{"vnc", NO_SCREEN},
+	{"spice", NO_SCREEN},
+	{"full-screen", NO_SCREEN},
+	{"qmp", NO_MONITOR},
+	{"mon", NO_MONITOR},
+	{"chardev", "use -serial"},
+	{"parallel", "use -serial"},
+	{"global", ONE_PC},
+	{"object", ONE_PC},
+	{"numa", ONE_PC},
+	{"usb", ONE_PC},
+	{"usbdevice", ONE_PC},
+	{"smbios", ONE_PC},
+	{"fw_cfg", ONE_PC},
+	{"watchdog", ONE_PC},
+	{"rtc", ONE_PC},
+	{"no-acpi", "there is no ACPI"},
+	{"no-hpet", "there is no HPET"},
+	{"no-shutdown", "see --on-halt"},
+	{"action", "see --on-halt and -no-reboot"},
+	{"icount", "see -accel"},
+	{"d", "type `monitor info exits` in gdb"},
+	{"D", "stderr can be redirected"},
+	{"trace", "type `monitor info exits` in gdb"},
+	{"loadvm", "there are no snapshots"},
+	{"incoming", "there are no snapshots"},
+	{"daemonize", "use the shell's &"},
+	{"pidfile", "use --addr-file"},
+	{"name", "it is not needed"},
+	{"uuid", "it is not needed"},
+	{"sandbox", "it is not needed"},
+	{"dtb", ONE_PC},
+};
+
+const char *option_foreign_hint(const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < UMBRA_ARRAY_SIZE(FOREIGN); i++) {
+		if (strlen(FOREIGN[i].name) == len && memcmp(FOREIGN[i].name, name, len) == 0)
+			return FOREIGN[i].hint;
+	}
+	return NULL;
+}
