@@ -123,10 +123,22 @@ struct accel_vcpu_config {
 	pthread_t thread;
 };
 
+/* Addresses where a write may reach its device late because nothing can tell: a POST code, a delay
+ * port.  A back end may collect such writes (KVM: coalesced) instead of leaving the guest for each
+ * one; they reach the bus in their order, before the next access that does leave the guest and
+ * before run() returns. */
+struct accel_zone {
+	enum bus_kind kind;
+	uint64_t base;
+	uint32_t len;
+};
+
 struct accel_vm_config {
 	struct mem_space *mem;
 	struct bus *bus;
 	unsigned vcpus;
+	const struct accel_zone *zone; /* read by vm_open only; may be NULL */
+	unsigned zone_count;
 };
 
 struct accel_ops {

@@ -46,8 +46,8 @@ struct device *bus_add_device(struct bus *bus, const struct dev_ops *ops, void *
 
 /* Let @dev answer @len addresses from @base; offsets given to it start at @offset.
  * Errors: -EEXIST overlaps (the text names the other device), -EINVAL, -ENOMEM. */
-int bus_map(struct bus *bus, enum bus_kind kind, uint64_t base, uint64_t len, struct device *dev,
-	    uint64_t offset, struct umbra_err *err);
+int bus_map(struct device *dev, enum bus_kind kind, uint64_t base, uint64_t len, uint64_t offset,
+	    struct umbra_err *err);
 
 /* The guest's port access: @count elements of @size (1, 2 or 4) bytes at @data, all to @port
  * (string instructions have count > 1).  Call: a vCPU thread. */

@@ -17,10 +17,14 @@ enum debug_disconnect {
 };
 
 struct debug_config {
-	/* tcp:[HOST]:PORT (HOST default: 127.0.0.1 and ::1; port 0 = any), unix:PATH, stdio */
+	/* tcp:[HOST]:PORT (HOST default: 127.0.0.1 and ::1; port 0 = any), unix:PATH, stdio.
+	 * On stdio there is no second client: the machine ends when the first one goes. */
 	const char *address;
 	enum debug_disconnect on_disconnect;
-	/* The debugger ended the machine (k, vKill, `monitor quit`, or a disconnect with EXIT). */
+	/* What `monitor version` answers: "umbra 0.1 ..."; borrowed; NULL: the name alone. */
+	const char *version;
+	/* The debugger ended the machine (k, vKill, `monitor quit`, or a disconnect with EXIT).
+	 * Called once, last in a callback of the loop; also from inside debug_server_stopped. */
 	void (*on_quit)(void *ctx, int code);
 	void *ctx;
 };
@@ -38,8 +42,9 @@ void debug_server_destroy(struct debug_server *server); /* NULL is allowed */
 const char *debug_server_address(const struct debug_server *server);
 bool debug_server_is_attached(const struct debug_server *server);
 
-/* The world has stopped.  Returns true when an attached client was told (or is being served from
- * this stop); false when nobody is there. */
+/* The world has stopped, and the stop was taken.  Returns true when it is dealt with: an attached
+ * client was told (or is being served from this stop), or a client that has gone had asked for it
+ * and the machine runs again.  False when nobody is there: the caller decides. */
 bool debug_server_stopped(struct debug_server *server, const struct cpu_stop *stop);
 /* The process is about to end with @code: tell the client (W) and send what is queued. */
 void debug_server_exiting(struct debug_server *server, int code);

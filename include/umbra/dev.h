@@ -37,10 +37,16 @@ struct chardev;
  * chardev_input_wanted. */
 typedef size_t (*chardev_input_fn)(void *ctx, const uint8_t *data, size_t len);
 
-/* Open a back end.  @spec, as after QEMU's -serial:
- *   stdio | null | none | file:PATH | pty | unix:PATH[,server=on|off] |
- * tcp:HOST:PORT[,server=on|off] unix: and tcp: listen (server=on) unless told otherwise; tcp's HOST
- * defaults to 127.0.0.1.
+/* Open a back end.  @spec, as after QEMU's -serial, is one of:
+ *  - stdio
+ *  - null, none
+ *  - file:PATH
+ *  - pty
+ *  - unix:PATH[,server=on|off]
+ *  - tcp:HOST:PORT[,server=on|off]
+ *
+ * unix: and tcp: listen (server=on) unless told otherwise, and keep output until a client comes;
+ * tcp's HOST defaults to 127.0.0.1.
  * @source is the gate's number for the input.  Input read from the host is held in at most 64 KiB;
  * reading pauses while that is full.
  * Errors: -EINVAL unknown form (names the nearest), and what the host's calls give. */
@@ -55,7 +61,8 @@ void chardev_put(struct chardev *chardev, uint8_t byte);
 void chardev_set_input(struct chardev *chardev, chardev_input_fn fn, void *ctx);
 /* The device has room again.  Call: any thread, device lock held. */
 void chardev_input_wanted(struct chardev *chardev);
-/* "stdio", "pty /dev/pts/3", "tcp 127.0.0.1:4000 (connected)": for a person. */
+/* "stdio", "pty /dev/pts/3", "tcp 127.0.0.1:4000 (connected)": for a person, no newline.
+ * Call: control thread. */
 void chardev_show(struct chardev *chardev, const struct print_sink *sink);
 /* Where a server or pty can be reached, or NULL. */
 const char *chardev_address(const struct chardev *chardev);
@@ -81,7 +88,8 @@ int debugexit_create(struct bus *bus, uint16_t iobase, unsigned iosize, bool is_
 		     struct machine_hook hook, struct umbra_err *err);
 
 /* Reset ports: 0xfe written to 0x64 (keyboard controller pulse), and 0xcf9 (PIIX reset control:
- * bit 2 rising resets).  0x64 reads as an empty keyboard controller. */
+ * bit 2 rising resets; 0xcf8 to 0xcfb are claimed with it and read as "no PCI").  0x64 reads as an
+ * empty keyboard controller. */
 int resetport_create(struct bus *bus, struct machine_hook hook, struct umbra_err *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* The only door through which time, host input and chance reach the guest.  Today it passes them
  * through; recording will write down, and replay will substitute, exactly what passes here.
- * Call: the holder of the device lock that the value is for. */
+ * Call: the holder of the device lock that the value is for; gate_input: the control thread. */
 #ifndef UMBRA_RECORD_H
 #define UMBRA_RECORD_H
 

@@ -7,9 +7,9 @@
 
 #include "cpu_internal.h"
 
-#include <immintrin.h>
+#include <sched.h>
 
-#define SPIN_TURNS 1500 /* about 30 us */
+#define SPIN_TURNS 400 /* about 200 us */
 
 /* Wait until *@counter differs from @seen, or for a moment.  No lock is held. */
 static void spin_while_equal(const atomic_uint *counter, unsigned seen)
@@ -17,7 +17,7 @@ static void spin_while_equal(const atomic_uint *counter, unsigned seen)
 	for (unsigned i = 0; i < SPIN_TURNS; i++) {
 		if (atomic_load_explicit(counter, memory_order_acquire) != seen)
 			return;
-		_mm_pause();
+		sched_yield();
 	}
 }
 

@@ -25,6 +25,8 @@
  *      world_parked_locked looks again in case the world was stopping already.
  *  (c) An event and a Ctrl-C at the same time: the event is taken, for it answers the Ctrl-C too.
  *      Of two events the first is taken, the other stays latched.
+ *  (d) A Ctrl-C while the world stops for a halt: it takes the halt's place, for world_take_stop
+ *      withdraws a halt that another vCPU has just ended.
  *
  * Source of the idea: bhyve's gdb stub, for latching events until they are reported. */
 
@@ -129,6 +131,9 @@ void world_stop(struct world *w, enum stop_kind kind)
 
 	pthread_mutex_lock(&w->lock);
 	world_stop_locked(w, &cause);
+	/* Race (d): the halt may be withdrawn, and this request must not be lost with it. */
+	if (w->cause.kind == STOP_HALT)
+		w->cause = cause;
 	pthread_mutex_unlock(&w->lock);
 }
 

@@ -1,0 +1,311 @@
+/* The table of monitor words, and finding the one that a person meant.  Every word is listed here
+ * or, those behind `info`, in mon_info.c; help prints the tables, so it cannot lag behind.
+ * No word opens a file, runs a program or reaches anything outside of the guest. */
+#include "monitor.h"
+#include "stop.h"
+#include "target.h"
+
+#include "umbra/nearest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void monitor_print_session(void *ctx, const char *text, size_t len)
+{
+	rsp_monitor_print(ctx, text, len);
+}
+
+const char *monitor_activity_name(enum x86_activity activity)
+{
+	switch (activity) {
+	case X86_ACTIVE:
+		return "active";
+	case X86_HALTED:
+		return "halted";
+	case X86_WAIT_FOR_SIPI:
+		return "waits for SIPI";
+	}
+	return "unknown";
+}
+
+const struct x86_state *monitor_state(const struct mon_call *call, unsigned parts)
+{
+	const struct x86_state *st = vcpu_state(call->target->world, call->vcpu, parts);
+
+	if (!st)
+		print_to(call->out, "the state of cpu %u could not be read\n", call->vcpu);
+	return st;
+}
+
+/* ---- words ----------------------------------------------------------------------------------- */
+
+static void print_table(const struct print_sink *out, const char *prefix,
+			const struct mon_word *table, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		char left[48];
+
+		snprintf(left, sizeof(left), "%s%s %s", prefix, table[i].name, table[i].args);
+		print_to(out, "  %-24s %s\n", left, table[i].help);
+	}
+}
+
+static int find_or_say(const struct print_sink *out, const struct mon_word *table, size_t count,
+		       const char *word, const struct mon_word **out_word);
+
+static int run_help(struct mon_call *call)
+{
+	const struct mon_word *word;
+	size_t count, info_count;
+	const struct mon_word *words = monitor_words(&count);
+	const struct mon_word *info = monitor_info_words(&info_count);
+
+	if (call->argc == 0) {
+		print_table(call->out, "", words, count);
+		print_table(call->out, "info ", info, info_count);
+		print_to(call->out, "A word may be cut short as long as it stays the only one.\n");
+		return 0;
+	}
+	if (find_or_say(call->out, words, count, call->argv[0], &word))
+		return EINVAL;
+	print_table(call->out, "", word, 1);
+	if (strcmp(word->name, "info") == 0)
+		print_table(call->out, "info ", info, info_count);
+	return 0;
+}
+
+static int run_word(struct mon_call *call, const char *prefix, const struct mon_word *word)
+{
+	if (call->argc > word->max_args) {
+		print_to(call->out, "usage: %s%s %s\n", prefix, word->name, word->args);
+		return EINVAL;
+	}
+	return word->run(call);
+}
+
+static int run_info(struct mon_call *call)
+{
+	const struct mon_word *word;
+	size_t count;
+	const struct mon_word *info = monitor_info_words(&count);
+
+	if (call->argc == 0) {
+		print_table(call->out, "info ", info, count);
+		return 0;
+	}
+	if (find_or_say(call->out, info, count, call->argv[0], &word))
+		return EINVAL;
+	call->argc--;
+	call->argv++;
+	return run_word(call, "info ", word);
+}
+
+/* Debuggers send `reset halt` and `reset init` by themselves; a monitor command cannot let the
+ * machine run, because its client believes it stopped. */
+static int run_reset(struct mon_call *call)
+{
+	struct umbra_err err = {.text = ""};
+	const char *how = call->argc ? call->argv[0] : "halt";
+
+	if (strcmp(how, "halt") != 0 && strcmp(how, "init") != 0) {
+		print_to(call->out, "reset stops at the first instruction; use `continue` then\n");
+		return EINVAL;
+	}
+	if (target_reset(call->target, &err)) {
+		print_to(call->out, "the machine was not reset: %s\n", err.text);
+		return EIO;
+	}
+	print_to(call->out, "The machine is at its first instruction.  gdb still shows what it "
+			    "read before;\n`maintenance flush register-cache` makes it look.\n");
+	return 0;
+}
+
+static int run_halt(struct mon_call *call)
+{
+	print_to(call->out, "the machine is stopped\n");
+	return 0;
+}
+
+static int run_quit(struct mon_call *call)
+{
+	unsigned long code = DEBUG_KILLED_CODE;
+	char *end;
+
+	if (call->argc) {
+		errno = 0;
+		code = strtoul(call->argv[0], &end, 0);
+		if (errno || end == call->argv[0] || *end || code > 255) {
+			print_to(call->out, "an exit status is 0 to 255, not '%s'\n",
+				 call->argv[0]);
+			return EINVAL;
+		}
+	}
+	target_quit(call->target, (int)code);
+	return 0;
+}
+
+static int run_kvm(struct mon_call *call)
+{
+	const struct accel_ops *accel = vm_accel(call->target->vm);
+
+	print_to(call->out, "accelerator: %s\n", accel->name);
+	if (accel->show)
+		accel->show(vm_accel_vm(call->target->vm), call->out);
+	return 0;
+}
+
+static int run_why(struct mon_call *call)
+{
+	const struct debug_target *target = call->target;
+	char why[UMBRA_ERR_MAX + 64];
+
+	stop_describe(&target->last_stop, why, sizeof(why));
+	print_to(call->out, "last stop: %s\n", why);
+	if (target->refusal.text[0])
+		print_to(call->out, "last refusal: %s\n", target->refusal.text);
+	return 0;
+}
+
+static int run_version(struct mon_call *call)
+{
+	print_to(call->out, "%s\n", call->target->version);
+	return 0;
+}
+
+static const struct mon_word WORDS[] = {
+	{"help", "[WORD]", "this list, or one line of it", 1, run_help},
+	{"info", "TOPIC", "what the machine is and does", 2, run_info},
+	{"dis", "[ADDR] [COUNT]", "disassemble as the cpu would decode it, 16-bit code too", 2,
+	 mon_dis},
+	{"dis-raw", "ADDR COUNT", "the same for scripts: address, length, text", 2, mon_dis_raw},
+	{"reset", "[halt]", "power-up state; stops at the first instruction", 1, run_reset},
+	{"halt", "", "does nothing: monitor words are heard by a stopped machine only", 0,
+	 run_halt},
+	{"quit", "[CODE]", "end umbra with this exit status (137)", 1, run_quit},
+	{"why", "", "why the machine stopped, and why a write or breakpoint was refused", 0,
+	 run_why},
+	{"kvm", "", "the accelerator, and what it was found able to do", 0, run_kvm},
+	{"version", "", "which umbra this is", 0, run_version},
+};
+
+const struct mon_word *monitor_words(size_t *out_count)
+{
+	*out_count = UMBRA_ARRAY_SIZE(WORDS);
+	return WORDS;
+}
+
+/* ---- finding and running ---------------------------------------------------------------------
+ */
+
+const struct mon_word *monitor_find(const struct mon_word *table, size_t count, const char *word,
+				    bool *out_is_ambiguous)
+{
+	const struct mon_word *found = NULL;
+	size_t len = strlen(word);
+
+	*out_is_ambiguous = false;
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(table[i].name, word) == 0)
+			return &table[i];
+	}
+	for (size_t i = 0; i < count && len > 0; i++) {
+		if (strncmp(table[i].name, word, len) != 0)
+			continue;
+		if (found) {
+			*out_is_ambiguous = true;
+			return NULL;
+		}
+		found = &table[i];
+	}
+	return found;
+}
+
+static void say_ambiguous(const struct print_sink *out, const struct mon_word *table, size_t count,
+			  const char *word)
+{
+	const char *before = "";
+
+	print_to(out, "'%s' could be ", word);
+	for (size_t i = 0; i < count; i++) {
+		if (strncmp(table[i].name, word, strlen(word)) != 0)
+			continue;
+		print_to(out, "%s%s", before, table[i].name);
+		before = ", ";
+	}
+	print_to(out, "\n");
+}
+
+static void say_unknown(const struct print_sink *out, const struct mon_word *table, size_t count,
+			const char *word)
+{
+	const char *names[32];
+	const char *nearest;
+	size_t n = 0;
+
+	for (; n < count && n < UMBRA_ARRAY_SIZE(names); n++)
+		names[n] = table[n].name;
+	nearest = nearest_word(word, names, n);
+	if (nearest)
+		print_to(out, "no such word: '%s'; did you mean '%s'?\n", word, nearest);
+	else
+		print_to(out, "no such word: '%s'; `monitor help` lists them\n", word);
+}
+
+static int find_or_say(const struct print_sink *out, const struct mon_word *table, size_t count,
+		       const char *word, const struct mon_word **out_word)
+{
+	bool is_ambiguous;
+
+	*out_word = monitor_find(table, count, word, &is_ambiguous);
+	if (*out_word)
+		return 0;
+	if (is_ambiguous)
+		say_ambiguous(out, table, count, word);
+	else
+		say_unknown(out, table, count, word);
+	return EINVAL;
+}
+
+/* Cut @line at its blanks.  Returns the number of words, or MON_WORD_MAX + 1 for too many. */
+static unsigned split(char *line, const char **words)
+{
+	unsigned count = 0;
+	char *rest = line;
+	char *word;
+
+	while ((word = strsep(&rest, " \t")) != NULL) {
+		if (!*word)
+			continue;
+		if (count == MON_WORD_MAX)
+			return MON_WORD_MAX + 1;
+		words[count++] = word;
+	}
+	return count;
+}
+
+int monitor_run(struct debug_target *target, unsigned vcpu, const char *line,
+		const struct print_sink *out)
+{
+	struct mon_call call = {.target = target, .vcpu = vcpu, .out = out};
+	const char *argv[MON_WORD_MAX] = {"help"};
+	const struct mon_word *word;
+	char copy[MON_LINE_MAX];
+	unsigned argc;
+
+	if (strlen(line) >= sizeof(copy)) {
+		print_to(out, "a command has at most %u letters\n", MON_LINE_MAX - 1);
+		return EINVAL;
+	}
+	memcpy(copy, line, strlen(line) + 1);
+	argc = split(copy, argv);
+	if (argc > MON_WORD_MAX) {
+		print_to(out, "a command has at most %u words\n", MON_WORD_MAX);
+		return EINVAL;
+	}
+	if (find_or_say(out, WORDS, UMBRA_ARRAY_SIZE(WORDS), argv[0], &word))
+		return EINVAL;
+	call.argc = argc ? argc - 1 : 0; /* an empty line asks for help */
+	call.argv = argv + 1;
+	return run_word(&call, "", word);
+}

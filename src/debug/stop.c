@@ -1,0 +1,127 @@
+/* One row per kind of stop: the signal that gdb shows, and the words for a person. */
+#include "stop.h"
+
+#include <stdio.h>
+
+/* Signal numbers of the protocol (gdb's own, not the host's). */
+enum {
+	SIGNAL_INT = 2,
+	SIGNAL_ILL = 4,
+	SIGNAL_TRAP = 5,
+	SIGNAL_ABRT = 6,
+	SIGNAL_SEGV = 11,
+	SIGNAL_ALRM = 14,
+	SIGNAL_TERM = 15
+};
+
+struct stop_row {
+	uint8_t signal;
+	bool is_trouble;
+	bool is_debuggers;
+	const char *text;
+};
+
+static struct stop_row row_of(enum stop_kind kind)
+{
+	switch (kind) {
+	case STOP_NONE:
+		return (struct stop_row){SIGNAL_TRAP, false, false, "did not stop yet"};
+	case STOP_START:
+		return (struct stop_row){SIGNAL_TRAP, false, false, "at its first instruction"};
+	case STOP_ATTACH:
+		return (struct stop_row){SIGNAL_TRAP, false, true, "stopped for the debugger"};
+	case STOP_INTERRUPT:
+		return (struct stop_row){SIGNAL_INT, false, true, "interrupted"};
+	case STOP_STEP:
+		return (struct stop_row){SIGNAL_TRAP, false, true, "step"};
+	case STOP_BREAK:
+		return (struct stop_row){SIGNAL_TRAP, false, true, "breakpoint"};
+	case STOP_WATCH:
+		return (struct stop_row){SIGNAL_TRAP, false, true, "watchpoint"};
+	case STOP_HALT:
+		return (struct stop_row){SIGNAL_TERM, true, false,
+					 "every cpu is halted and nothing can wake one"};
+	case STOP_SHUTDOWN:
+		return (struct stop_row){SIGNAL_SEGV, true, false, "triple fault"};
+	case STOP_FAILED:
+		return (struct stop_row){SIGNAL_ILL, true, false, "the back end cannot go on"};
+	case STOP_EXIT:
+		return (struct stop_row){0, false, false, "the guest ended the run"};
+	case STOP_RESET:
+		return (struct stop_row){SIGNAL_TRAP, true, false, "the guest asked for a reset"};
+	case STOP_POWEROFF:
+		return (struct stop_row){0, false, false, "the guest powered off"};
+	case STOP_HOST_ERROR:
+		return (struct stop_row){SIGNAL_ABRT, true, false, "a cpu could not be set up"};
+	case STOP_TIMEOUT:
+		return (struct stop_row){SIGNAL_ALRM, true, false, "the time limit ran out"};
+	}
+	return (struct stop_row){SIGNAL_TRAP, true, false, "unknown stop"};
+}
+
+/* The guest's own INT3 never becomes a STOP_BREAK, and gdb accepts a "break" reason only where it
+ * has a breakpoint of its own: elsewhere it would resume without a word. */
+static enum rsp_stop_kind break_kind_of(const struct cpu_stop *stop)
+{
+	switch (stop->bp) {
+	case BP_SOFT:
+		return RSP_STOP_SWBREAK;
+	case BP_HARD:
+		return RSP_STOP_HWBREAK;
+	case BP_WATCH_WRITE:
+	case BP_WATCH_READ:
+	case BP_WATCH_ACCESS:
+	case BP_KIND_COUNT:
+		break;
+	}
+	return RSP_STOP_SIGNAL;
+}
+
+struct rsp_stop stop_to_rsp(const struct cpu_stop *stop)
+{
+	struct rsp_stop out = {
+		.kind = RSP_STOP_SIGNAL,
+		.signal = row_of(stop->kind).signal,
+		.thread = stop->vcpu + 1,
+		.addr = stop->addr,
+	};
+
+	if (stop->kind == STOP_EXIT || stop->kind == STOP_POWEROFF) {
+		out.kind = RSP_STOP_EXITED;
+		out.signal = (uint8_t)stop->code;
+	} else if (stop->kind == STOP_BREAK) {
+		out.kind = break_kind_of(stop);
+	} else if (stop->kind == STOP_WATCH) {
+		out.kind = RSP_STOP_WATCH;
+		out.watch = (enum rsp_break)stop->bp;
+	}
+	return out;
+}
+
+/* The two headers number breakpoints alike, after the protocol. */
+_Static_assert((int)BP_WATCH_WRITE == (int)RSP_WATCH_WRITE &&
+		       (int)BP_WATCH_READ == (int)RSP_WATCH_READ &&
+		       (int)BP_WATCH_ACCESS == (int)RSP_WATCH_ACCESS,
+	       "breakpoint kinds are numbered as in Z packets");
+
+void stop_describe(const struct cpu_stop *stop, char *buf, size_t size)
+{
+	const struct stop_row row = row_of(stop->kind);
+
+	if (stop->kind == STOP_BREAK || stop->kind == STOP_WATCH)
+		snprintf(buf, size, "cpu %u: %s at 0x%llx%s%s", stop->vcpu, row.text,
+			 (unsigned long long)stop->addr, stop->text[0] ? ": " : "", stop->text);
+	else
+		snprintf(buf, size, "cpu %u: %s", stop->vcpu,
+			 stop->text[0] ? stop->text : row.text);
+}
+
+bool stop_is_trouble(const struct cpu_stop *stop)
+{
+	return row_of(stop->kind).is_trouble;
+}
+
+bool stop_is_debuggers(const struct cpu_stop *stop)
+{
+	return row_of(stop->kind).is_debuggers;
+}

@@ -1,0 +1,402 @@
+/* librspstub's operations on top of the VM.  Thread n of the protocol is vCPU n-1.
+ *
+ * No operation calls back into the session, and none ends the process or closes a connection: what
+ * has to happen after the session's call is noted here and done by server.c.
+ * Source: gdbstub/rspstub.h; "Debugging with GDB" appendix E for what each is asked for. */
+#include "target.h"
+#include "monitor.h"
+#include "regs.h"
+#include "stop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+
+/* ---- run state ------------------------------------------------------------------------------- */
+
+bool target_is_stopped(const struct debug_target *target)
+{
+	struct pollfd untaken = {.fd = world_notify_fd(target->world), .events = POLLIN};
+
+	return world_state(target->world) == WORLD_STOPPED && poll(&untaken, 1, 0) <= 0;
+}
+
+static void resume_all(struct debug_target *target)
+{
+	struct vcpu_plan plan[ACCEL_MAX_VCPUS] = {{.start = 0}};
+
+	for (unsigned i = 0; i < ACCEL_MAX_VCPUS; i++)
+		plan[i].action = PLAN_RUN;
+	world_resume(target->world, plan);
+}
+
+void target_leave(struct debug_target *target, bool is_resume)
+{
+	if (target->has_ended || target->is_quitting)
+		return;
+	if (!target_is_stopped(target)) {
+		/* The breakpoint table belongs to a stopped world, and some vCPUs may be held. */
+		target->must_clean = true;
+		world_stop(target->world, STOP_ATTACH);
+		return;
+	}
+	bp_clear(target->world);
+	if (is_resume)
+		resume_all(target);
+}
+
+bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bool is_attached)
+{
+	target->last_stop = *stop;
+	target->must_retell = false;
+	if (!target->must_clean)
+		return false;
+	target->must_clean = false;
+	bp_clear(target->world);
+	if (is_attached)
+		return false;
+	if (!stop_is_debuggers(stop))
+		return false; /* the machine's own stop: its owner decides */
+	resume_all(target);
+	return true;
+}
+
+void target_quit(struct debug_target *target, int code)
+{
+	target->is_quitting = true;
+	target->quit_code = code;
+}
+
+int target_reset(struct debug_target *target, struct umbra_err *err)
+{
+	int error = vm_reset(target->vm, err);
+
+	if (error == 0)
+		target->last_stop = (struct cpu_stop){.kind = STOP_START};
+	return error;
+}
+
+/* The protocol carries a number only: keep the text for `monitor why`.  Returns @error. */
+static int note_refusal(struct debug_target *target, int error, const struct umbra_err *err)
+{
+	if (error)
+		target->refusal = *err;
+	return error;
+}
+
+/* ---- base: threads --------------------------------------------------------------------------- */
+
+static bool op_attach(void *ctx)
+{
+	struct debug_target *target = ctx;
+
+	if (!target_is_stopped(target)) {
+		world_stop(target->world, STOP_ATTACH);
+		return false;
+	}
+	/* The client's `?` is to give the true reason, not a plain SIGTRAP. */
+	target->must_retell = target->last_stop.kind != STOP_NONE;
+	return !target->must_retell;
+}
+
+static unsigned op_thread_count(void *ctx)
+{
+	const struct debug_target *target = ctx;
+
+	return world_vcpu_count(target->world);
+}
+
+static bool op_thread_is_alive(void *ctx, unsigned thread)
+{
+	return thread >= 1 && thread <= op_thread_count(ctx);
+}
+
+static void op_thread_name(void *ctx, unsigned thread, char *buf, size_t size)
+{
+	(void)ctx;
+	snprintf(buf, size, "cpu %u", thread - 1);
+}
+
+static void op_thread_extra(void *ctx, unsigned thread, char *buf, size_t size)
+{
+	struct debug_target *target = ctx;
+	const struct x86_state *st = vcpu_state(target->world, thread - 1,
+						X86_STATE_GPR | X86_STATE_SREG | X86_STATE_RUN);
+
+	if (!st)
+		snprintf(buf, size, "state not readable");
+	else
+		snprintf(buf, size, "%s, %s", monitor_activity_name(st->activity),
+			 x86_mode_name(x86_mode_of(st)));
+}
+
+/* ---- base: registers ------------------------------------------------------------------------- */
+
+static unsigned op_reg_count(void *ctx)
+{
+	(void)ctx;
+	return regs_count();
+}
+
+static unsigned op_g_reg_count(void *ctx)
+{
+	(void)ctx;
+	return regs_g_count();
+}
+
+static size_t op_reg_size(void *ctx, unsigned reg)
+{
+	(void)ctx;
+	return regs_size(reg);
+}
+
+static bool op_reg_read(void *ctx, unsigned thread, unsigned reg, uint8_t *out)
+{
+	struct debug_target *target = ctx;
+	const struct reg_desc *desc = regs_at(reg);
+	const struct x86_state *st;
+
+	if (!desc)
+		return false;
+	st = vcpu_state(target->world, thread - 1, desc->part);
+	if (!st)
+		return false;
+	regs_read(desc, st, out);
+	return true;
+}
+
+/* ---- base: writing registers ----------------------------------------------------------------- */
+
+struct edit_ctx {
+	struct world *world;
+	unsigned vcpu;
+};
+
+static size_t edit_mem_read(void *ctx, gva_t va, void *buf, size_t len)
+{
+	const struct edit_ctx *edit = ctx;
+
+	return vcpu_mem_read(edit->world, edit->vcpu, va, buf, len);
+}
+
+/* Write registers @first to @first + @count - 1 of @thread, all of them or none. */
+static int write_regs(struct debug_target *target, unsigned thread, unsigned first, unsigned count,
+		      const uint8_t *bytes)
+{
+	struct edit_ctx ctx = {.world = target->world, .vcpu = thread - 1};
+	struct reg_edit edit = {.mem_read = edit_mem_read, .ctx = &ctx};
+	unsigned parts = X86_STATE_GPR | X86_STATE_SREG;
+	const struct x86_state *st;
+	int error = 0;
+
+	for (unsigned reg = first; reg < first + count; reg++)
+		parts |= regs_at(reg)->part;
+	st = vcpu_state(target->world, thread - 1, parts);
+	if (!st)
+		return EIO;
+	edit.st = *st;
+	for (unsigned reg = first; error == 0 && reg < first + count; reg++) {
+		error = regs_write(&edit, regs_at(reg), bytes);
+		bytes += regs_size(reg);
+	}
+	if (error == 0)
+		error = regs_check(&edit, st);
+	if (error == 0 && edit.parts)
+		error = vcpu_state_write(target->world, thread - 1, &edit.st, edit.parts,
+					 &edit.err);
+	return note_refusal(target, -error, &edit.err);
+}
+
+static int op_reg_write(void *ctx, unsigned thread, unsigned reg, const uint8_t *value)
+{
+	if (reg >= regs_count())
+		return EINVAL;
+	return write_regs(ctx, thread, reg, 1, value);
+}
+
+static int op_regs_write(void *ctx, unsigned thread, const uint8_t *bytes, size_t len)
+{
+	size_t expected = 0;
+
+	for (unsigned reg = 0; reg < regs_g_count(); reg++)
+		expected += regs_size(reg);
+	if (len != expected)
+		return EINVAL;
+	return write_regs(ctx, thread, 0, regs_g_count(), bytes);
+}
+
+/* ---- base: memory ---------------------------------------------------------------------------- */
+
+static size_t op_mem_read(void *ctx, unsigned thread, uint64_t addr, uint8_t *out, size_t len)
+{
+	struct debug_target *target = ctx;
+
+	return vcpu_mem_read(target->world, thread - 1, addr, out, len);
+}
+
+static size_t op_mem_write(void *ctx, unsigned thread, uint64_t addr, const uint8_t *src,
+			   size_t len)
+{
+	struct debug_target *target = ctx;
+
+	return vcpu_mem_write(target->world, thread - 1, addr, src, len);
+}
+
+/* ---- run ------------------------------------------------------------------------------------- */
+
+static enum plan_action plan_action_of(enum rsp_action action)
+{
+	switch (action) {
+	case RSP_HOLD:
+		return PLAN_HOLD;
+	case RSP_CONTINUE:
+		return PLAN_RUN;
+	case RSP_STEP:
+		return PLAN_STEP;
+	case RSP_RANGE:
+		return PLAN_RANGE;
+	}
+	return PLAN_HOLD;
+}
+
+static void op_resume(void *ctx, const struct rsp_plan *plan, unsigned count)
+{
+	struct debug_target *target = ctx;
+	struct vcpu_plan vcpu[ACCEL_MAX_VCPUS] = {{.action = PLAN_HOLD}};
+
+	for (unsigned i = 0; i < count && i < ACCEL_MAX_VCPUS; i++) {
+		vcpu[i].action = plan_action_of(plan[i].action);
+		vcpu[i].start = plan[i].start;
+		vcpu[i].end = plan[i].end;
+	}
+	world_resume(target->world, vcpu);
+}
+
+static void op_interrupt(void *ctx)
+{
+	struct debug_target *target = ctx;
+
+	world_stop(target->world, STOP_INTERRUPT);
+}
+
+static void op_detach(void *ctx)
+{
+	target_leave(ctx, true);
+}
+
+static void op_kill(void *ctx)
+{
+	target_quit(ctx, DEBUG_KILLED_CODE);
+}
+
+static int op_restart(void *ctx)
+{
+	struct debug_target *target = ctx;
+	struct umbra_err err = {.text = ""};
+	int error = target_reset(target, &err);
+
+	return note_refusal(target, -error, &err);
+}
+
+/* ---- breakpoints ----------------------------------------------------------------------------- */
+
+_Static_assert((int)BP_SOFT == (int)RSP_BREAK_SOFT && (int)BP_HARD == (int)RSP_BREAK_HARD &&
+		       (int)BP_WATCH_ACCESS == (int)RSP_WATCH_ACCESS &&
+		       (int)BP_KIND_COUNT == (int)RSP_BREAK_TYPES,
+	       "both number breakpoints as Z packets do");
+
+static bool op_is_supported(void *ctx, enum rsp_break type)
+{
+	const struct debug_target *target = ctx;
+
+	return bp_is_supported(target->world, (enum bp_kind)type);
+}
+
+static int op_insert(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind)
+{
+	struct debug_target *target = ctx;
+	struct umbra_err err = {.text = ""};
+	int error = bp_insert(target->world, (enum bp_kind)type, addr, kind, &err);
+
+	return note_refusal(target, -error, &err);
+}
+
+static int op_remove(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind)
+{
+	struct debug_target *target = ctx;
+
+	return -bp_remove(target->world, (enum bp_kind)type, addr, kind);
+}
+
+/* ---- the rest -------------------------------------------------------------------------------- */
+
+static int op_monitor(void *ctx, unsigned thread, const char *line)
+{
+	struct debug_target *target = ctx;
+	struct print_sink out = {.text = monitor_print_session, .ctx = target->session};
+
+	return monitor_run(target, thread - 1, line, &out);
+}
+
+static const char *op_features(void *ctx, const char *annex)
+{
+	const struct debug_target *target = ctx;
+
+	return strcmp(annex, "target.xml") == 0 ? target->tdesc : NULL;
+}
+
+static const unsigned EXPEDITED[] = {REG_RBP, REG_RSP, REG_RIP, REG_EFLAGS, RSP_REG_NONE};
+
+static const struct rsp_base_ops BASE_OPS = {
+	.attach = op_attach,
+	.thread_count = op_thread_count,
+	.thread_is_alive = op_thread_is_alive,
+	.thread_name = op_thread_name,
+	.thread_extra = op_thread_extra,
+	.reg_count = op_reg_count,
+	.g_reg_count = op_g_reg_count,
+	.reg_size = op_reg_size,
+	.reg_read = op_reg_read,
+	.reg_write = op_reg_write,
+	.regs_write = op_regs_write,
+	.expedited = EXPEDITED,
+	.mem_read = op_mem_read,
+	.mem_write = op_mem_write,
+};
+
+static const struct rsp_run_ops RUN_OPS = {
+	.resume = op_resume,
+	.interrupt = op_interrupt,
+	.detach = op_detach,
+	.kill = op_kill,
+	.restart = op_restart,
+};
+
+static const struct rsp_break_ops BREAK_OPS = {
+	.is_supported = op_is_supported,
+	.insert = op_insert,
+	.remove = op_remove,
+};
+
+static const struct rsp_monitor_ops MONITOR_OPS = {.command = op_monitor};
+
+static const struct rsp_xfer_ops XFER_OPS = {.features = op_features};
+
+struct rsp_target target_ops(struct debug_target *target)
+{
+	return (struct rsp_target){
+		.base = &BASE_OPS,
+		.run = &RUN_OPS,
+		.brk = &BREAK_OPS,
+		.monitor = &MONITOR_OPS,
+		.xfer = &XFER_OPS,
+		.ctx = target,
+	};
+}
+
+void target_init(struct debug_target *target, struct vm *vm, const char *version)
+{
+	*target = (struct debug_target){
+		.vm = vm, .world = vm_world(vm), .version = version ? version : "umbra"};
+	tdesc_write(target->tdesc, sizeof(target->tdesc));
+}

@@ -1,0 +1,52 @@
+/* The machine as librspstub's target: registers, memory, run control and breakpoints of a VM behind
+ * the operation tables of gdbstub/rspstub.h.  Private to src/debug; control thread. */
+#ifndef DEBUG_TARGET_H
+#define DEBUG_TARGET_H
+
+#include "rspstub.h"
+#include "tdesc.h"
+#include "umbra/cpu.h"
+#include "umbra/debug.h"
+#include "umbra/vm.h"
+
+struct debug_target {
+	struct vm *vm;
+	struct world *world;
+	struct rsp_session *session; /* whose client monitor words print to */
+	const char *version;	     /* for `monitor version`; borrowed */
+
+	struct cpu_stop last_stop; /* STOP_NONE: none yet */
+	struct umbra_err refusal; /* why the last write or breakpoint was refused; "" if none was */
+	/* The session attaches to a stop that was told before; it is to be told again after
+	 * rsp_session_input returned. */
+	bool must_retell;
+	/* The debugger is gone: at the next stop breakpoints go too, and the machine runs on. */
+	bool must_clean;
+	bool has_ended;	  /* exit status known: nothing runs any more */
+	bool is_quitting; /* the debugger ended the machine, with this code */
+	int quit_code;
+
+	char tdesc[TDESC_MAX];
+};
+
+void target_init(struct debug_target *target, struct vm *vm, const char *version);
+/* The operation tables, with @target as their context. */
+struct rsp_target target_ops(struct debug_target *target);
+
+/* True when the world is STOPPED, and the stop was taken: a stop that was not could still be
+ * withdrawn, or have somebody else's cause. */
+bool target_is_stopped(const struct debug_target *target);
+
+/* The debugger is gone: remove its breakpoints; let a stopped machine run on if @is_resume. */
+void target_leave(struct debug_target *target, bool is_resume);
+/* The world stopped.  True when the stop was the one that target_leave waited for, and the machine
+ * runs again. */
+bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bool is_attached);
+
+/* End the machine with @code as soon as the session's call returns. */
+void target_quit(struct debug_target *target, int code);
+
+/* Restart as if power had been off.  Errors: vm_reset's. */
+int target_reset(struct debug_target *target, struct umbra_err *err);
+
+#endif

@@ -1,0 +1,106 @@
+/* Writes target.xml from the register table.  gdb knows the core, SSE and segment features by name;
+ * the system feature is umbra's own, and its flags types make `print $cr0` name the bits.
+ * Source: "Debugging with GDB" G.2 (description format), G.5.5 (features of i386). */
+#include "tdesc.h"
+#include "flags.h"
+#include "regs.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const FEATURES[REG_FEATURE_COUNT] = {
+	[REG_CORE] = "org.gnu.gdb.i386.core",
+	[REG_SSE] = "org.gnu.gdb.i386.sse",
+	[REG_SEGMENTS] = "org.gnu.gdb.i386.segments",
+	[REG_SYSTEM] = "org.umbra.x86.system",
+};
+
+static const struct {
+	const char *id, *type, *field;
+	unsigned count;
+} VECTORS[] = {
+	{"v4f", "ieee_single", "v4_float", 4}, {"v2d", "ieee_double", "v2_double", 2},
+	{"v16i8", "int8", "v16_int8", 16},     {"v8i16", "int16", "v8_int16", 8},
+	{"v4i32", "int32", "v4_int32", 4},     {"v2i64", "int64", "v2_int64", 2},
+};
+
+/* Text that grows in a buffer; it fails once and for all when it is full. */
+struct xml {
+	char *buf;
+	size_t size, len;
+};
+
+static void __attribute__((format(printf, 2, 3))) put(struct xml *x, const char *fmt, ...)
+{
+	va_list args;
+	int n;
+
+	if (x->len >= x->size)
+		return;
+	va_start(args, fmt);
+	n = vsnprintf(x->buf + x->len, x->size - x->len, fmt, args);
+	va_end(args);
+	x->len = n < 0 ? x->size : x->len + (size_t)n;
+}
+
+static void put_flags(struct xml *x, const struct flags_type *type)
+{
+	put(x, "<flags id=\"%s\" size=\"%u\">", type->id, type->bytes);
+	for (const struct flag_bit *b = type->bit; b->name; b++)
+		put(x, "<field name=\"%s\" start=\"%u\" end=\"%u\"/>", b->name, b->bit, b->bit);
+	put(x, "</flags>\n");
+}
+
+static void put_vector_types(struct xml *x)
+{
+	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(VECTORS); i++)
+		put(x, "<vector id=\"%s\" type=\"%s\" count=\"%u\"/>\n", VECTORS[i].id,
+		    VECTORS[i].type, VECTORS[i].count);
+	put(x, "<union id=\"vec128\">");
+	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(VECTORS); i++)
+		put(x, "<field name=\"%s\" type=\"%s\"/>", VECTORS[i].field, VECTORS[i].id);
+	put(x, "<field name=\"uint128\" type=\"uint128\"/></union>\n");
+}
+
+static void put_reg(struct xml *x, const struct reg_desc *reg)
+{
+	put(x, "<reg name=\"%s\" bitsize=\"%u\"", reg->name, reg->bits);
+	if (reg->type)
+		put(x, " type=\"%s\"", reg->type);
+	if (reg->group)
+		put(x, " group=\"%s\"", reg->group);
+	/* gdb saves and restores registers around calls that it makes in the guest; it must leave
+	 * the machine's own alone. */
+	if (reg->feature == REG_SYSTEM)
+		put(x, " save-restore=\"no\"");
+	put(x, "/>\n");
+}
+
+static void put_feature(struct xml *x, enum reg_feature feature)
+{
+	put(x, "<feature name=\"%s\">\n", FEATURES[feature]);
+	for (unsigned i = 0; flags_at(i); i++) {
+		if (flags_at(i)->feature == feature)
+			put_flags(x, flags_at(i));
+	}
+	if (feature == REG_SSE)
+		put_vector_types(x);
+	for (unsigned i = 0; i < regs_count(); i++) {
+		if (regs_at(i)->feature == feature)
+			put_reg(x, regs_at(i));
+	}
+	put(x, "</feature>\n");
+}
+
+size_t tdesc_write(char *buf, size_t size)
+{
+	struct xml x = {.buf = buf, .size = size};
+
+	put(&x, "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
+		"<target version=\"1.0\"><architecture>i386:x86-64</architecture>\n");
+	for (unsigned f = 0; f < REG_FEATURE_COUNT; f++)
+		put_feature(&x, (enum reg_feature)f);
+	put(&x, "</target>\n");
+	return x.len < x.size ? x.len : 0;
+}

@@ -1,0 +1,121 @@
+/* The two ways in which PC software resets the machine by a port, and nothing else of the chips
+ * that they belong to:
+ *   0x64  keyboard controller: command 0xfe pulses the reset line.  Status reads 0: both buffers
+ *         are empty, so a guest that waits for "input buffer empty" goes on at once.
+ *   0xcf9 PIIX reset control (PIIX3 data sheet, RC):  bit 1 SRST: 1 = hard reset, 0 = soft
+ *         bit 2 RCPU: 0 to 1 resets in the way that bit 1 says.
+ * RC lies in the middle of PCI's configuration address (0xcf8 to 0xcfb), from which it differs by
+ * the width of the access alone.  So all four ports are claimed, and wider accesses end here: the
+ * bus would split them, and a guest that scans PCI would reset itself with function 4.
+ * DEVIATES: a soft reset (INIT) resets the whole machine too. */
+#include "resetport.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define KBC_PULSE_RESET 0xfe
+#define RC_SRST		0x02u
+#define RC_RCPU		0x04u
+#define RC_KEPT		(RC_SRST | RC_RCPU)
+#define PCI_PORTS	4
+
+#define RESETPORT_VERSION 1
+
+static uint64_t resetport_read(void *state, uint64_t offset, unsigned width)
+{
+	const struct resetport *port = state;
+
+	if (offset == RESETPORT_KBC)
+		return 0;
+	return offset == RESETPORT_RC && width == 1 ? port->rc : UINT32_MAX;
+}
+
+static bool is_reset_by_rc(struct resetport *port, uint8_t value)
+{
+	bool has_risen = (value & RC_RCPU) && !(port->rc & RC_RCPU);
+
+	port->rc = value & RC_KEPT;
+	return has_risen;
+}
+
+static void resetport_write(void *state, uint64_t offset, unsigned width, uint64_t value)
+{
+	struct resetport *port = state;
+	bool is_reset = false;
+
+	if (offset == RESETPORT_KBC)
+		is_reset = value == KBC_PULSE_RESET;
+	else if (offset == RESETPORT_RC && width == 1)
+		is_reset = is_reset_by_rc(port, (uint8_t)value);
+	if (is_reset)
+		port->hook.post(port->hook.ctx, MACHINE_RESET, 0);
+}
+
+static void resetport_reset(void *state)
+{
+	struct resetport *port = state;
+
+	port->rc = 0;
+}
+
+static void resetport_save(const void *state, struct blob *out)
+{
+	const struct resetport *port = state;
+
+	blob_put_u8(out, RESETPORT_VERSION);
+	blob_put_u8(out, port->rc);
+}
+
+static int resetport_load(void *state, struct blob *in, struct umbra_err *err)
+{
+	struct resetport *port = state;
+	uint8_t version = blob_get_u8(in);
+	uint8_t rc = blob_get_u8(in);
+
+	if (in->is_failed || version != RESETPORT_VERSION || (rc & ~RC_KEPT))
+		return umbra_err_set(err, EINVAL,
+				     "reset-port: saved state has version %u, register %#x; "
+				     "expected version %d, bits %#x",
+				     version, rc, RESETPORT_VERSION, RC_KEPT);
+	port->rc = rc;
+	return 0;
+}
+
+static void resetport_show(const void *state, const struct print_sink *sink)
+{
+	const struct resetport *port = state;
+
+	print_to(sink, "reset-port: rc %02x\n", port->rc);
+}
+
+const struct dev_ops resetport_ops = {
+	.name = "reset-port",
+	.widths = 1 | 2 | 4,
+	.read = resetport_read,
+	.write = resetport_write,
+	.reset = resetport_reset,
+	.save = resetport_save,
+	.load = resetport_load,
+	.show = resetport_show,
+	.destroy = free,
+};
+
+int resetport_create(struct bus *bus, struct machine_hook hook, struct umbra_err *err)
+{
+	struct resetport *port = malloc(sizeof(*port));
+	struct device *dev = NULL;
+	int rc;
+
+	if (port) {
+		*port = (struct resetport){.hook = hook};
+		dev = bus_add_device(bus, &resetport_ops, port);
+	}
+	if (!dev) {
+		free(port);
+		return umbra_err_set(err, ENOMEM, "no memory for reset-port");
+	}
+	rc = bus_map(dev, BUS_PIO, RESETPORT_KBC, 1, RESETPORT_KBC, err);
+	if (rc < 0)
+		return rc;
+	return bus_map(dev, BUS_PIO, RESETPORT_PCI, PCI_PORTS, RESETPORT_PCI, err);
+}

@@ -1,0 +1,229 @@
+#include "fake_vm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* ---- the test's side ------------------------------------------------------------------------- */
+
+struct vm *fake_vm_create(void)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	struct world *world = calloc(1, sizeof(*world));
+
+	if (!vm || !world)
+		abort();
+	vm->world = world;
+	world->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	world->state = WORLD_STOPPED;
+	for (unsigned i = 0; i < FAKE_CPUS; i++)
+		x86_state_reset(&world->st[i]);
+	return vm;
+}
+
+void fake_vm_destroy(struct vm *vm)
+{
+	close(vm->world->notify_fd);
+	free(vm->world);
+	free(vm);
+}
+
+void fake_world_set_stopped(struct world *world)
+{
+	eventfd_write(world->notify_fd, 1);
+	world->state = WORLD_STOPPED;
+}
+
+void fake_world_take(struct world *world)
+{
+	eventfd_t count;
+
+	eventfd_read(world->notify_fd, &count);
+}
+
+/* ---- umbra/vm.h ------------------------------------------------------------------------------ */
+
+struct world *vm_world(struct vm *vm)
+{
+	return vm->world;
+}
+
+struct mem_space *vm_mem(struct vm *vm)
+{
+	(void)vm;
+	return NULL;
+}
+
+struct bus *vm_bus(struct vm *vm)
+{
+	(void)vm;
+	return NULL;
+}
+
+static const struct accel_ops fake_accel = {.name = "fake"};
+
+const struct accel_ops *vm_accel(const struct vm *vm)
+{
+	(void)vm;
+	return &fake_accel;
+}
+
+struct accel_vm *vm_accel_vm(struct vm *vm)
+{
+	(void)vm;
+	return NULL;
+}
+
+int vm_reset(struct vm *vm, struct umbra_err *err)
+{
+	vm->reset_count++;
+	if (vm->reset_error)
+		return umbra_err_set(err, vm->reset_error, "the image is gone");
+	return 0;
+}
+
+void vm_show_chardevs(struct vm *vm, const struct print_sink *sink)
+{
+	(void)vm;
+	print_to(sink, "serial0: fake\n");
+}
+
+/* ---- umbra/cpu.h: the world ------------------------------------------------------------------ */
+
+int world_notify_fd(const struct world *world)
+{
+	return world->notify_fd;
+}
+
+enum world_state world_state(const struct world *world)
+{
+	return world->state;
+}
+
+void world_stop(struct world *world, enum stop_kind kind)
+{
+	if (world->state != WORLD_RUNNING)
+		return;
+	world->state = WORLD_STOPPING;
+	world->stop_kind = kind;
+	world->stop_count++;
+}
+
+void world_resume(struct world *world, const struct vcpu_plan *plan)
+{
+	world->state = WORLD_RUNNING;
+	world->resume_count++;
+	for (unsigned i = 0; i < FAKE_CPUS; i++)
+		world->plan[i] = plan[i];
+}
+
+unsigned world_vcpu_count(const struct world *world)
+{
+	(void)world;
+	return FAKE_CPUS;
+}
+
+/* ---- vCPUs ----------------------------------------------------------------------------------- */
+
+const struct x86_state *vcpu_state(struct world *world, unsigned index, unsigned parts)
+{
+	(void)parts;
+	return &world->st[index];
+}
+
+int vcpu_state_write(struct world *world, unsigned index, const struct x86_state *st,
+		     unsigned parts, struct umbra_err *err)
+{
+	(void)parts;
+	if (world->write_error)
+		return umbra_err_set(err, world->write_error, "refused");
+	world->st[index] = *st;
+	world->write_count++;
+	return 0;
+}
+
+size_t vcpu_mem_read(struct world *world, unsigned index, gva_t va, void *buf, size_t len)
+{
+	(void)index;
+	if (va >= FAKE_MEM_BYTES)
+		return 0;
+	len = (size_t)u64_min(len, FAKE_MEM_BYTES - va);
+	memcpy(buf, world->mem + va, len);
+	return len;
+}
+
+size_t vcpu_mem_write(struct world *world, unsigned index, gva_t va, const void *buf, size_t len)
+{
+	(void)index;
+	if (va >= FAKE_MEM_BYTES)
+		return 0;
+	len = (size_t)u64_min(len, FAKE_MEM_BYTES - va);
+	memcpy(world->mem + va, buf, len);
+	return len;
+}
+
+void vcpu_show_exits(struct world *world, unsigned index, const struct print_sink *sink)
+{
+	(void)world;
+	print_to(sink, "  exits of %u\n", index);
+}
+
+/* ---- breakpoints ----------------------------------------------------------------------------- */
+
+bool bp_is_supported(const struct world *world, enum bp_kind kind)
+{
+	(void)world;
+	return kind != BP_WATCH_READ;
+}
+
+static struct bp_info *bp_find(struct world *world, enum bp_kind kind, gva_t addr, unsigned len)
+{
+	for (unsigned i = 0; i < world->bp_count; i++) {
+		struct bp_info *bp = &world->bp[i];
+
+		if (bp->kind == kind && bp->addr == addr && bp->len == len)
+			return bp;
+	}
+	return NULL;
+}
+
+int bp_insert(struct world *world, enum bp_kind kind, gva_t addr, unsigned len,
+	      struct umbra_err *err)
+{
+	bool is_watch = kind >= BP_WATCH_WRITE;
+
+	if (is_watch && (len == 0 || len > 8 || (len & (len - 1)) || addr % len))
+		return umbra_err_set(err, EINVAL, "length %u", len);
+	if (bp_find(world, kind, addr, len))
+		return 0;
+	if (world->bp_count == 4)
+		return umbra_err_set(err, ENOSPC, "all are taken");
+	world->bp[world->bp_count++] =
+		(struct bp_info){.kind = kind, .addr = addr, .len = len, .hits = 3};
+	return 0;
+}
+
+int bp_remove(struct world *world, enum bp_kind kind, gva_t addr, unsigned len)
+{
+	struct bp_info *bp = bp_find(world, kind, addr, len);
+
+	if (!bp)
+		return -ENOENT;
+	*bp = world->bp[--world->bp_count];
+	return 0;
+}
+
+void bp_clear(struct world *world)
+{
+	world->bp_count = 0;
+	world->clear_count++;
+}
+
+bool bp_at(const struct world *world, unsigned index, struct bp_info *out_info)
+{
+	if (index >= world->bp_count)
+		return false;
+	*out_info = world->bp[index];
+	return true;
+}

@@ -1,0 +1,39 @@
+/* A machine without vCPUs for the tests of src/debug: it stands in for src/vm and src/cpu, stops
+ * and runs when the test says so, and counts what it was asked to do. */
+#ifndef TEST_FAKE_VM_H
+#define TEST_FAKE_VM_H
+
+#include "umbra/vm.h"
+
+#define FAKE_CPUS      2u
+#define FAKE_MEM_BYTES 0x3000u /* linear 0.. */
+
+struct vm {
+	struct world *world;
+	unsigned reset_count;
+	int reset_error;
+};
+
+struct world {
+	int notify_fd;
+	enum world_state state;
+	struct x86_state st[FAKE_CPUS];
+	uint8_t mem[FAKE_MEM_BYTES];
+
+	/* What was asked for. */
+	unsigned stop_count, resume_count, clear_count, write_count;
+	enum stop_kind stop_kind;
+	struct vcpu_plan plan[FAKE_CPUS];
+	int write_error;
+	struct bp_info bp[8];
+	unsigned bp_count;
+};
+
+/* A stopped machine with cleared counters; one per process. */
+struct vm *fake_vm_create(void);
+void fake_vm_destroy(struct vm *vm);
+/* The stop that was asked for (or any other) has come: readable until it is taken. */
+void fake_world_set_stopped(struct world *world);
+void fake_world_take(struct world *world);
+
+#endif
