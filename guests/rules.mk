@@ -1,0 +1,83 @@
+# Guest programs: freestanding, with flags of their own, built once for all modes of umbra.
+# Included by GNUmakefile.  Defines GUESTS (every file under build/guests/) and how each is built.
+
+GUEST_OUT := build/guests
+# The host's gcc whatever CC is: a guest's code, and what a debugger sees of it, is one thing.
+GUEST_CC  := gcc
+GUEST_WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wcast-qual -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wimplicit-fallthrough
+# No FPU and no SSE, which some KVMs cannot run at privilege level 0; no red zone, which an
+# interrupt on the same stack would overwrite.
+GUEST_CFLAGS := -std=gnu11 $(GUEST_WARNINGS) -m64 -mgeneral-regs-only -mno-red-zone -mcmodel=small \
+	-ffreestanding -fno-pic -fno-pie -fno-stack-protector -fcf-protection=none \
+	-fno-asynchronous-unwind-tables -fno-omit-frame-pointer -g -Iguests/lib
+GUEST_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack \
+	-Wl,-z,max-page-size=4096
+
+# 64-bit guests: one C file each, over guests/lib.
+GUEST_NAMES := hello64 smp2 uart_irq faults spin triple halt
+GUEST_LIB   := print report idt idt_entry smp smp_entry
+GUEST_LIB_OBJECTS := $(GUEST_LIB:%=$(GUEST_OUT)/lib/%.o)
+GUEST_LINKED := $(GUEST_OUT)/libguest.a guests/lib/guest.ld
+
+GUESTS += $(GUEST_OUT)/add16.bin $(GUEST_OUT)/add16.elf $(GUEST_NAMES:%=$(GUEST_OUT)/%.elf)
+# The same programs behind a multiboot header: ELF64 for umbra, ELF32 for QEMU's -kernel as well.
+GUESTS += $(GUEST_NAMES:%=$(GUEST_OUT)/%-mb.elf) $(GUEST_NAMES:%=$(GUEST_OUT)/%-mb32.elf)
+
+# What `make bench` measures with: one ELF32 for umbra and for QEMU's -kernel.
+GUESTS += $(GUEST_OUT)/bench.elf
+
+$(GUEST_OUT)/bench.elf: guests/bench.S guests/rules.mk
+	@mkdir -p $(@D); echo "  GUEST   $@"
+	$(Q)$(GUEST_CC) -m32 -static -nostdlib -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-n \
+		-Wl,-Ttext=0x100000 -Wl,-e,_start $< -o $@
+
+guest_command = @mkdir -p $(@D); echo "  GUEST   $@"
+
+# A guest's own code is unoptimized, so that a debugger's steps follow the source.
+$(GUEST_OUT)/%.o: guests/%.c guests/rules.mk
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -O0 -MMD -MP -c $< -o $@
+
+$(GUEST_OUT)/lib/%.o: guests/lib/%.c guests/rules.mk
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -O1 -MMD -MP -c $< -o $@
+
+$(GUEST_OUT)/lib/%.o: guests/lib/%.S guests/rules.mk
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -c $< -o $@
+
+$(GUEST_OUT)/lib/boot-mb.o: guests/lib/boot.S guests/rules.mk
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -DGUEST_MULTIBOOT -MMD -MP -c $< -o $@
+
+$(GUEST_OUT)/libguest.a: $(GUEST_LIB_OBJECTS)
+	$(guest_command)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(GUEST_OUT)/%-mb.elf: $(GUEST_OUT)/%.o $(GUEST_OUT)/lib/boot-mb.o $(GUEST_LINKED)
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(GUEST_LDFLAGS) -T guests/lib/guest.ld -o $@ $(filter-out %.ld,$^)
+
+$(GUEST_OUT)/%.elf: $(GUEST_OUT)/%.o $(GUEST_OUT)/lib/boot.o $(GUEST_LINKED)
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(GUEST_LDFLAGS) -T guests/lib/guest.ld -o $@ $(filter-out %.ld,$^)
+
+$(GUEST_OUT)/%-mb32.elf: $(GUEST_OUT)/%-mb.elf
+	$(guest_command)
+	$(Q)objcopy --strip-debug -O elf32-i386 $< $@
+
+# The 16-bit seed: the bare bytes to run, and an ELF64 that holds its symbols and source lines.
+$(GUEST_OUT)/add16.o: guests/add16.S guests/rules.mk
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -c $< -o $@
+
+$(GUEST_OUT)/add16.elf: $(GUEST_OUT)/add16.o
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(GUEST_LDFLAGS) -Wl,-Ttext=0x1000 -o $@ $<
+
+$(GUEST_OUT)/add16.bin: $(GUEST_OUT)/add16.elf
+	$(guest_command)
+	$(Q)objcopy -O binary -j .text $< $@
+
+-include $(wildcard $(GUEST_OUT)/*.d $(GUEST_OUT)/lib/*.d)

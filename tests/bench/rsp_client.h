@@ -1,0 +1,36 @@
+/* A small, fast RSP client for measurements: one Unix-socket connection, blocking, no threads. */
+#ifndef RSP_CLIENT_H
+#define RSP_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RSP_CLIENT_BUF (4u << 20)
+
+struct rsp_client {
+	int fd;
+	bool is_no_ack;
+	bool owes_ack; /* sent in front of the next request, in one write */
+	size_t packet_size;
+	size_t start, end; /* unread bytes of buf */
+	char *buf;
+	char *reply; /* the last packet's payload, NUL-terminated, RLE not expanded */
+	size_t reply_len;
+};
+
+/* Connect to the socket at @path as soon as it exists, for at most @timeout_ms.
+ * False: nobody came. */
+bool rsp_connect(struct rsp_client *c, const char *path, unsigned timeout_ms);
+void rsp_close(struct rsp_client *c);
+
+void rsp_send(struct rsp_client *c, const char *payload);
+/* Read one packet into reply, O packets skipped.  False: the connection ended. */
+bool rsp_receive(struct rsp_client *c);
+bool rsp_ask(struct rsp_client *c, const char *payload);
+void rsp_send_interrupt(struct rsp_client *c);
+
+/* qSupported (for the packet size) and no-ack mode, as gdb begins. */
+bool rsp_handshake(struct rsp_client *c);
+
+#endif
