@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define OPCODE_INT3 0xcc
+
 /* ---- events ---------------------------------------------------------------------------------- */
 
 /* Keep an event until it is taken, and stop the world for it. */
@@ -145,6 +147,25 @@ static void vcpu_debug_exit(struct vcpu *v, const struct accel_exit *exit)
 		vcpu_stepped(v, exit);
 }
 
+/* On a KVM that emulates, INT3 is an instruction that it cannot: the guest's own is given to the
+ * guest here.  vcpu_hit_exec has fetched the registers. */
+static bool reflect_guest_int3(struct vcpu *v, gva_t pc)
+{
+	struct x86_walk walk;
+	uint8_t byte;
+
+	return vcpu_translate(v->world, &v->state, pc, &walk) &&
+	       mem_peek(v->world->config.mem, walk.gpa, &byte, 1) == 1 && byte == OPCODE_INT3 &&
+	       v->world->config.accel->reflect(v->accel, 3, 0) == 0;
+}
+
+static void vcpu_failed_exit(struct vcpu *v, const struct accel_exit *exit)
+{
+	if (exit->is_emulation && (vcpu_hit_exec(v, exit->pc) || reflect_guest_int3(v, exit->pc)))
+		return;
+	latch_failed(v, exit);
+}
+
 static void vcpu_handle_exit(struct vcpu *v, const struct accel_exit *exit)
 {
 	switch (exit->kind) {
@@ -161,8 +182,7 @@ static void vcpu_handle_exit(struct vcpu *v, const struct accel_exit *exit)
 		latch_shutdown(v);
 		return;
 	case ACCEL_EXIT_FAILED:
-		if (!exit->is_emulation || !vcpu_hit_exec(v, exit->pc))
-			latch_failed(v, exit);
+		vcpu_failed_exit(v, exit);
 		return;
 	}
 }

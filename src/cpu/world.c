@@ -341,6 +341,20 @@ unsigned world_vcpu_count(const struct world *w)
 	return w->vcpu_count;
 }
 
+/* The lock is held for a microsecond at a time, and the control thread often comes for it while the
+ * last vCPU is still on its way into park: spinning beats sleeping. */
+static void world_init_locks(struct world *w)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&w->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+	pthread_cond_init(&w->started, NULL);
+	pthread_cond_init(&w->back, NULL);
+}
+
 int world_create(struct world **out_world, const struct world_config *config, struct umbra_err *err)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -358,9 +372,7 @@ int world_create(struct world **out_world, const struct world_config *config, st
 	}
 	w->config = *config;
 	w->accel_start = 1;
-	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->started, NULL);
-	pthread_cond_init(&w->back, NULL);
+	world_init_locks(w);
 	atomic_init(&w->state, WORLD_STOPPING);
 	w->cause.kind = STOP_START;
 	*out_world = w;

@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SPIN_NS		50000ull       /* about one reply of a client on this host */
+#define SPIN_NS		200000ull      /* about one reply of a client on this host */
 #define FIRST_PACKET_NS 10000000000ull /* for a client that connects and says nothing */
 #define ACCEPT_AGAIN_NS 100000000ull   /* after the host ran out of descriptors */
 #define LAST_WORDS_NS	200000000ull   /* for the exit status to go out */
