@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -328,7 +329,7 @@ static int spin(struct loop *loop, struct epoll_event *batch, uint64_t deadline_
 
 		if (now >= loop->spin_until_ns || now > deadline_ns)
 			break;
-		__builtin_ia32_pause();
+		sched_yield();
 		n = epoll_wait(loop->epoll_fd, batch, LOOP_BATCH, 0);
 	}
 	return n;
