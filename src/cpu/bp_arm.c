@@ -166,7 +166,7 @@ void bp_arm(struct world *w)
 /* What the back end of @v is to watch for now. */
 void bp_debug_for(const struct bp_table *t, const struct vcpu *v, struct accel_debug *out)
 {
-	memset(out, 0, sizeof(*out)); /* padding too: callers compare bytes */
+	*out = (struct accel_debug){.point_count = 0};
 	out->step =
 		v->is_stepping_over || v->plan.action == PLAN_STEP || v->plan.action == PLAN_RANGE;
 	out->block_irq = out->step;
@@ -177,6 +177,20 @@ void bp_debug_for(const struct bp_table *t, const struct vcpu *v, struct accel_d
 			continue;
 		out->point[out->point_count++] = t->point[i];
 	}
+}
+
+bool bp_debug_is_equal(const struct accel_debug *a, const struct accel_debug *b)
+{
+	if (a->step != b->step || a->block_irq != b->block_irq || a->trap != b->trap ||
+	    a->point_count != b->point_count)
+		return false;
+	for (unsigned i = 0; i < a->point_count; i++) {
+		const struct accel_point *x = &a->point[i], *y = &b->point[i];
+
+		if (x->kind != y->kind || x->addr != y->addr || x->len != y->len)
+			return false;
+	}
+	return true;
 }
 
 /* ---- hits -------------------------------------------------------------------------------------

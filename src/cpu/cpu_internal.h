@@ -153,6 +153,7 @@ void bp_unplant(struct world *w);
 void bp_lift(struct world *w, gpa_t gpa);
 void bp_replant(struct world *w);
 void bp_debug_for(const struct bp_table *t, const struct vcpu *v, struct accel_debug *out);
+bool bp_debug_is_equal(const struct accel_debug *a, const struct accel_debug *b);
 bool bp_hit_exec_locked(struct world *w, const struct vcpu *v, gva_t pc, struct cpu_stop *out);
 bool bp_hit_point_locked(struct world *w, const struct accel_debug *set, unsigned hits, gva_t pc,
 			 struct cpu_stop *out);

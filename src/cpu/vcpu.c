@@ -194,7 +194,7 @@ static void vcpu_set_debug(struct vcpu *v)
 	struct accel_debug debug;
 
 	bp_debug_for(&v->world->bps, v, &debug);
-	if (memcmp(&debug, &v->debug, sizeof(debug)) == 0)
+	if (bp_debug_is_equal(&debug, &v->debug))
 		return;
 	if (v->world->config.accel->debug_set(v->accel, &debug) == 0)
 		v->debug = debug;

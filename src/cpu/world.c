@@ -327,7 +327,7 @@ void world_resume(struct world *w, const struct vcpu_plan *plan)
 
 void world_resume_as_before(struct world *w)
 {
-	struct vcpu_plan plan[ACCEL_MAX_VCPUS];
+	struct vcpu_plan plan[ACCEL_MAX_VCPUS] = {{.action = PLAN_RUN}};
 
 	for (unsigned i = 0; i < w->vcpu_count; i++)
 		plan[i] = w->vcpu[i].plan;

@@ -9,8 +9,9 @@
 /* ---- the halt watch -----------------------------------------------------------------------------
  */
 
-#define FIRST_LOOK_NS 10000000ull /* after each resume; world_watch_halts says when to look next   \
-				   */
+#define FIRST_LOOK_NS                                                                              \
+	10000000ull /* after each resume; world_watch_halts says when to look next                 \
+		     */
 
 static void look_for_halt(void *ctx)
 {

@@ -153,7 +153,9 @@ bool rsp_handshake(struct rsp_client *c)
 {
 	const char *size;
 
-	if (!rsp_ask(c, "qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+;xmlRegisters=i386"))
+	if (!rsp_ask(
+		    c,
+		    "qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+;xmlRegisters=i386"))
 		return false;
 	size = strstr(c->reply, "PacketSize=");
 	if (size)

@@ -221,7 +221,7 @@ Test(uart, rx_when_any_level_and_count_then_data_or_timeout, .init = open_rig, .
 			uart16550_ops.reset(&rig.uart);
 			rig_out(&rig, FCR, (uint8_t)(FCR_ENABLE | level << 6));
 			rig_out(&rig, IER, IER_RX);
-			rig_receive(&rig, "abcdefghijklmnop" + (16 - count));
+			rig_receive(&rig, &"abcdefghijklmnop"[16 - count]);
 			cr_assert_eq(rig_in(&rig, IIR), 0xc0 | expected, "level %u count %u", level,
 				     count);
 		}

@@ -181,6 +181,8 @@ Test(packet, new_packet_inside_cut_one_then_new_one_counts)
 
 Test(packet, longest_packet_then_served_and_one_more_byte_then_refused)
 {
+	static const char x_fits[] = "X10000,1fff3:";
+	static const char x_too_long[] = "X10000,1fff4:";
 	struct rsp_mock *mock = client_connect();
 	char *packet = malloc(RSP_PACKET_SIZE + 2);
 	size_t head;
@@ -193,12 +195,12 @@ Test(packet, longest_packet_then_served_and_one_more_byte_then_refused)
 	cr_assert_eq(rsp_wire_send_bytes(mock->session, packet, head + 2 * 0xfff9u),
 		     head + 2 * 0xfff9u + 4);
 	cr_assert(client_hears(mock, "OK"));
-	memcpy(packet, "X10000,1fff3:", 13);
+	memcpy(packet, x_fits, sizeof(x_fits) - 1);
 	cr_assert_eq(rsp_wire_send_bytes(mock->session, packet, RSP_PACKET_SIZE),
 		     RSP_PACKET_SIZE + 4);
 	cr_assert(client_hears(mock, "OK"));
 	cr_assert_eq(mock->mem[0x1fff2], 'a');
-	memcpy(packet, "X10000,1fff4:", 13);
+	memcpy(packet, x_too_long, sizeof(x_too_long) - 1);
 	rsp_wire_send_bytes(mock->session, packet, RSP_PACKET_SIZE + 1);
 	cr_assert(client_hears(mock, "E07"));
 	cr_assert_eq(mock->changes, 2);
