@@ -141,7 +141,9 @@ class Session:
             raise Failure("%d packets, which begin:\n%s" % (len(sent), head))
 
     def do_wait(self, rest):
-        self.take(self.gdb.wait(rest))
+        # It may have come among the answer of the last command already.
+        if not re.search(rest, self.answer, re.M):
+            self.take(self.gdb.wait(rest))
 
     def do_new_gdb(self, _rest):
         self.gdb.end()

@@ -51,6 +51,8 @@ class Pipe:
     def text(self):
         return self.data.decode(errors="replace")
 
+UART_LAG = 16  # bytes: more than a guest's first line
+
 
 class Umbra:
     """One umbra process.  A context manager: at its end the process is gone.
@@ -122,10 +124,12 @@ class Umbra:
             raise Failure("the UART never showed /%s/, but:\n%s" % (pattern, self.uart.text()))
 
     def wait_more_uart(self):
-        """Wait until the guest has printed something more: proof that it runs."""
-        before = len(self.uart.data)
+        """Wait until the guest has printed something more: proof that it runs.  What it printed
+        before the last stop may still be on its way, so a byte or two prove nothing."""
+        self.uart.pump()
+        enough = len(self.uart.data) + UART_LAG
         limit = time.monotonic() + PATIENCE_S
-        while len(self.uart.data) == before:
+        while len(self.uart.data) < enough:
             if not self.pump(limit):
                 raise Failure("the guest printed nothing more")
 
