@@ -34,9 +34,9 @@ bench_range:
 bench_range_end:
 	nop
 
-	/* bench_pio: 20,000 port writes that a device model sees. */
+	/* bench_pio: 20,000 port writes that leave the guest one by one. */
 	mov	$20000, %ecx
-	mov	$0x80, %edx
+	mov	$0xed, %edx
 bench_pio:
 	out	%al, %dx
 	dec	%ecx

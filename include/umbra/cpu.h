@@ -99,6 +99,9 @@ bool world_take_stop(struct world *world, struct cpu_stop *out_stop);
 void world_resume(struct world *world, const struct vcpu_plan *plan);
 /* Put every vCPU into its power-up state, @boot for vCPU 0; drops latched events.  STOPPED only. */
 int world_reset(struct world *world, const struct x86_state *boot, struct umbra_err *err);
+/* How soon after a resume the first look at halts is due: many test guests do little and halt. */
+#define WORLD_FIRST_LOOK_NS 2000000ull
+
 /* Let the halt watch look at the vCPUs once: to be called from a timer while the world runs.
  * Returns the delay until the next look in ns. */
 uint64_t world_watch_halts(struct world *world);

@@ -11,8 +11,8 @@
 
 #include <stdio.h>
 
-#define FIRST_LOOK_NS 10000000ull
-#define LAST_LOOK_NS  2000000000ull
+#define BUSY_LOOK_NS 10000000ull
+#define LAST_LOOK_NS 2000000000ull
 /* A look itself costs a halted vCPU this much CPU time at most. */
 #define LOOK_COST_NS 300000ull
 
@@ -33,7 +33,7 @@ uint64_t world_watch_halts(struct world *w)
 	for (unsigned i = 0; i < w->vcpu_count; i++)
 		is_quiet &= was_asleep(&w->vcpu[i]);
 	if (!is_quiet || w->halt_delay_ns == 0) {
-		w->halt_delay_ns = FIRST_LOOK_NS;
+		w->halt_delay_ns = w->halt_delay_ns == 0 ? WORLD_FIRST_LOOK_NS : BUSY_LOOK_NS;
 		return w->halt_delay_ns;
 	}
 	pthread_mutex_lock(&w->lock);

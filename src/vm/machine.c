@@ -6,12 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* ---- the halt watch -----------------------------------------------------------------------------
- */
-
-#define FIRST_LOOK_NS                                                                              \
-	10000000ull /* after each resume; world_watch_halts says when to look next                 \
-		     */
+/* ---- the halt watch ---- */
 
 static void look_for_halt(void *ctx)
 {
@@ -25,7 +20,7 @@ static void world_runs(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	loop_timer_arm(vm->halt_timer, FIRST_LOOK_NS);
+	loop_timer_arm(vm->halt_timer, WORLD_FIRST_LOOK_NS);
 }
 
 /* ---- creation -----------------------------------------------------------------------------------
@@ -49,15 +44,17 @@ static int open_parts(struct vm *vm, struct umbra_err *err)
 
 static int open_cpus(struct vm *vm, struct umbra_err *err)
 {
-	const struct accel_vm_config accel_config = {
+	struct accel_vm_config accel_config = {
 		.mem = vm->mem, .bus = vm->bus, .vcpus = vm->config.vcpus};
 	struct world_config world_config = {.vcpus = vm->config.vcpus,
 					    .accel = vm->config.accel,
 					    .mem = vm->mem,
 					    .on_resume = world_runs,
 					    .ctx = vm};
-	int error = vm->config.accel->vm_open(&vm->accel_vm, &accel_config, err);
+	int error;
 
+	accel_config.zone = pc_zones(&accel_config.zone_count);
+	error = vm->config.accel->vm_open(&vm->accel_vm, &accel_config, err);
 	if (error)
 		return error;
 	world_config.accel_vm = vm->accel_vm;

@@ -4,7 +4,7 @@
  *   0 .. 3 GiB     RAM                      0x64, 0xcf9   reset
  *   4 GiB ..       the rest of RAM          0xe9          debug console (-debugcon)
  *   0x3f8 irq 4    serial 0                 0xf4          isa-debug-exit (-device)
- *   0x2f8 irq 3    serial 1
+ *   0x2f8 irq 3    serial 1                 0x80          POST code: nobody, late writes
  *
  * Interrupt controllers, the timer chip and the local APICs live in the back end.
  * Source: the PC/AT's I/O map; QEMU's q35 for the split of RAM. */
@@ -25,6 +25,16 @@ static const struct {
 	{"serial0", 0x3f8, 4},
 	{"serial1", 0x2f8, 3},
 };
+
+/* Code writes to the POST port to pass a microsecond, and nothing answers there: these writes need
+ * not leave the guest one by one. */
+static const struct accel_zone pc_late_writes[] = {{.kind = BUS_PIO, .base = 0x80, .len = 1}};
+
+const struct accel_zone *pc_zones(unsigned *out_count)
+{
+	*out_count = UMBRA_ARRAY_SIZE(pc_late_writes);
+	return pc_late_writes;
+}
 
 static int build_memory(struct vm *vm, struct umbra_err *err)
 {

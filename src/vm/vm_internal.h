@@ -25,4 +25,7 @@ struct vm {
 /* Put memory and devices of a PC into the empty machine.  Errors: what the parts give. */
 int pc_build(struct vm *vm, struct umbra_err *err);
 
+/* Addresses whose writes may reach the bus late: *@out_count zones, constant. */
+const struct accel_zone *pc_zones(unsigned *out_count);
+
 #endif

@@ -309,7 +309,7 @@ static double pio_per_s(struct server *s)
 
 	jump_to(s, PIO);
 	set_rcx(s, 20000);
-	set_register(s, GDB_RDX, 0x80);
+	set_register(s, GDB_RDX, 0xed);
 	breakpoint(s, 'Z', PIO_END);
 	begin = now_s();
 	ask(s, "vCont;c");
