@@ -380,7 +380,16 @@ static const struct rsp_break_ops BREAK_OPS = {
 
 static const struct rsp_monitor_ops MONITOR_OPS = {.command = op_monitor};
 
-static const struct rsp_xfer_ops XFER_OPS = {.features = op_features};
+/* gdb asks this when it was given no file, and opens the path by itself, since no vFile packet is
+ * answered: `target remote` alone is enough for symbols. */
+static const char *op_exec_file(void *ctx)
+{
+	const struct debug_target *target = ctx;
+
+	return vm_symbol_file(target->vm);
+}
+
+static const struct rsp_xfer_ops XFER_OPS = {.features = op_features, .exec_file = op_exec_file};
 
 struct rsp_target target_ops(struct debug_target *target)
 {

@@ -81,8 +81,10 @@ int vm_create(struct vm **out_vm, const struct vm_config *config, struct loop *l
 	vm->config = *config;
 	vm->loop = loop;
 	error = open_parts(vm, err);
-	if (!error && config->has_kernel)
+	if (!error && config->has_kernel) {
 		error = load_open(&vm->image, &config->load, vm->mem, err);
+		vm->kernel_path = realpath(config->load.kernel, NULL);
+	}
 	if (!error)
 		error = apply_image(vm, err);
 	if (!error)
@@ -113,6 +115,7 @@ void vm_destroy(struct vm *vm)
 	for (unsigned i = 0; i < vm->chardev_count; i++)
 		chardev_close(vm->chardev[i]);
 	load_close(vm->image);
+	free(vm->kernel_path);
 	mem_destroy(vm->mem);
 	gate_destroy(vm->gate);
 	free(vm);
@@ -170,6 +173,11 @@ const struct accel_ops *vm_accel(const struct vm *vm)
 struct accel_vm *vm_accel_vm(struct vm *vm)
 {
 	return vm->accel_vm;
+}
+
+const char *vm_symbol_file(const struct vm *vm)
+{
+	return vm->image && load_is_elf64(vm->image) ? vm->kernel_path : NULL;
 }
 
 void vm_show_chardevs(struct vm *vm, const struct print_sink *sink)

@@ -18,6 +18,7 @@ struct vm {
 	struct accel_vm *accel_vm;
 	struct world *world;
 	struct load_image *image;
+	char *kernel_path; /* absolute; NULL without an image */
 	struct x86_state boot;
 	struct loop_timer *halt_timer;
 };

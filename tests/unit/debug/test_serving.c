@@ -175,3 +175,12 @@ Test(server, description_when_read_then_target_xml, .init = rig_set_up, .fini = 
 	cr_assert(rig_says(rig_receive(fd), "$E"));
 	close(fd);
 }
+
+Test(server, exec_file_when_asked_then_path_of_the_image, .init = rig_set_up, .fini = rig_tear_down)
+{
+	int fd = rig_attach();
+
+	rig_send_packet(fd, "qXfer:exec-file:read:1:0,100");
+	cr_assert(rig_says(rig_receive(fd), "l/images/kernel.elf"));
+	close(fd);
+}
