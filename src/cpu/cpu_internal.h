@@ -99,14 +99,16 @@ struct bp_table {
 struct world {
 	struct world_config config; /* [const] */
 	pthread_mutex_t lock;
-	pthread_cond_t started; /* vCPU threads wait here for accel_start */
-	pthread_cond_t back;	/* the control thread waits here for a call */
-	atomic_int state;	/* [lock] for writing; read anywhere (acquire) */
-	unsigned running;	/* [lock] vCPU threads outside park */
-	struct cpu_stop cause;	/* [lock] of the stop under way or not yet taken */
-	struct cpu_stop taken;	/* [control] the cause that was taken last */
-	bool is_quitting;	/* [lock] */
-	int accel_start;	/* [lock] 1 = vm_start has not ended; else its result */
+	pthread_cond_t
+		started; /* vCPU threads wait here for accel_start, and at the end for looping */
+	pthread_cond_t back;   /* the control thread waits here for a call */
+	atomic_int state;      /* [lock] for writing; read anywhere (acquire) */
+	unsigned running;      /* [lock] vCPU threads outside park */
+	struct cpu_stop cause; /* [lock] of the stop under way or not yet taken */
+	struct cpu_stop taken; /* [control] the cause that was taken last */
+	unsigned looping;      /* [lock] vCPU threads that did not leave their loop yet */
+	bool is_quitting;      /* [lock] */
+	int accel_start;       /* [lock] 1 = vm_start has not ended; else its result */
 	/* [atomic] a stop for the machine's sake: kind in the low byte, code above; 0 = none */
 	atomic_ullong posted;
 	int notify_fd;		/* [const] eventfd */

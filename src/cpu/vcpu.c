@@ -341,6 +341,18 @@ static void vcpu_set_up(struct vcpu *v)
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* No back end is closed while another vCPU may still execute: a device of its could kick this one
+ * (world_post, which takes no lock). */
+static void wait_for_all_loops(struct world *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->looping--;
+	pthread_cond_broadcast(&w->started);
+	while (w->looping)
+		pthread_cond_wait(&w->started, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+}
+
 void *vcpu_thread(void *arg)
 {
 	struct vcpu *v = arg;
@@ -348,6 +360,7 @@ void *vcpu_thread(void *arg)
 	atomic_store_explicit(&v->tid, (int)syscall(SYS_gettid), memory_order_relaxed);
 	vcpu_set_up(v);
 	vcpu_loop(v);
+	wait_for_all_loops(v->world);
 	if (v->accel)
 		v->world->config.accel->vcpu_close(v->accel);
 	return NULL;

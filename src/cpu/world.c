@@ -401,6 +401,7 @@ int world_start(struct world *w, const struct x86_state *boot, struct umbra_err 
 					     strerror(error));
 		}
 		w->vcpu_count++;
+		w->looping++;
 	}
 	pthread_mutex_unlock(&w->lock);
 	return 0;
