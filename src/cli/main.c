@@ -12,6 +12,7 @@
 #include "umbra/accel_kvm.h"
 #include "umbra/log.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -57,12 +58,25 @@ static int dispatch(struct cli_options *options, pid_t parent)
 	return run(options, parent);
 }
 
+/* A descriptor that is closed would be given to the next file that is opened, and the guest's output
+ * or a message would go there. */
+static bool fill_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return false;
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	const pid_t parent = getppid();
 	struct cli_options options;
 	struct umbra_err err = {""};
 
+	if (!fill_standard_descriptors())
+		return EXIT_STATUS_TROUBLE;
 	if (!BUILD_HAS_SANITIZER)
 		signals_catch_bugs();
 	if (options_parse(&options, argc, argv, &err) < 0) {
