@@ -26,9 +26,8 @@ void rsp_cmd_insert(struct rsp_session *s, const struct rsp_args *args)
 {
 	const struct rsp_target *target = s->target;
 
-	if (!is_possible(s, args)) {
+	if (!is_possible(s, args))
 		return;
-	}
 	/* Conditions and commands are not announced.  To insert the breakpoint without them would
 	 * stop where the client asked not to. */
 	if (args->data) {
@@ -43,9 +42,8 @@ void rsp_cmd_remove(struct rsp_session *s, const struct rsp_args *args)
 {
 	const struct rsp_target *target = s->target;
 
-	if (!is_possible(s, args)) {
+	if (!is_possible(s, args))
 		return;
-	}
 	rsp_answer_result(s, target->brk->remove(target->ctx, (enum rsp_break)args->number[0],
 						 args->number[1], (unsigned)args->number[2]));
 }

@@ -9,9 +9,8 @@ static size_t clamp_to_space(uint64_t addr, uint64_t len, size_t most)
 {
 	uint64_t before_end = UINT64_MAX - addr;
 
-	if (len > most) {
+	if (len > most)
 		len = most;
-	}
 	return (size_t)(len > 0 && len - 1 > before_end ? before_end + 1 : len);
 }
 
@@ -24,14 +23,12 @@ static bool read_memory(struct rsp_session *s, const struct rsp_args *args, size
 	size_t len = clamp_to_space(addr, args->number[1], most);
 
 	*out_len = 0;
-	if (len == 0) {
+	if (len == 0)
 		return true;
-	}
 	*out_len =
 		target->base->mem_read(target->ctx, rsp_current_thread(s), addr, s->scratch, len);
-	if (*out_len == 0) {
+	if (*out_len == 0)
 		rsp_answer_error(s, RSP_WIRE_EFAULT);
-	}
 	return *out_len > 0;
 }
 
@@ -39,9 +36,8 @@ void rsp_cmd_read_hex(struct rsp_session *s, const struct rsp_args *args)
 {
 	size_t len;
 
-	if (!read_memory(s, args, RSP_PACKET_SIZE / 2, &len)) {
+	if (!read_memory(s, args, RSP_PACKET_SIZE / 2, &len))
 		return;
-	}
 	rsp_reply_begin(s);
 	rsp_reply_hex(s, s->scratch, len);
 	rsp_reply_end_packed(s);
@@ -51,9 +47,8 @@ void rsp_cmd_read_binary(struct rsp_session *s, const struct rsp_args *args)
 {
 	size_t len;
 
-	if (!read_memory(s, args, RSP_PACKET_SIZE - 1, &len)) {
+	if (!read_memory(s, args, RSP_PACKET_SIZE - 1, &len))
 		return;
-	}
 	rsp_reply_begin(s);
 	rsp_reply_byte(s, 'b');
 	rsp_reply_binary(s, s->scratch, len);

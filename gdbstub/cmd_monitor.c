@@ -40,9 +40,8 @@ static void flush_monitor(struct rsp_session *s)
 
 void rsp_monitor_print(struct rsp_session *s, const char *text, size_t len)
 {
-	if (!s->is_in_monitor) {
+	if (!s->is_in_monitor)
 		return;
-	}
 	while (len > 0 && !s->is_monitor_cut) {
 		size_t room = RSP_CONSOLE_CHUNK - s->monitor_len;
 		size_t part = len < room ? len : room;
@@ -51,9 +50,8 @@ void rsp_monitor_print(struct rsp_session *s, const char *text, size_t len)
 		s->monitor_len += part;
 		text += part;
 		len -= part;
-		if (s->monitor_len == RSP_CONSOLE_CHUNK) {
+		if (s->monitor_len == RSP_CONSOLE_CHUNK)
 			flush_monitor(s);
-		}
 	}
 }
 
@@ -62,9 +60,8 @@ void rsp_console_print(struct rsp_session *s, const char *text, size_t len)
 	while (len > 0 && s->state == RSP_RUNNING) {
 		size_t part = len < RSP_CONSOLE_CHUNK ? len : RSP_CONSOLE_CHUNK;
 
-		if (rsp_out_room(s) < CONSOLE_FRAMED + RSP_OUT_RESERVE) {
+		if (rsp_out_room(s) < CONSOLE_FRAMED + RSP_OUT_RESERVE)
 			return;
-		}
 		send_console(s, (const uint8_t *)text, part);
 		text += part;
 		len -= part;

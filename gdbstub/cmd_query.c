@@ -39,12 +39,10 @@ static bool does_announce(const struct rsp_args *args, const char *feature)
 	while (at < end) {
 		const uint8_t *stop = memchr(at, ';', (size_t)(end - at));
 
-		if (!stop) {
+		if (!stop)
 			stop = end;
-		}
-		if ((size_t)(stop - at) == len && memcmp(at, feature, len) == 0) {
+		if ((size_t)(stop - at) == len && memcmp(at, feature, len) == 0)
 			return true;
-		}
 		at = stop + 1;
 	}
 	return false;
@@ -72,14 +70,11 @@ void rsp_cmd_supported(struct rsp_session *s, const struct rsp_args *args)
 	snprintf(size, sizeof(size), "PacketSize=%x;", RSP_PACKET_SIZE);
 	rsp_reply_begin(s);
 	rsp_reply_text(s, size);
-	for (i = 0; i < sizeof(offers) / sizeof(offers[0]); i++) {
-		if (rsp_command_is_offered(s, offers[i].needs)) {
+	for (i = 0; i < sizeof(offers) / sizeof(offers[0]); i++)
+		if (rsp_command_is_offered(s, offers[i].needs))
 			rsp_reply_text(s, offers[i].text);
-		}
-	}
-	if (s->is_multiprocess) {
+	if (s->is_multiprocess)
 		rsp_reply_text(s, ";multiprocess+");
-	}
 	rsp_reply_end(s);
 }
 
@@ -159,9 +154,8 @@ void rsp_cmd_first_threads(struct rsp_session *s, const struct rsp_args *args)
 			separator = ',';
 		}
 	}
-	if (separator == 'm') {
+	if (separator == 'm')
 		rsp_reply_byte(s, 'l');
-	}
 	rsp_reply_end(s);
 }
 

@@ -12,9 +12,8 @@ static void put_register(struct rsp_session *s, unsigned reg, size_t size)
 		rsp_reply_hex(s, value, size);
 		return;
 	}
-	for (i = 0; i < 2 * size; i++) {
+	for (i = 0; i < 2 * size; i++)
 		rsp_reply_byte(s, 'x');
-	}
 }
 
 /* 0 for a register that does not exist, or that is larger than the library's promise. */
@@ -23,9 +22,8 @@ static size_t register_size(const struct rsp_session *s, uint64_t reg)
 	const struct rsp_target *target = s->target;
 	size_t size;
 
-	if (reg >= target->base->reg_count(target->ctx)) {
+	if (reg >= target->base->reg_count(target->ctx))
 		return 0;
-	}
 	size = target->base->reg_size(target->ctx, (unsigned)reg);
 	return size <= RSP_MAX_REG_BYTES ? size : 0;
 }
@@ -37,9 +35,8 @@ void rsp_cmd_read_registers(struct rsp_session *s, const struct rsp_args *args)
 
 	(void)args;
 	rsp_reply_begin(s);
-	for (reg = 0; reg < count; reg++) {
+	for (reg = 0; reg < count; reg++)
 		put_register(s, reg, register_size(s, reg));
-	}
 	rsp_reply_end_packed(s);
 }
 
@@ -50,9 +47,8 @@ void rsp_cmd_write_registers(struct rsp_session *s, const struct rsp_args *args)
 	size_t wanted = 0;
 	unsigned reg;
 
-	for (reg = 0; reg < count; reg++) {
+	for (reg = 0; reg < count; reg++)
 		wanted += register_size(s, reg);
-	}
 	if (args->data_len != wanted) {
 		rsp_answer_error(s, RSP_WIRE_EINVAL);
 		return;

@@ -34,12 +34,10 @@ static int plans_apply(struct rsp_session *s, struct plans *plans,
 	int32_t thread = action->thread;
 	unsigned i;
 
-	if (thread == RSP_THREAD_ANY) {
+	if (thread == RSP_THREAD_ANY)
 		thread = (int32_t)rsp_current_thread(s);
-	}
-	if (thread != RSP_THREAD_ALL && !rsp_thread_exists(s, thread)) {
+	if (thread != RSP_THREAD_ALL && !rsp_thread_exists(s, thread))
 		return RSP_WIRE_ESRCH;
-	}
 	for (i = 0; i < plans->count; i++) {
 		bool is_match = thread == RSP_THREAD_ALL || (uint32_t)thread == i + 1;
 
@@ -68,9 +66,8 @@ static void resume(struct rsp_session *s, const struct plans *plans)
 {
 	unsigned i = 0;
 
-	while (i < plans->count && plans->plan[i].action == RSP_HOLD) {
+	while (i < plans->count && plans->plan[i].action == RSP_HOLD)
 		i++;
-	}
 	if (i == plans->count) {
 		answer_held(s);
 		return;
@@ -89,16 +86,14 @@ static void resume_all(struct rsp_session *s, enum rsp_action action)
 	struct plans plans;
 
 	plans_clear(s, &plans);
-	if (first.thread <= 0) {
+	if (first.thread <= 0)
 		first.thread = action == RSP_STEP ? RSP_THREAD_ANY : RSP_THREAD_ALL;
-	}
 	if (plans_apply(s, &plans, &first) != 0) {
 		rsp_answer_error(s, RSP_WIRE_ESRCH);
 		return;
 	}
-	if (s->continue_thread <= 0) {
+	if (s->continue_thread <= 0)
 		plans_apply(s, &plans, &rest);
-	}
 	resume(s, &plans);
 }
 
@@ -111,13 +106,11 @@ static void resume_from(struct rsp_session *s, const struct rsp_args *args, unsi
 	int error;
 
 	if (args->number_count > index) {
-		if (s->continue_thread > 0) {
+		if (s->continue_thread > 0)
 			thread = (unsigned)s->continue_thread;
-		}
 		error = RSP_WIRE_EINVAL;
-		if (target->base->pc_write) {
+		if (target->base->pc_write)
 			error = target->base->pc_write(target->ctx, thread, args->number[index]);
-		}
 		if (error) {
 			rsp_answer_error(s, error);
 			return;
@@ -151,30 +144,26 @@ static bool parse_range(struct rsp_cursor *cursor, struct rsp_plan *plan)
 {
 	plan->action = RSP_RANGE;
 	if (!rsp_parse_u64(cursor, &plan->start) || !rsp_parse_char(cursor, ',') ||
-	    !rsp_parse_u64(cursor, &plan->end)) {
+	    !rsp_parse_u64(cursor, &plan->end))
 		return false;
-	}
-	if (plan->start == plan->end) {
+	if (plan->start == plan->end)
 		plan->action = RSP_STEP;
-	}
 	return plan->start <= plan->end;
 }
 
 static bool skip_signal(struct rsp_cursor *cursor)
 {
 	if (cursor->end - cursor->at < 2 || rsp_hex_digit(cursor->at[0]) < 0 ||
-	    rsp_hex_digit(cursor->at[1]) < 0) {
+	    rsp_hex_digit(cursor->at[1]) < 0)
 		return false;
-	}
 	cursor->at += 2;
 	return true;
 }
 
 static bool parse_verb(struct rsp_cursor *cursor, struct rsp_plan *plan)
 {
-	if (cursor->at == cursor->end) {
+	if (cursor->at == cursor->end)
 		return false;
-	}
 	switch (*cursor->at++) {
 	case 'c':
 		plan->action = RSP_CONTINUE;
@@ -203,12 +192,10 @@ static bool parse_action(struct rsp_cursor *cursor, struct vcont_action *action)
 {
 	action->plan = (struct rsp_plan){.action = RSP_HOLD};
 	action->thread = RSP_THREAD_ALL;
-	if (!parse_verb(cursor, &action->plan)) {
+	if (!parse_verb(cursor, &action->plan))
 		return false;
-	}
-	if (rsp_parse_char(cursor, ':') && !rsp_parse_thread(cursor, &action->thread)) {
+	if (rsp_parse_char(cursor, ':') && !rsp_parse_thread(cursor, &action->thread))
 		return false;
-	}
 	return cursor->at == cursor->end || *cursor->at == ';';
 }
 
@@ -222,9 +209,8 @@ void rsp_cmd_vcont(struct rsp_session *s, const struct rsp_args *args)
 	plans_clear(s, &plans);
 	do {
 		error = RSP_WIRE_EINVAL;
-		if (parse_action(&cursor, &action)) {
+		if (parse_action(&cursor, &action))
 			error = plans_apply(s, &plans, &action);
-		}
 		if (error) {
 			rsp_answer_error(s, error);
 			return;
@@ -310,9 +296,8 @@ void rsp_cmd_vrun(struct rsp_session *s, const struct rsp_args *args)
 	int error = restart(s);
 
 	(void)args;
-	if (error) {
+	if (error)
 		rsp_answer_error(s, error);
-	} else {
+	else
 		rsp_stop_answer(s);
-	}
 }

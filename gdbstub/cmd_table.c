@@ -81,12 +81,10 @@ static bool is_name_of(const struct rsp_command *row, const uint8_t *packet, siz
 {
 	size_t name_len = strlen(row->name);
 
-	if (len < name_len || memcmp(packet, row->name, name_len) != 0) {
+	if (len < name_len || memcmp(packet, row->name, name_len) != 0)
 		return false;
-	}
-	if (packet[0] != 'q' && packet[0] != 'Q' && packet[0] != 'v') {
+	if (packet[0] != 'q' && packet[0] != 'Q' && packet[0] != 'v')
 		return true;
-	}
 	return len == name_len || !is_word_byte(packet[name_len]);
 }
 
@@ -117,11 +115,9 @@ const struct rsp_command *rsp_command_find(const struct rsp_session *s)
 	const struct rsp_command *end = commands + sizeof(commands) / sizeof(commands[0]);
 	const struct rsp_command *row;
 
-	for (row = commands; row < end; row++) {
-		if (row->name[0] == (char)s->in[0] && is_name_of(row, s->in, s->in_len)) {
+	for (row = commands; row < end; row++)
+		if (row->name[0] == (char)s->in[0] && is_name_of(row, s->in, s->in_len))
 			return rsp_command_is_offered(s, row->needs) ? row : NULL;
-		}
-	}
 	return NULL;
 }
 
@@ -130,9 +126,8 @@ static bool parse_signal(struct rsp_cursor *cursor, uint64_t *out_signal)
 	const uint8_t *start = cursor->at;
 	struct rsp_cursor two = {start, start + 2};
 
-	if (cursor->end - start < 2 || !rsp_parse_u64(&two, out_signal)) {
+	if (cursor->end - start < 2 || !rsp_parse_u64(&two, out_signal))
 		return false;
-	}
 	cursor->at = two.at;
 	return two.at == two.end;
 }
@@ -141,9 +136,8 @@ static bool parse_number(struct rsp_cursor *cursor, char letter, struct rsp_args
 {
 	uint64_t *number = &args->number[args->number_count];
 
-	if (args->number_count == RSP_ARGS_NUMBERS) {
+	if (args->number_count == RSP_ARGS_NUMBERS)
 		return false;
-	}
 	args->number_count++;
 	return letter == 's' ? parse_signal(cursor, number) : rsp_parse_u64(cursor, number);
 }
@@ -161,18 +155,16 @@ static bool parse_data(struct rsp_cursor *cursor, char letter, struct rsp_args *
 		args->data_len = len / 2;
 		return rsp_hex_decode(data, data, len);
 	}
-	if (letter == 'b') {
+	if (letter == 'b')
 		args->data_len = rsp_unescape(data, len);
-	}
 	return args->data_len != SIZE_MAX;
 }
 
 static bool parse_annex(struct rsp_cursor *cursor, struct rsp_args *args)
 {
 	args->name = cursor->at;
-	while (cursor->at < cursor->end && *cursor->at != ':') {
+	while (cursor->at < cursor->end && *cursor->at != ':')
 		cursor->at++;
-	}
 	args->name_len = (size_t)(cursor->at - args->name);
 	return true;
 }
@@ -200,14 +192,12 @@ static bool parse_args(struct rsp_cursor *cursor, const char *schema, struct rsp
 {
 	for (; *schema; schema++) {
 		if (*schema == '?') {
-			if (cursor->at == cursor->end) {
+			if (cursor->at == cursor->end)
 				return true;
-			}
 			continue;
 		}
-		if (!parse_one(cursor, *schema, args)) {
+		if (!parse_one(cursor, *schema, args))
 			return false;
-		}
 	}
 	return cursor->at == cursor->end;
 }

@@ -39,9 +39,8 @@ static void window_byte(struct window *w, uint8_t byte)
 
 static void window_text(struct window *w, const char *text)
 {
-	while (*text) {
+	while (*text)
 		window_byte(w, (uint8_t)*text++);
-	}
 }
 
 /* Text as XML: names come from the target and may hold anything. */
@@ -69,9 +68,8 @@ static void window_xml(struct window *w, const char *text)
 
 static void window_send(struct window *w)
 {
-	if (w->is_more) {
+	if (w->is_more)
 		rsp_reply_set_first(w->s, 'm');
-	}
 	rsp_reply_end(w->s);
 }
 
@@ -101,11 +99,9 @@ void rsp_cmd_xfer_threads(struct rsp_session *s, const struct rsp_args *args)
 
 	window_open(&w, s, args->number[0], args->number[1]);
 	window_text(&w, "<?xml version=\"1.0\"?>\n<threads>\n");
-	for (thread = 1; thread <= count; thread++) {
-		if (rsp_thread_exists(s, (int32_t)thread)) {
+	for (thread = 1; thread <= count; thread++)
+		if (rsp_thread_exists(s, (int32_t)thread))
 			put_thread_element(&w, thread);
-		}
-	}
 	window_text(&w, "</threads>\n");
 	window_send(&w);
 }

@@ -24,15 +24,12 @@ static uint64_t load64(const uint8_t *bytes)
 
 int rsp_hex_digit(uint8_t byte)
 {
-	if (byte >= '0' && byte <= '9') {
+	if (byte >= '0' && byte <= '9')
 		return byte - '0';
-	}
-	if (byte >= 'a' && byte <= 'f') {
+	if (byte >= 'a' && byte <= 'f')
 		return byte - 'a' + 10;
-	}
-	if (byte >= 'A' && byte <= 'F') {
+	if (byte >= 'A' && byte <= 'F')
 		return byte - 'A' + 10;
-	}
 	return -1;
 }
 
@@ -67,9 +64,8 @@ void rsp_hex_encode(uint8_t *out, const uint8_t *bytes, size_t len)
 	static const char digits[] = "0123456789abcdef";
 	size_t i = 0;
 
-	for (; i + sizeof(block16) <= len; i += sizeof(block16)) {
+	for (; i + sizeof(block16) <= len; i += sizeof(block16))
 		encode_block(out + 2 * i, bytes + i);
-	}
 	for (; i < len; i++) {
 		out[2 * i] = (uint8_t)digits[bytes[i] >> 4];
 		out[2 * i + 1] = (uint8_t)digits[bytes[i] & 15];
@@ -80,16 +76,14 @@ bool rsp_hex_decode(uint8_t *out, const uint8_t *digits, size_t len)
 {
 	size_t i;
 
-	if (len % 2) {
+	if (len % 2)
 		return false;
-	}
 	for (i = 0; i < len; i += 2) {
 		int high = rsp_hex_digit(digits[i]);
 		int low = rsp_hex_digit(digits[i + 1]);
 
-		if (high < 0 || low < 0) {
+		if (high < 0 || low < 0)
 			return false;
-		}
 		out[i / 2] = (uint8_t)(high << 4 | low);
 	}
 	return true;
@@ -97,9 +91,8 @@ bool rsp_hex_decode(uint8_t *out, const uint8_t *digits, size_t len)
 
 bool rsp_parse_char(struct rsp_cursor *cursor, char expected)
 {
-	if (cursor->at == cursor->end || *cursor->at != (uint8_t)expected) {
+	if (cursor->at == cursor->end || *cursor->at != (uint8_t)expected)
 		return false;
-	}
 	cursor->at++;
 	return true;
 }
@@ -112,12 +105,10 @@ bool rsp_parse_u64(struct rsp_cursor *cursor, uint64_t *out_value)
 	for (; cursor->at < cursor->end; cursor->at++) {
 		int digit = rsp_hex_digit(*cursor->at);
 
-		if (digit < 0) {
+		if (digit < 0)
 			break;
-		}
-		if (value >> 60) {
+		if (value >> 60)
 			return false;
-		}
 		value = value << 4 | (uint64_t)digit;
 	}
 	*out_value = value;
@@ -133,9 +124,8 @@ static bool parse_id(struct rsp_cursor *cursor, int32_t *out_id)
 		*out_id = RSP_THREAD_ALL;
 		return rsp_parse_char(cursor, '1');
 	}
-	if (!rsp_parse_u64(cursor, &value)) {
+	if (!rsp_parse_u64(cursor, &value))
 		return false;
-	}
 	*out_id = value > RSP_MAX_THREADS ? RSP_THREAD_NONE : (int32_t)value;
 	return true;
 }
@@ -144,19 +134,15 @@ bool rsp_parse_thread(struct rsp_cursor *cursor, int32_t *out_thread)
 {
 	int32_t process;
 
-	if (!rsp_parse_char(cursor, 'p')) {
+	if (!rsp_parse_char(cursor, 'p'))
 		return parse_id(cursor, out_thread);
-	}
-	if (!parse_id(cursor, &process)) {
+	if (!parse_id(cursor, &process))
 		return false;
-	}
 	*out_thread = RSP_THREAD_ALL;
-	if (rsp_parse_char(cursor, '.') && !parse_id(cursor, out_thread)) {
+	if (rsp_parse_char(cursor, '.') && !parse_id(cursor, out_thread))
 		return false;
-	}
-	if (process > 1) {
+	if (process > 1)
 		*out_thread = RSP_THREAD_NONE;
-	}
 	return true;
 }
 
@@ -180,9 +166,8 @@ uint8_t rsp_checksum(const uint8_t *bytes, size_t len)
 		bytes += 8 * words;
 		len -= 8 * words;
 	}
-	while (len--) {
+	while (len--)
 		total += *bytes++;
-	}
 	return (uint8_t)total;
 }
 
@@ -195,9 +180,8 @@ size_t rsp_unescape(uint8_t *bytes, size_t len)
 			bytes[out++] = bytes[in];
 			continue;
 		}
-		if (++in == len) {
+		if (++in == len)
 			return SIZE_MAX;
-		}
 		bytes[out++] = bytes[in] ^ 0x20;
 	}
 	return out;
@@ -231,12 +215,10 @@ static size_t run_length(const uint8_t *bytes, size_t start, size_t len)
 	uint64_t pattern = bytes[start] * 0x0101010101010101ULL;
 	size_t end = start + 1;
 
-	while (end + 8 <= len && load64(bytes + end) == pattern) {
+	while (end + 8 <= len && load64(bytes + end) == pattern)
 		end += 8;
-	}
-	while (end < len && bytes[end] == bytes[start]) {
+	while (end < len && bytes[end] == bytes[start])
 		end++;
-	}
 	return end - start;
 }
 
@@ -251,9 +233,8 @@ static size_t find_run(const uint8_t *bytes, size_t from, size_t len, size_t *ou
 		uint32_t four;
 
 		memcpy(&four, bytes + i, sizeof(four));
-		if (((four ^ four >> 8) & 0xffffff) != 0) {
+		if (((four ^ four >> 8) & 0xffffff) != 0)
 			continue;
-		}
 		for (start = i; start > from && bytes[start - 1] == bytes[i]; start--) {
 		}
 		run = run_length(bytes, start, len);
@@ -273,9 +254,8 @@ static size_t repeat_count(size_t wanted)
 	for (;; repeat--) {
 		size_t letter = repeat + REPEAT_BASE;
 
-		if (letter != '#' && letter != '$' && letter != '+' && letter != '-') {
+		if (letter != '#' && letter != '$' && letter != '+' && letter != '-')
 			return repeat;
-		}
 	}
 }
 
@@ -301,16 +281,13 @@ size_t rsp_rle_encode(uint8_t *bytes, size_t len)
 
 	for (;;) {
 		run = find_run(bytes, in, len, &start);
-		if (run == 0) {
+		if (run == 0)
 			start = len;
-		}
-		if (in != out) {
+		if (in != out)
 			memmove(bytes + out, bytes + in, start - in);
-		}
 		out += start - in;
-		if (run == 0) {
+		if (run == 0)
 			return out;
-		}
 		out += put_run(bytes + out, bytes[start], run);
 		in = start + run;
 	}

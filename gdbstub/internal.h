@@ -80,7 +80,7 @@ struct rsp_session {
 	uint8_t scratch[RSP_PACKET_SIZE]; /* memory on its way, or monitor text */
 };
 
-/* ---- hex.c: pure codecs --------------------------------------------------------------------- */
+/* Hex.c: pure codecs. */
 
 struct rsp_cursor {
 	const uint8_t *at;
@@ -110,7 +110,7 @@ size_t rsp_escape(uint8_t *out, size_t room, const uint8_t *bytes, size_t *in_ou
 /* Run-length encode in place; returns the new length, never more than @len. */
 size_t rsp_rle_encode(uint8_t *bytes, size_t len);
 
-/* ---- packet.c: the byte pump ----------------------------------------------------------------- */
+/* Packet.c: the byte pump. */
 
 /* Take some of @len (> 0) bytes; returns how many, 0 when they must wait. */
 size_t rsp_pump_step(struct rsp_session *s, const uint8_t *bytes, size_t len);
@@ -139,7 +139,7 @@ void rsp_answer_text(struct rsp_session *s, const char *text);
 void rsp_answer_error(struct rsp_session *s, int error);
 void rsp_answer_result(struct rsp_session *s, int error); /* OK for 0 */
 
-/* ---- session.c ------------------------------------------------------------------------------- */
+/* Session.c. */
 
 /* The client spoke its first valid packet. */
 void rsp_session_attach(struct rsp_session *s);
@@ -151,14 +151,14 @@ unsigned rsp_current_thread(const struct rsp_session *s);
 unsigned rsp_thread_count(const struct rsp_session *s);
 bool rsp_thread_exists(const struct rsp_session *s, int32_t thread);
 
-/* ---- stop.c ---------------------------------------------------------------------------------- */
+/* Stop.c. */
 
 /* Send last_stop as a stop reply. */
 void rsp_stop_answer(struct rsp_session *s);
 /* Remember @stop; the thread that stopped becomes the current one, as gdb assumes. */
 void rsp_stop_record(struct rsp_session *s, const struct rsp_stop *stop);
 
-/* ---- cmd_table.c ----------------------------------------------------------------------------- */
+/* Cmd_table.c. */
 
 #define RSP_ARGS_NUMBERS 3u
 struct rsp_args {
@@ -196,8 +196,7 @@ bool rsp_command_is_offered(const struct rsp_session *s, enum rsp_needs needs);
 /* Check the arguments, run, answer.  NULL is the unknown command: the empty packet. */
 void rsp_command_run(struct rsp_session *s, const struct rsp_command *command);
 
-/* ---- the handlers, one group per cmd_*.c ------------------------------------------------------
- */
+/* The handlers, one group per cmd_*.c. */
 
 void rsp_cmd_read_hex(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_read_binary(struct rsp_session *s, const struct rsp_args *args);

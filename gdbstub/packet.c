@@ -10,7 +10,7 @@
 
 #define INTERRUPT_BYTE 0x03u
 
-/* ---- output ---------------------------------------------------------------------------------- */
+/* Output. */
 
 size_t rsp_out_room(const struct rsp_session *s)
 {
@@ -28,9 +28,8 @@ static void make_contiguous(struct rsp_session *s, size_t wanted)
 {
 	size_t waiting = s->out_tail - s->out_head;
 
-	if (RSP_OUT_SIZE - s->out_tail >= wanted) {
+	if (RSP_OUT_SIZE - s->out_tail >= wanted)
 		return;
-	}
 	memmove(s->out, s->out + s->out_head, waiting);
 	s->out_head = 0;
 	s->out_tail = waiting;
@@ -39,9 +38,8 @@ static void make_contiguous(struct rsp_session *s, size_t wanted)
 static void queue_bytes(struct rsp_session *s, const uint8_t *bytes, size_t len)
 {
 	make_contiguous(s, len);
-	if (RSP_OUT_SIZE - s->out_tail < len) {
+	if (RSP_OUT_SIZE - s->out_tail < len)
 		return;
-	}
 	memcpy(s->out + s->out_tail, bytes, len);
 	s->out_tail += len;
 	s->stats.bytes_out += len;
@@ -49,9 +47,8 @@ static void queue_bytes(struct rsp_session *s, const uint8_t *bytes, size_t len)
 
 static void queue_ack(struct rsp_session *s, char ack)
 {
-	if (!s->is_no_ack) {
+	if (!s->is_no_ack)
 		queue_bytes(s, (const uint8_t *)&ack, 1);
-	}
 }
 
 void rsp_reply_begin(struct rsp_session *s)
@@ -67,9 +64,8 @@ size_t rsp_reply_room(const struct rsp_session *s)
 {
 	size_t room = RSP_OUT_SIZE - s->out_tail;
 
-	if (room > RSP_FRAME_MAX) {
+	if (room > RSP_FRAME_MAX)
 		room = RSP_FRAME_MAX;
-	}
 	return room < s->reply_len + 4 ? 0 : room - s->reply_len - 4;
 }
 
@@ -80,9 +76,8 @@ static uint8_t *reply_start(struct rsp_session *s)
 
 void rsp_reply_byte(struct rsp_session *s, uint8_t byte)
 {
-	if (rsp_reply_room(s) >= 1) {
+	if (rsp_reply_room(s) >= 1)
 		reply_start(s)[s->reply_len++] = byte;
-	}
 }
 
 void rsp_reply_set_first(struct rsp_session *s, char letter)
@@ -92,16 +87,14 @@ void rsp_reply_set_first(struct rsp_session *s, char letter)
 
 void rsp_reply_text(struct rsp_session *s, const char *text)
 {
-	while (*text) {
+	while (*text)
 		rsp_reply_byte(s, (uint8_t)*text++);
-	}
 }
 
 void rsp_reply_hex(struct rsp_session *s, const uint8_t *bytes, size_t len)
 {
-	if (len > rsp_reply_room(s) / 2) {
+	if (len > rsp_reply_room(s) / 2)
 		len = rsp_reply_room(s) / 2;
-	}
 	rsp_hex_encode(reply_start(s) + s->reply_len, bytes, len);
 	s->reply_len += 2 * len;
 }
@@ -110,12 +103,10 @@ void rsp_reply_number(struct rsp_session *s, uint64_t value, unsigned min_digits
 {
 	unsigned digits = 1;
 
-	while (digits < 16 && (digits < min_digits || value >> (4 * digits))) {
+	while (digits < 16 && (digits < min_digits || value >> (4 * digits)))
 		digits++;
-	}
-	while (digits--) {
+	while (digits--)
 		rsp_reply_byte(s, (uint8_t) "0123456789abcdef"[value >> (4 * digits) & 15]);
-	}
 }
 
 size_t rsp_reply_binary(struct rsp_session *s, const uint8_t *bytes, size_t len)
@@ -128,9 +119,8 @@ size_t rsp_reply_binary(struct rsp_session *s, const uint8_t *bytes, size_t len)
 
 void rsp_reply_thread(struct rsp_session *s, unsigned thread)
 {
-	if (s->is_multiprocess) {
+	if (s->is_multiprocess)
 		rsp_reply_text(s, "p1.");
-	}
 	rsp_reply_number(s, thread, 1);
 }
 
@@ -170,9 +160,8 @@ void rsp_answer_error(struct rsp_session *s, int error)
 	unsigned number = (unsigned)(error < 0 ? -(long)error : error);
 
 	/* Two digits is all there is; a number outside must not become "no error". */
-	if (number == 0 || number > 0xff) {
+	if (number == 0 || number > 0xff)
 		number = RSP_WIRE_EINVAL;
-	}
 	rsp_reply_begin(s);
 	rsp_reply_byte(s, 'E');
 	rsp_reply_number(s, number, 2);
@@ -181,14 +170,13 @@ void rsp_answer_error(struct rsp_session *s, int error)
 
 void rsp_answer_result(struct rsp_session *s, int error)
 {
-	if (error) {
+	if (error)
 		rsp_answer_error(s, error);
-	} else {
+	else
 		rsp_answer_text(s, "OK");
-	}
 }
 
-/* ---- input ----------------------------------------------------------------------------------- */
+/* Input. */
 
 /* True when 0x03 stands between packets somewhere in @bytes, whose first is not in a packet. */
 static bool has_interrupt(const uint8_t *bytes, size_t len)
@@ -196,16 +184,13 @@ static bool has_interrupt(const uint8_t *bytes, size_t len)
 	const uint8_t *end = bytes + len;
 
 	while (bytes < end) {
-		if (*bytes == INTERRUPT_BYTE) {
+		if (*bytes == INTERRUPT_BYTE)
 			return true;
-		}
-		if (*bytes++ != '$') {
+		if (*bytes++ != '$')
 			continue;
-		}
 		bytes = memchr(bytes, '#', (size_t)(end - bytes));
-		if (!bytes) {
+		if (!bytes)
 			return false;
-		}
 		bytes += end - bytes < 3 ? end - bytes : 3;
 	}
 	return false;
@@ -215,27 +200,23 @@ static bool has_interrupt(const uint8_t *bytes, size_t len)
  * False: no room to say so, try again. */
 static bool reject_packet(struct rsp_session *s)
 {
-	if (!has_room_for_command(s)) {
+	if (!has_room_for_command(s))
 		return false;
-	}
 	s->frame = RSP_FRAME_IDLE;
-	if (s->is_oversized) {
+	if (s->is_oversized)
 		s->stats.oversized++;
-	} else {
+	else
 		s->stats.bad_checksums++;
-	}
 	queue_ack(s, '-');
-	if (s->is_no_ack && s->state == RSP_STOPPED) {
+	if (s->is_no_ack && s->state == RSP_STOPPED)
 		rsp_answer_error(s, s->is_oversized ? RSP_WIRE_E2BIG : RSP_WIRE_EINVAL);
-	}
 	return true;
 }
 
 static bool may_run(const struct rsp_session *s, const struct rsp_command *command)
 {
-	if (!has_room_for_command(s)) {
+	if (!has_room_for_command(s))
 		return false;
-	}
 	return s->state == RSP_STOPPED || (command && command->may_run_while_running);
 }
 
@@ -252,18 +233,15 @@ static size_t finish_packet(struct rsp_session *s, const uint8_t *bytes, size_t 
 {
 	const struct rsp_command *command;
 
-	if (s->is_oversized || !is_sum_right(s, bytes[0])) {
+	if (s->is_oversized || !is_sum_right(s, bytes[0]))
 		return reject_packet(s);
-	}
 	s->in[s->in_len] = '\0';
-	if (s->state == RSP_NEW) {
+	if (s->state == RSP_NEW)
 		rsp_session_attach(s);
-	}
 	command = rsp_command_find(s);
 	if (!may_run(s, command)) {
-		if (has_interrupt(bytes + 1, len - 1)) {
+		if (has_interrupt(bytes + 1, len - 1))
 			rsp_session_interrupt(s);
-		}
 		return 0;
 	}
 	s->frame = RSP_FRAME_IDLE;
@@ -295,9 +273,8 @@ static size_t take_data(struct rsp_session *s, const uint8_t *bytes, size_t len)
 		begin_packet(s);
 		return (size_t)(dollar - bytes) + 1;
 	}
-	if (run > RSP_PACKET_SIZE - s->in_len) {
+	if (run > RSP_PACKET_SIZE - s->in_len)
 		s->is_oversized = true;
-	}
 	if (!s->is_oversized) {
 		memcpy(s->in + s->in_len, bytes, run);
 		s->in_len += run;
@@ -313,12 +290,10 @@ static size_t take_data(struct rsp_session *s, const uint8_t *bytes, size_t len)
 /* '-': the client wants the last packet again. */
 static size_t send_again(struct rsp_session *s)
 {
-	if (s->is_no_ack || s->resend_len == 0) {
+	if (s->is_no_ack || s->resend_len == 0)
 		return 1;
-	}
-	if (rsp_out_room(s) < s->resend_len + RSP_OUT_RESERVE) {
+	if (rsp_out_room(s) < s->resend_len + RSP_OUT_RESERVE)
 		return 0;
-	}
 	queue_bytes(s, s->resend, s->resend_len);
 	return 1;
 }
@@ -340,9 +315,8 @@ static size_t take_idle(struct rsp_session *s, uint8_t byte)
 		/* Before its first valid packet a client gets no second chance: something that
 		 * speaks another protocol must not reach a packet further down its text. */
 		s->stats.junk_bytes++;
-		if (s->state == RSP_NEW) {
+		if (s->state == RSP_NEW)
 			s->state = RSP_REFUSED;
-		}
 		return 1;
 	}
 }
@@ -352,9 +326,8 @@ size_t rsp_pump_step(struct rsp_session *s, const uint8_t *bytes, size_t len)
 	bool is_digit = s->frame == RSP_FRAME_SUM1 || s->frame == RSP_FRAME_SUM2;
 
 	/* A packet cut inside its checksum must not swallow the start of the next one. */
-	if (is_digit && bytes[0] == '$') {
+	if (is_digit && bytes[0] == '$')
 		return reject_packet(s) ? take_idle(s, '$') : 0;
-	}
 	switch (s->frame) {
 	case RSP_FRAME_IDLE:
 		return take_idle(s, bytes[0]);

@@ -25,8 +25,7 @@
 
 struct rsp_session;
 
-/* ---- target -----------------------------------------------------------------------------------
- */
+/* Target. */
 
 /* Threads are numbered 1..N; 0 in a call means "the session's current thread was not chosen yet"
  * and never reaches the target.  Addresses are 64-bit.  Registers are opaque byte strings in target
@@ -131,8 +130,7 @@ struct rsp_target {
 	void *ctx;
 };
 
-/* ---- stops ------------------------------------------------------------------------------------
- */
+/* Stops. */
 
 enum rsp_stop_kind {
 	RSP_STOP_SIGNAL, /* @signal alone: an interrupt, a step, a fault */
@@ -150,8 +148,7 @@ struct rsp_stop {
 	uint64_t addr;
 };
 
-/* ---- session ----------------------------------------------------------------------------------
- */
+/* Session. */
 
 /* Allocate a session for @target, which must outlive it and is checked here: the only allocation.
  * Returns 0, -ENOMEM, or -EINVAL for an incomplete table. */

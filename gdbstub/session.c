@@ -19,18 +19,14 @@ static bool is_target_complete(const struct rsp_target *target)
 	const struct rsp_run_ops *run = target->run;
 	const struct rsp_break_ops *brk = target->brk;
 
-	if (!is_base_complete(target->base)) {
+	if (!is_base_complete(target->base))
 		return false;
-	}
-	if (!run || !run->resume || !run->interrupt || !run->detach || !run->kill) {
+	if (!run || !run->resume || !run->interrupt || !run->detach || !run->kill)
 		return false;
-	}
-	if (brk && !(brk->is_supported && brk->insert && brk->remove)) {
+	if (brk && !(brk->is_supported && brk->insert && brk->remove))
 		return false;
-	}
-	if (target->monitor && !target->monitor->command) {
+	if (target->monitor && !target->monitor->command)
 		return false;
-	}
 	return !target->xfer || target->xfer->features;
 }
 
@@ -38,13 +34,11 @@ int rsp_session_open(struct rsp_session **out_session, const struct rsp_target *
 {
 	struct rsp_session *s;
 
-	if (!target || !is_target_complete(target)) {
+	if (!target || !is_target_complete(target))
 		return -EINVAL;
-	}
 	s = calloc(1, sizeof(*s));
-	if (!s) {
+	if (!s)
 		return -ENOMEM;
-	}
 	s->target = target;
 	rsp_session_reset(s);
 	*out_session = s;
@@ -100,15 +94,13 @@ size_t rsp_session_input(struct rsp_session *s, const uint8_t *bytes, size_t len
 	while (used < len && rsp_session_is_open(s)) {
 		size_t taken = rsp_pump_step(s, bytes + used, len - used);
 
-		if (taken == 0) {
+		if (taken == 0)
 			break;
-		}
 		used += taken;
 	}
 	/* Nobody listens any more: what still comes in is swallowed. */
-	if (!rsp_session_is_open(s)) {
+	if (!rsp_session_is_open(s))
 		used = len;
-	}
 	s->stats.bytes_in += used;
 	return used;
 }
@@ -134,9 +126,8 @@ void rsp_session_attach(struct rsp_session *s)
 {
 	/* Set first: a target may stop, and say so, inside the call. */
 	s->state = RSP_ATTACHING;
-	if (s->target->base->attach(s->target->ctx) && s->state == RSP_ATTACHING) {
+	if (s->target->base->attach(s->target->ctx) && s->state == RSP_ATTACHING)
 		s->state = RSP_STOPPED;
-	}
 }
 
 void rsp_session_interrupt(struct rsp_session *s)
@@ -179,9 +170,8 @@ void rsp_session_stopped(struct rsp_session *s, const struct rsp_stop *stop)
 	case RSP_KILLED:
 		return;
 	}
-	if (stop->kind == RSP_STOP_EXITED) {
+	if (stop->kind == RSP_STOP_EXITED)
 		s->state = RSP_KILLED;
-	}
 }
 
 enum rsp_session_state rsp_session_state(const struct rsp_session *s)
@@ -208,9 +198,8 @@ unsigned rsp_thread_count(const struct rsp_session *s)
 
 bool rsp_thread_exists(const struct rsp_session *s, int32_t thread)
 {
-	if (thread < 1 || (uint32_t)thread > rsp_thread_count(s)) {
+	if (thread < 1 || (uint32_t)thread > rsp_thread_count(s))
 		return false;
-	}
 	return s->target->base->thread_is_alive(s->target->ctx, (unsigned)thread);
 }
 
@@ -234,15 +223,13 @@ size_t rsp_format_refusal(char *out, size_t size, const char *reason)
 	size_t len = head_len;
 	uint8_t sum;
 
-	if (size < head_len + 3) {
+	if (size < head_len + 3)
 		return 0;
-	}
 	memcpy(out, head, head_len);
 	while (*reason && len + 3 < size) {
 		out[len] = '?';
-		if (is_safe(*reason)) {
+		if (is_safe(*reason))
 			out[len] = *reason;
-		}
 		len++;
 		reason++;
 	}

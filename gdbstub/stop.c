@@ -18,15 +18,12 @@ static void put_expedited(struct rsp_session *s)
 	for (reg = base->expedited; *reg != RSP_REG_NONE; reg++) {
 		size_t size = base->reg_size(s->target->ctx, *reg);
 
-		if (size == 0 || size > sizeof(value)) {
+		if (size == 0 || size > sizeof(value))
 			continue;
-		}
-		if (s->reply_len + REGISTER_ENTRY_MAX + REST_MAX > RSP_STOP_MAX) {
+		if (s->reply_len + REGISTER_ENTRY_MAX + REST_MAX > RSP_STOP_MAX)
 			return;
-		}
-		if (!base->reg_read(s->target->ctx, s->last_stop.thread, *reg, value)) {
+		if (!base->reg_read(s->target->ctx, s->last_stop.thread, *reg, value))
 			continue;
-		}
 		rsp_reply_number(s, *reg & 0xffff, 2);
 		rsp_reply_byte(s, ':');
 		rsp_reply_hex(s, value, size);
@@ -56,14 +53,12 @@ static void put_reason(struct rsp_session *s)
 
 	switch (stop->kind) {
 	case RSP_STOP_SWBREAK:
-		if (s->has_swbreak) {
+		if (s->has_swbreak)
 			rsp_reply_text(s, "swbreak:;");
-		}
 		break;
 	case RSP_STOP_HWBREAK:
-		if (s->has_hwbreak) {
+		if (s->has_hwbreak)
 			rsp_reply_text(s, "hwbreak:;");
-		}
 		break;
 	case RSP_STOP_WATCH:
 		rsp_reply_text(s, watch_word(stop->watch));
@@ -81,9 +76,8 @@ static void answer_exit(struct rsp_session *s)
 	rsp_reply_begin(s);
 	rsp_reply_byte(s, 'W');
 	rsp_reply_number(s, s->last_stop.signal, 2);
-	if (s->is_multiprocess) {
+	if (s->is_multiprocess)
 		rsp_reply_text(s, ";process:1");
-	}
 	rsp_reply_end(s);
 }
 
@@ -111,8 +105,7 @@ void rsp_stop_answer(struct rsp_session *s)
 void rsp_stop_record(struct rsp_session *s, const struct rsp_stop *stop)
 {
 	s->last_stop = *stop;
-	if (s->last_stop.thread == 0) {
+	if (s->last_stop.thread == 0)
 		s->last_stop.thread = 1;
-	}
 	s->general_thread = s->last_stop.thread;
 }

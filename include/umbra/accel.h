@@ -24,7 +24,7 @@ struct accel_vcpu; /* the back end's processor */
 #define ACCEL_MAX_VCPUS	 64
 #define ACCEL_MAX_POINTS 4 /* debug registers */
 
-/* ---- what it can do -------------------------------------------------------------------------- */
+/* What it can do. */
 
 /* Guest situations that a back end may treat differently: mode and privilege. */
 enum accel_mode {
@@ -68,7 +68,7 @@ struct accel_caps {
 	bool prefers_hw_break;
 };
 
-/* ---- what it is told ------------------------------------------------------------------------- */
+/* What it is told. */
 
 enum accel_point_kind { ACCEL_POINT_EXEC, ACCEL_POINT_WRITE, ACCEL_POINT_ACCESS };
 
@@ -87,7 +87,7 @@ struct accel_debug {
 	struct accel_point point[ACCEL_MAX_POINTS];
 };
 
-/* ---- what comes back ------------------------------------------------------------------------- */
+/* What comes back. */
 
 enum accel_exit_kind {
 	ACCEL_EXIT_KICKED, /* a request flag was set; guest state is at an instruction boundary */

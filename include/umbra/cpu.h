@@ -71,7 +71,7 @@ struct world_config {
 	void *ctx;
 };
 
-/* ---- life cycle ------------------------------------------------------------------------------ */
+/* Life cycle. */
 
 /* Errors: -ENOMEM, -EMFILE. */
 int world_create(struct world **out_world, const struct world_config *config,
@@ -82,8 +82,7 @@ int world_start(struct world *world, const struct x86_state *boot, struct umbra_
 /* Stop, join and free.  NULL is allowed. */
 void world_destroy(struct world *world);
 
-/* ---- stop and resume: control thread ----------------------------------------------------------
- */
+/* Stop and resume: control thread. */
 
 /* Readable (an eventfd) once for each time that the world becomes STOPPED. */
 int world_notify_fd(const struct world *world);
@@ -110,8 +109,7 @@ uint64_t world_watch_halts(struct world *world);
  * is taken.  Any thread, device lock held. */
 void world_post(struct world *world, enum stop_kind kind, int code);
 
-/* ---- vCPUs: control thread, world STOPPED ------------------------------------------------------
- */
+/* VCPUs: control thread, world STOPPED. */
 
 unsigned world_vcpu_count(const struct world *world);
 /* State of vCPU @index with at least @parts valid.  Points into the world; valid until it resumes
@@ -128,8 +126,7 @@ size_t vcpu_mem_write(struct world *world, unsigned index, gva_t va, const void 
 /* Print the exits of vCPU @index by reason. */
 void vcpu_show_exits(struct world *world, unsigned index, const struct print_sink *sink);
 
-/* ---- breakpoints: control thread, world STOPPED
- * -------------------------------------------------- */
+/* Breakpoints: control thread, world STOPPED. */
 
 #define BP_MAX 256
 

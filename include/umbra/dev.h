@@ -29,7 +29,7 @@ struct machine_hook {
 	void *ctx;
 };
 
-/* ---- character back ends --------------------------------------------------------------------- */
+/* Character back ends. */
 
 struct chardev;
 
@@ -67,7 +67,7 @@ void chardev_show(struct chardev *chardev, const struct print_sink *sink);
 /* Where a server or pty can be reached, or NULL. */
 const char *chardev_address(const struct chardev *chardev);
 
-/* ---- 16550A UART (PC16550D data sheet) ------------------------------------------------------- */
+/* 16550A UART (PC16550D data sheet). */
 
 #define UART16550_PORTS 8
 
@@ -77,7 +77,7 @@ const char *chardev_address(const struct chardev *chardev);
 int uart16550_create(struct bus *bus, const char *name, uint16_t base, struct irq_line irq,
 		     struct chardev *chardev, struct umbra_err *err);
 
-/* ---- small devices --------------------------------------------------------------------------- */
+/* Small devices. */
 
 /* Port 0xe9: each byte written goes to @chardev; reads give 0xe9 (Bochs, QEMU isa-debugcon). */
 int debugcon_create(struct bus *bus, uint16_t port, struct chardev *chardev, struct umbra_err *err);

@@ -6,7 +6,7 @@
 
 #include "umbra/types.h"
 
-/* ---- control bits ---------------------------------------------------------------------------- */
+/* Control bits. */
 
 #define X86_CR0_PE (1ull << 0)
 #define X86_CR0_MP (1ull << 1)
@@ -54,7 +54,7 @@
 #define X86_RFLAGS_RF	 (1ull << 16)
 #define X86_RFLAGS_VM	 (1ull << 17)
 
-/* ---- register state -------------------------------------------------------------------------- */
+/* Register state. */
 
 /* General registers in the order of their encoding (SDM 2A 2.2.1.2). */
 enum x86_gpr {
@@ -166,7 +166,7 @@ void x86_state_reset(struct x86_state *st);
 struct x86_seg x86_seg_flat(uint16_t selector, bool is_code, unsigned bits, unsigned dpl);
 struct x86_seg x86_seg_real(uint16_t selector);
 
-/* ---- modes ----------------------------------------------------------------------------------- */
+/* Modes. */
 
 /* Operating modes as far as they change what an instruction or an address means (SDM 1 3.1). */
 enum x86_mode {
@@ -189,7 +189,7 @@ unsigned x86_cpl_of(const struct x86_state *st);
 /* The linear address of the next instruction: CS.base + RIP, 32 bits outside 64-bit mode. */
 gva_t x86_linear_pc(const struct x86_state *st);
 
-/* ---- paging ---------------------------------------------------------------------------------- */
+/* Paging. */
 
 enum x86_paging_mode {
 	X86_PAGING_NONE,   /* CR0.PG=0 */
@@ -234,7 +234,7 @@ enum x86_paging_mode x86_paging_mode_of(const struct x86_state *st);
 int x86_walk(const struct x86_state *st, gva_t va, x86_phys_read_fn read, void *ctx,
 	     struct x86_walk *out_walk);
 
-/* ---- instructions ---------------------------------------------------------------------------- */
+/* Instructions. */
 
 #define X86_INSN_MAX	  15 /* bytes (SDM 2A 2.3.11) */
 #define X86_INSN_TEXT_MAX 96 /* bytes of x86_insn_format's text */

@@ -18,7 +18,7 @@
 #define LOOP_BATCH 32
 #define QUIT_SET   (1ull << 32) /* so that code 0 differs from "not quitting" */
 
-/* ---- life cycle ------------------------------------------------------------------------------ */
+/* Life cycle. */
 
 static int wake_fd_open(struct loop *loop)
 {
@@ -93,7 +93,7 @@ void loop_destroy(struct loop *loop)
 	free(loop);
 }
 
-/* ---- descriptors ----------------------------------------------------------------------------- */
+/* Descriptors. */
 
 static struct loop_watch *watch_find(const struct loop *loop, int fd)
 {
@@ -213,7 +213,7 @@ static void plain_run(struct loop *loop)
 	}
 }
 
-/* ---- wakers ---------------------------------------------------------------------------------- */
+/* Wakers. */
 
 static void wake_fd_signal(struct loop *loop)
 {
@@ -282,7 +282,7 @@ static void wakers_run(struct loop *loop)
 	}
 }
 
-/* ---- running --------------------------------------------------------------------------------- */
+/* Running. */
 
 void loop_set_spin(struct loop *loop, uint64_t spin_ns)
 {

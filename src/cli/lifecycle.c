@@ -45,7 +45,7 @@ struct stop_verdict lifecycle_judge(const struct cpu_stop *stop, const struct cl
 	return verdict;
 }
 
-/* ---- what is done ---------------------------------------------------------------------------- */
+/* What is done. */
 
 /* End the run with @code; the first one wins. */
 static void finish(struct lifecycle *life, int code)
@@ -148,7 +148,7 @@ static void act(struct lifecycle *life, const struct cpu_stop *stop)
 	}
 }
 
-/* ---- events ---------------------------------------------------------------------------------- */
+/* Events. */
 
 static void on_world(void *ctx, int fd, unsigned events)
 {

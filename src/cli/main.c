@@ -58,8 +58,8 @@ static int dispatch(struct cli_options *options, pid_t parent)
 	return run(options, parent);
 }
 
-/* A descriptor that is closed would be given to the next file that is opened, and the guest's output
- * or a message would go there. */
+/* A descriptor that is closed would be given to the next file that is opened, and the guest's
+ * output or a message would go there. */
 static bool fill_standard_descriptors(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {

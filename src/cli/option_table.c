@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-/* ---- what is loaded -------------------------------------------------------------------------- */
+/* What is loaded. */
 
 static int set_kernel(struct cli_options *o, const char *value, struct umbra_err *err)
 {
@@ -68,7 +68,7 @@ static int set_reg(struct cli_options *o, const char *value, struct umbra_err *e
 	return value_number(equals + 1, 0, UINT64_MAX, &reg->value, err);
 }
 
-/* ---- the machine ----------------------------------------------------------------------------- */
+/* The machine. */
 
 static int set_memory(struct cli_options *o, const char *value, struct umbra_err *err)
 {
@@ -165,7 +165,7 @@ static int set_device(struct cli_options *o, const char *value, struct umbra_err
 	return set_debugexit(o, rest, err);
 }
 
-/* ---- the debugger ---------------------------------------------------------------------------- */
+/* The debugger. */
 
 static int set_gdb(struct cli_options *o, const char *value, struct umbra_err *err)
 {
@@ -218,7 +218,7 @@ static int set_on_disconnect(struct cli_options *o, const char *value, struct um
 	return rc;
 }
 
-/* ---- how it ends ----------------------------------------------------------------------------- */
+/* How it ends. */
 
 static int set_exit(struct cli_options *o, const char *value, struct umbra_err *err)
 {
@@ -281,7 +281,7 @@ static int set_version(struct cli_options *o, const char *value, struct umbra_er
 	return 0;
 }
 
-/* ---- QEMU's words for what is so anyway ------------------------------------------------------ */
+/* QEMU's words for what is so anyway. */
 
 static int accept_flag(struct cli_options *o, const char *value, struct umbra_err *err)
 {
@@ -299,7 +299,7 @@ static int accept_none(struct cli_options *o, const char *value, struct umbra_er
 	return umbra_err_set(err, EINVAL, "not supported here; only none is");
 }
 
-/* ---- the table ------------------------------------------------------------------------------- */
+/* The table. */
 
 static const struct option_row OPTIONS[] = {
 	{NULL, NULL, "What to run", NULL},
@@ -376,7 +376,7 @@ const struct option_row *option_row_find(const char *name, size_t len)
 	return NULL;
 }
 
-/* ---- QEMU's other words ---------------------------------------------------------------------- */
+/* QEMU's other words. */
 
 #define NO_DISK	   "there are no disks; -initrd takes files along"
 #define NO_NETWORK "there is no network"

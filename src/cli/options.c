@@ -122,7 +122,7 @@ static int parse_word(struct cli_options *o, const char *word, struct umbra_err 
 			     word);
 }
 
-/* ---- the words together ---------------------------------------------------------------------- */
+/* The words together. */
 
 static bool is_stdio(const char *spec)
 {

@@ -72,7 +72,7 @@ static int open_debug_port(struct run *run, struct umbra_err *err)
 	return options->addr_file ? addr_file_write(options->addr_file, address, err) : 0;
 }
 
-/* ---- where guest output goes ----------------------------------------------------------------- */
+/* Where guest output goes. */
 
 /* True for character back ends whose address only exists once they are open. */
 static bool has_address(const char *spec)
@@ -97,7 +97,7 @@ static void show_chardevs(struct run *run)
 		vm_show_chardevs(run->life.vm, &sink);
 }
 
-/* ---- the run --------------------------------------------------------------------------------- */
+/* The run. */
 
 static int start(struct run *run, struct umbra_err *err)
 {

@@ -65,7 +65,7 @@ void signals_close(int fd)
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* ---- bugs ------------------------------------------------------------------------------------ */
+/* Bugs. */
 
 static const int BUGS[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 

@@ -29,8 +29,7 @@ static bool add_point(struct bp_table *t, const struct accel_caps *caps, unsigne
 	return true;
 }
 
-/* ---- planted bytes ----------------------------------------------------------------------------
- */
+/* Planted bytes. */
 
 static struct bp_patch *find_patch(struct bp_table *t, gpa_t gpa)
 {
@@ -131,8 +130,7 @@ void bp_replant(struct world *w)
 	}
 }
 
-/* ---- arming -----------------------------------------------------------------------------------
- */
+/* Arming. */
 
 static void arm_soft(struct world *w, const struct accel_caps *caps, unsigned index)
 {
@@ -193,8 +191,7 @@ bool bp_debug_is_equal(const struct accel_debug *a, const struct accel_debug *b)
 	return true;
 }
 
-/* ---- hits -------------------------------------------------------------------------------------
- */
+/* Hits. */
 
 /* The breakpoint that an execution stop at @pc belongs to.  A planted byte that was reached under
  * another linear address is ours as well: the guest never put it there. */

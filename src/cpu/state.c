@@ -63,7 +63,7 @@ int vcpu_state_write(struct world *w, unsigned index, const struct x86_state *st
 	return vcpu_call(&w->vcpu[index], write_call, &call);
 }
 
-/* ---- memory ---------------------------------------------------------------------------------- */
+/* Memory. */
 
 bool vcpu_translate(struct world *w, const struct x86_state *st, gva_t va, struct x86_walk *walk)
 {

@@ -10,7 +10,7 @@
 
 #define OPCODE_INT3 0xcc
 
-/* ---- events ---------------------------------------------------------------------------------- */
+/* Events. */
 
 /* Keep an event until it is taken, and stop the world for it. */
 static void vcpu_latch(struct vcpu *v, struct cpu_stop *stop)
@@ -55,7 +55,7 @@ static void latch_failed(struct vcpu *v, const struct accel_exit *exit)
 	vcpu_latch(v, &stop);
 }
 
-/* ---- exits ----------------------------------------------------------------------------------- */
+/* Exits. */
 
 /* The instruction under the breakpoint is done: put planted bytes back.  The next vCPU that must
  * step over one takes its turn while this one waits as well, for its byte is lifted then; after the
@@ -187,7 +187,7 @@ static void vcpu_handle_exit(struct vcpu *v, const struct accel_exit *exit)
 	}
 }
 
-/* ---- the loop -------------------------------------------------------------------------------- */
+/* The loop. */
 
 static void vcpu_set_debug(struct vcpu *v)
 {
@@ -264,7 +264,7 @@ static void vcpu_loop(struct vcpu *v)
 	}
 }
 
-/* ---- set-up ---------------------------------------------------------------------------------- */
+/* Set-up. */
 
 /* Power-up state: @boot for the bootstrap processor, wait-for-SIPI for the others
  * (SDM 3A 9.4.3). */

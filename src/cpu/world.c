@@ -61,7 +61,7 @@ static void world_notify_locked(struct world *w)
 	(void)written;
 }
 
-/* ---- stopping -------------------------------------------------------------------------------- */
+/* Stopping. */
 
 /* A breakpoint that was hit while Ctrl-C was on its way says more than the Ctrl-C. */
 static void prefer_event_locked(struct world *w)
@@ -157,7 +157,7 @@ void world_post(struct world *w, enum stop_kind kind, int code)
 	}
 }
 
-/* ---- taking the cause ------------------------------------------------------------------------ */
+/* Taking the cause. */
 
 /* The debugger is about to be told that @v stands at its pc: going on from there does not report a
  * breakpoint at that very address again. */
@@ -199,7 +199,7 @@ bool world_take_stop(struct world *w, struct cpu_stop *out_stop)
 	return true;
 }
 
-/* ---- resuming -------------------------------------------------------------------------------- */
+/* Resuming. */
 
 /* An event that was latched and not told yet.  Stale ones are dropped on the way. */
 static struct vcpu *find_latched_locked(struct world *w, const struct vcpu_plan *plan)
@@ -334,7 +334,7 @@ void world_resume_as_before(struct world *w)
 	world_resume(w, plan);
 }
 
-/* ---- life cycle ------------------------------------------------------------------------------ */
+/* Life cycle. */
 
 unsigned world_vcpu_count(const struct world *w)
 {

@@ -19,7 +19,7 @@
 #define ANY_PORT_TRIES 32
 #define UNIX_MODE      0600
 
-/* ---- parsing --------------------------------------------------------------------------------- */
+/* Parsing. */
 
 static int parse_port(const char *text, uint16_t *out_port)
 {
@@ -114,7 +114,7 @@ int listen_parse(const char *text, struct listen_address *out_address, struct um
 			     "debug port '%s': expected tcp:[HOST]:PORT, unix:PATH or stdio", text);
 }
 
-/* ---- TCP ------------------------------------------------------------------------------------- */
+/* TCP. */
 
 union socket_address {
 	struct sockaddr any;
@@ -270,7 +270,7 @@ static int open_tcp(struct listener *listener, struct umbra_err *err)
 	return 0;
 }
 
-/* ---- Unix sockets ---------------------------------------------------------------------------- */
+/* Unix sockets. */
 
 static int try_unix(const struct listen_address *address,
 		    int (*attach)(int, const struct sockaddr *, socklen_t))
@@ -354,7 +354,7 @@ static void remove_socket_file(const struct listener *listener)
 		(void)unlink(listener->address.path);
 }
 
-/* ---- life cycle ------------------------------------------------------------------------------ */
+/* Life cycle. */
 
 int listener_open(struct listener *out_listener, const struct listen_address *address,
 		  struct umbra_err *err)
@@ -379,7 +379,7 @@ void listener_close(struct listener *listener)
 	close_all(listener);
 }
 
-/* ---- accepting ------------------------------------------------------------------------------- */
+/* Accepting. */
 
 /* The file's mode keeps others out; this holds where the file system ignores modes, too. */
 static bool is_same_user(int fd)

@@ -12,7 +12,7 @@
 
 static const char *const SEGMENT_NAMES[X86_SEG_COUNT] = {"es", "cs", "ss", "ds", "fs", "gs"};
 
-/* ---- arguments ------------------------------------------------------------------------------- */
+/* Arguments. */
 
 /* @base as for strtoull: 0 takes 0x for hexadecimal. */
 static bool parse_number(const char *text, const char *end, int base, uint64_t *out_value)
@@ -88,7 +88,7 @@ static int parse_args(const struct mon_call *call, const struct x86_state *st, g
 	return 0;
 }
 
-/* ---- lines ----------------------------------------------------------------------------------- */
+/* Lines. */
 
 struct dis_line {
 	gva_t va;

@@ -46,7 +46,7 @@ static int info_exits(struct mon_call *call)
 	return 0;
 }
 
-/* ---- memory and buses ------------------------------------------------------------------------ */
+/* Memory and buses. */
 
 static void show_size(const struct print_sink *out, uint64_t bytes)
 {
@@ -94,7 +94,7 @@ static int info_mtree(struct mon_call *call)
 	return 0;
 }
 
-/* ---- devices --------------------------------------------------------------------------------- */
+/* Devices. */
 
 static bool begins_with(const char *text, const char *prefix)
 {
@@ -138,7 +138,7 @@ static int info_chardev(struct mon_call *call)
 	return 0;
 }
 
-/* ---- debugging ------------------------------------------------------------------------------- */
+/* Debugging. */
 
 static const char *bp_kind_name(enum bp_kind kind)
 {
@@ -208,7 +208,7 @@ static int info_stats(struct mon_call *call)
 	return 0;
 }
 
-/* ---- the table ------------------------------------------------------------------------------- */
+/* The table. */
 
 static const struct mon_word INFO_WORDS[] = {
 	{"cpus", "", "each cpu's mode and place, and why the machine stopped", 0, info_cpus},

@@ -38,7 +38,7 @@ const struct x86_state *monitor_state(const struct mon_call *call, unsigned part
 	return st;
 }
 
-/* ---- words ----------------------------------------------------------------------------------- */
+/* Words. */
 
 static void print_table(const struct print_sink *out, const char *prefix,
 			const struct mon_word *table, size_t count)
@@ -195,8 +195,7 @@ const struct mon_word *monitor_words(size_t *out_count)
 	return WORDS;
 }
 
-/* ---- finding and running ---------------------------------------------------------------------
- */
+/* Finding and running. */
 
 const struct mon_word *monitor_find(const struct mon_word *table, size_t count, const char *word,
 				    bool *out_is_ambiguous)

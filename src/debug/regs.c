@@ -14,7 +14,7 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	       "host integers are copied to the wire, which is little-endian, as they are");
 
-/* ---- x87 tags -------------------------------------------------------------------------------- */
+/* X87 tags. */
 
 enum x87_tag { X87_VALID, X87_ZERO, X87_SPECIAL, X87_EMPTY };
 
@@ -71,7 +71,7 @@ static int set_ftag(struct reg_edit *edit, const struct reg_desc *reg, uint64_t 
 	return 0;
 }
 
-/* ---- values with rules ----------------------------------------------------------------------- */
+/* Values with rules. */
 
 static bool is_canonical(const struct x86_state *st, uint64_t address)
 {
@@ -171,7 +171,7 @@ static int set_mxcsr(struct reg_edit *edit, const struct reg_desc *reg, uint64_t
 	return 0;
 }
 
-/* ---- the table ------------------------------------------------------------------------------- */
+/* The table. */
 
 /* Offset, host bytes and part of a field. */
 #define IN(member, state_part)                                                                     \
@@ -307,7 +307,7 @@ static const struct reg_desc REGS[] = {
 #define REG_COUNT   UMBRA_ARRAY_SIZE(REGS)
 #define REG_G_COUNT (REG_COUNT - 1)
 
-/* ---- access ---------------------------------------------------------------------------------- */
+/* Access. */
 
 unsigned regs_count(void)
 {

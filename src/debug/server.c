@@ -42,7 +42,7 @@ struct debug_server {
 	bool has_warned; /* of clients that speak something else */
 };
 
-/* ---- state ----------------------------------------------------------------------------------- */
+/* State. */
 
 bool debug_server_is_attached(const struct debug_server *server)
 {
@@ -73,7 +73,7 @@ static void settle(struct debug_server *server)
 	loop_set_spin(server->loop, debug_server_is_attached(server) ? SPIN_NS : 0);
 }
 
-/* ---- a client leaves ------------------------------------------------------------------------- */
+/* A client leaves. */
 
 /* Close the connection, its last reply first. */
 static void close_client(struct debug_server *server)
@@ -124,7 +124,7 @@ static void warn_stranger(struct debug_server *server)
 	server->has_warned = true;
 }
 
-/* ---- serving --------------------------------------------------------------------------------- */
+/* Serving. */
 
 /* Offer the session what the client sent.  False when it takes nothing now. */
 static bool feed(struct debug_server *server)
@@ -215,7 +215,7 @@ static void on_first_packet_late(void *ctx)
 		close_client(server);
 }
 
-/* ---- a client comes -------------------------------------------------------------------------- */
+/* A client comes. */
 
 static bool is_ending(const struct debug_server *server)
 {
@@ -298,7 +298,7 @@ static void on_listener(void *ctx, int fd, unsigned events)
 	}
 }
 
-/* ---- life cycle ------------------------------------------------------------------------------ */
+/* Life cycle. */
 
 static int watch_port(struct debug_server *server)
 {
@@ -392,7 +392,7 @@ void debug_server_destroy(struct debug_server *server)
 	free(server);
 }
 
-/* ---- the machine's news ---------------------------------------------------------------------- */
+/* The machine's news. */
 
 /* The reason in words, for what a signal number does not tell. */
 static void print_reason(struct debug_server *server, const struct cpu_stop *stop)

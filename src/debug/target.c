@@ -12,7 +12,7 @@
 #include <poll.h>
 #include <stdio.h>
 
-/* ---- run state ------------------------------------------------------------------------------- */
+/* Run state. */
 
 bool target_is_stopped(const struct debug_target *target)
 {
@@ -84,7 +84,7 @@ static int note_refusal(struct debug_target *target, int error, const struct umb
 	return error;
 }
 
-/* ---- base: threads --------------------------------------------------------------------------- */
+/* Base: threads. */
 
 static bool op_attach(void *ctx)
 {
@@ -130,7 +130,7 @@ static void op_thread_extra(void *ctx, unsigned thread, char *buf, size_t size)
 			 x86_mode_name(x86_mode_of(st)));
 }
 
-/* ---- base: registers ------------------------------------------------------------------------- */
+/* Base: registers. */
 
 static unsigned op_reg_count(void *ctx)
 {
@@ -165,7 +165,7 @@ static bool op_reg_read(void *ctx, unsigned thread, unsigned reg, uint8_t *out)
 	return true;
 }
 
-/* ---- base: writing registers ----------------------------------------------------------------- */
+/* Base: writing registers. */
 
 struct edit_ctx {
 	struct world *world;
@@ -225,7 +225,7 @@ static int op_regs_write(void *ctx, unsigned thread, const uint8_t *bytes, size_
 	return write_regs(ctx, thread, 0, regs_g_count(), bytes);
 }
 
-/* ---- base: memory ---------------------------------------------------------------------------- */
+/* Base: memory. */
 
 static size_t op_mem_read(void *ctx, unsigned thread, uint64_t addr, uint8_t *out, size_t len)
 {
@@ -242,7 +242,7 @@ static size_t op_mem_write(void *ctx, unsigned thread, uint64_t addr, const uint
 	return vcpu_mem_write(target->world, thread - 1, addr, src, len);
 }
 
-/* ---- run ------------------------------------------------------------------------------------- */
+/* Run. */
 
 static enum plan_action plan_action_of(enum rsp_action action)
 {
@@ -298,7 +298,7 @@ static int op_restart(void *ctx)
 	return note_refusal(target, -error, &err);
 }
 
-/* ---- breakpoints ----------------------------------------------------------------------------- */
+/* Breakpoints. */
 
 _Static_assert((int)BP_SOFT == (int)RSP_BREAK_SOFT && (int)BP_HARD == (int)RSP_BREAK_HARD &&
 		       (int)BP_WATCH_ACCESS == (int)RSP_WATCH_ACCESS &&
@@ -328,7 +328,7 @@ static int op_remove(void *ctx, enum rsp_break type, uint64_t addr, unsigned kin
 	return -bp_remove(target->world, (enum bp_kind)type, addr, kind);
 }
 
-/* ---- the rest -------------------------------------------------------------------------------- */
+/* The rest. */
 
 static int op_monitor(void *ctx, unsigned thread, const char *line)
 {

@@ -29,7 +29,7 @@ static bool is_socket_kind(const struct chardev *c)
 	return c->kind == CHARDEV_UNIX || c->kind == CHARDEV_TCP;
 }
 
-/* ---- output ---------------------------------------------------------------------------------- */
+/* Output. */
 
 void chardev_put(struct chardev *c, uint8_t byte)
 {
@@ -140,7 +140,7 @@ static void drain(struct chardev *c)
 	loop_wake(c->waker);
 }
 
-/* ---- input ----------------------------------------------------------------------------------- */
+/* Input. */
 
 /* Sockets are read even when nobody wants their input, to see the peer go. */
 static bool is_reading(const struct chardev *c)
@@ -192,7 +192,7 @@ static void read_input(struct chardev *c)
 		in_ended(c);
 }
 
-/* ---- the loop -------------------------------------------------------------------------------- */
+/* The loop. */
 
 static void sync_watch(struct chardev *c)
 {
@@ -257,7 +257,7 @@ void chardev_detach(struct chardev *c)
 	c->is_out_blocked = false;
 }
 
-/* ---- public functions ------------------------------------------------------------------------ */
+/* Public functions. */
 
 static int chardev_init(struct chardev *c)
 {

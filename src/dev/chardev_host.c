@@ -33,7 +33,7 @@ static int in_alloc(struct chardev *c, struct umbra_err *err)
 	return 0;
 }
 
-/* ---- stdio ----------------------------------------------------------------------------------- */
+/* Stdio. */
 
 /* Characters one by one and unechoed, as a serial line gives them.  ISIG stays, so that Ctrl-C
  * still ends umbra; so does OPOST, for our own messages on the same terminal. */
@@ -110,7 +110,7 @@ static int stdio_open(struct chardev *c, const char *target, struct umbra_err *e
 	return umbra_err_set(err, -rc, "cannot watch stdio: %s", strerror(-rc));
 }
 
-/* ---- file ------------------------------------------------------------------------------------ */
+/* File. */
 
 /* O_NONBLOCK is for paths that are no plain file: a named pipe without a reader fails instead of
  * holding up the start. */
@@ -129,7 +129,7 @@ static int file_open(struct chardev *c, const char *path, struct umbra_err *err)
 	return umbra_err_set(err, -rc, "cannot watch %s: %s", path, strerror(-rc));
 }
 
-/* ---- pseudo terminal ------------------------------------------------------------------------- */
+/* Pseudo terminal. */
 
 /* The terminal end is kept open here too: without any opener the kernel would report a hang-up on
  * our end all the time, and we would have to poll for the next opener (pty(7), EIO). */
@@ -172,7 +172,7 @@ static int pty_open(struct chardev *c, const char *target, struct umbra_err *err
 	return umbra_err_set(err, -rc, "cannot set up a pseudo terminal: %s", strerror(-rc));
 }
 
-/* ---- specifications -------------------------------------------------------------------------- */
+/* Specifications. */
 
 static int null_open(struct chardev *c, const char *target, struct umbra_err *err)
 {

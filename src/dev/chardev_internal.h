@@ -78,7 +78,7 @@ struct chardev {
 	struct termios tty_before;
 };
 
-/* ---- chardev.c ---- */
+/* Chardev.c. */
 
 /* Begin to use the descriptors: @in_fd for input (-1 none), @out_fd for output, maybe the same.
  * Errors: loop_add's; nothing is attached then, and both stay the caller's. */
@@ -90,14 +90,14 @@ void chardev_pump(struct chardev *c);
 /* Nobody will take output any more: drop and count what is queued and what comes. */
 void chardev_out_died(struct chardev *c);
 
-/* ---- chardev_host.c ---- */
+/* Chardev_host.c. */
 
 /* Errors: as chardev_open. */
 int chardev_host_open(struct chardev *c, const char *spec, struct umbra_err *err);
 void chardev_host_close(struct chardev *c);
 const char *chardev_kind_name(enum chardev_kind kind);
 
-/* ---- chardev_socket.c ---- */
+/* Chardev_socket.c. */
 
 /* @target what stands behind "unix:" or "tcp:", without options. */
 int chardev_socket_open(struct chardev *c, const char *target, struct umbra_err *err);

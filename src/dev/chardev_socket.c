@@ -20,7 +20,7 @@
 #define TCP_DEFAULT_HOST "127.0.0.1"
 #define ACCEPT_RETRY_NS	 100000000ull
 
-/* ---- one peer -------------------------------------------------------------------------------- */
+/* One peer. */
 
 static void conn_close(struct chardev *c)
 {
@@ -107,7 +107,7 @@ static int socket_use(struct chardev *c, int fd)
 	return rc;
 }
 
-/* ---- unix ------------------------------------------------------------------------------------ */
+/* Unix. */
 
 /* A socket file that nobody listens on is left over from a process that died, and may be replaced.
  * Anything else at @path, a live server or a file that is no socket, stays.  Returns 0 when the
@@ -185,7 +185,7 @@ static int unix_open(struct chardev *c, const char *path, struct umbra_err *err)
 			     c->is_server ? "listen on" : "connect to", path, strerror(-rc));
 }
 
-/* ---- tcp ------------------------------------------------------------------------------------- */
+/* Tcp. */
 
 /* Split "HOST:PORT" or "[HOST]:PORT" in place; an empty host is the default.  False when it has
  * another form. */
@@ -304,7 +304,7 @@ static int tcp_open(struct chardev *c, char *target, struct umbra_err *err)
 			     c->is_server ? "listen on" : "connect to", host, port, strerror(-rc));
 }
 
-/* ---- both ------------------------------------------------------------------------------------ */
+/* Both. */
 
 int chardev_socket_open(struct chardev *c, const char *target, struct umbra_err *err)
 {

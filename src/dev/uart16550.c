@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* ---- receiver -------------------------------------------------------------------------------- */
+/* Receiver. */
 
 /* PC16550D LSR bits 2 to 4: an error is shown when its character comes to the top of the FIFO. */
 static void rx_reveal_top(struct uart_chip *chip)
@@ -70,7 +70,7 @@ static unsigned rx_room(const struct uart_chip *chip)
 	return uart_rx_capacity(chip) - chip->rx_count;
 }
 
-/* ---- registers ------------------------------------------------------------------------------- */
+/* Registers. */
 
 static uint8_t read_rbr(struct uart16550 *uart)
 {
@@ -248,7 +248,7 @@ const struct uart_reg uart16550_regs[] = {
 };
 const unsigned uart16550_reg_count = UMBRA_ARRAY_SIZE(uart16550_regs);
 
-/* ---- device ---------------------------------------------------------------------------------- */
+/* Device. */
 
 /* Bring the outside in line with the state.  On a PC the interrupt reaches the controller only
  * while OUT2 is on.  The MCR bit decides, in loop mode too, where the pin itself is off: the data

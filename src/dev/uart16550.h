@@ -113,7 +113,7 @@ void uart16550_init(struct uart16550 *uart, const char *name, struct irq_line ir
 /* Characters arrive from the host.  Returns how many were taken.  Device lock held. */
 size_t uart16550_receive(struct uart16550 *uart, const uint8_t *data, size_t len);
 
-/* ---- functions of the state (uart16550_state.c) ---- */
+/* Functions of the state (uart16550_state.c). */
 
 unsigned uart_rx_capacity(const struct uart_chip *chip);
 unsigned uart_rx_trigger(const struct uart_chip *chip);

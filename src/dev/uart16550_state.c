@@ -89,7 +89,7 @@ uint8_t uart_interrupt(const struct uart16550 *uart)
 	return IIR_NONE;
 }
 
-/* ---- save and load --------------------------------------------------------------------------- */
+/* Save and load. */
 
 void uart_chip_save(const struct uart_chip *chip, struct blob *out)
 {
@@ -173,7 +173,7 @@ int uart_chip_load(struct uart_chip *chip, struct blob *in, const char *name, st
 	return 0;
 }
 
-/* ---- show ------------------------------------------------------------------------------------ */
+/* Show. */
 
 static const char *interrupt_name(uint8_t iir)
 {

@@ -26,8 +26,7 @@
 #define LOAD_HIGH_START 0x100000ull /* the first byte above the adapters' hole */
 #define LOAD_4G		(1ull << 32)
 
-/* ---- file.c: regular files only, read by pread --------------------------------------------------
- */
+/* File.c: regular files only, read by pread. */
 
 struct load_file {
 	int fd; /* owned; -1 when closed */
@@ -44,8 +43,7 @@ void load_file_close(struct load_file *file);
 int load_file_read(const struct load_file *file, uint64_t offset, void *buf, size_t len,
 		   struct umbra_err *err);
 
-/* ---- plan.c: which bytes go where ---------------------------------------------------------------
- */
+/* Plan.c: which bytes go where. */
 
 struct load_part {
 	char what[48];	   /* for error texts: "program header 2 at offset 0x78" */
@@ -97,8 +95,7 @@ void load_plan_free(struct load_image *image);
 /* The end of the RAM that goes on without a gap from @gpa; @gpa itself when it is not RAM. */
 gpa_t load_ram_end(const struct mem_space *mem, gpa_t gpa);
 
-/* ---- elf.c --------------------------------------------------------------------------------------
- */
+/* Elf.c. */
 
 struct load_elf_seg {
 	unsigned number; /* of its program header */
@@ -131,8 +128,7 @@ int load_elf_sections(struct load_job *job, const struct load_elf *elf, uint8_t 
 /* An ELF file without a multiboot header. */
 int load_elf(struct load_job *job, struct umbra_err *err);
 
-/* ---- multiboot.c, mbinfo.c, modules.c -----------------------------------------------------------
- */
+/* Multiboot.c, mbinfo.c, modules.c. */
 
 enum load_mb_found { LOAD_MB_NONE, LOAD_MB_1, LOAD_MB_2_ONLY };
 
@@ -158,8 +154,7 @@ void load_modules_free(struct load_module *module, unsigned count);
 int load_mbinfo_plan(struct load_job *job, const struct load_elf *elf, gpa_t *out_gpa,
 		     struct umbra_err *err);
 
-/* ---- flat.c, boot.c, paging.c, regs.c -----------------------------------------------------------
- */
+/* Flat.c, boot.c, paging.c, regs.c. */
 
 int load_flat(struct load_job *job, struct umbra_err *err);
 

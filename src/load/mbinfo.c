@@ -73,8 +73,7 @@ struct info {
 	size_t len, room;
 };
 
-/* ---- memory -------------------------------------------------------------------------------------
- */
+/* Memory. */
 
 static void mmap_put(struct info *info, struct range r, uint32_t type)
 {
@@ -137,8 +136,7 @@ static uint32_t ram_kib(const struct mem_space *mem, gpa_t start, gpa_t limit)
 	return (uint32_t)((u64_min(load_ram_end(mem, start), limit) - start) / 1024);
 }
 
-/* ---- the block ----------------------------------------------------------------------------------
- */
+/* The block. */
 
 static size_t aligned_4(size_t len)
 {
@@ -257,8 +255,7 @@ static int info_plan(struct load_job *job, struct info *info, struct umbra_err *
 	return load_plan_add(job, &part, err);
 }
 
-/* ---- the command line ---------------------------------------------------------------------------
- */
+/* The command line. */
 
 /* "KERNEL ARGS", as QEMU and GRUB legacy give it: kernels take the first word for their name. */
 static int cmdline_make(const struct load_job *job, struct info *info, struct umbra_err *err)

@@ -41,7 +41,7 @@ struct bus {
 	unsigned device_count;
 };
 
-/* ---- building -------------------------------------------------------------------------------- */
+/* Building. */
 
 int bus_create(struct bus **out_bus, struct umbra_err *err)
 {
@@ -155,7 +155,7 @@ int bus_map(struct device *dev, enum bus_kind kind, uint64_t base, uint64_t len,
 	return 0;
 }
 
-/* ---- access ---------------------------------------------------------------------------------- */
+/* Access. */
 
 static struct bus_region *find(const struct bus_table *t, uint64_t addr)
 {
@@ -257,7 +257,7 @@ void bus_mmio(struct bus *bus, gpa_t gpa, bool is_write, unsigned len, void *dat
 	bus_access(&bus->table[BUS_MMIO], gpa, is_write, len, data);
 }
 
-/* ---- devices --------------------------------------------------------------------------------- */
+/* Devices. */
 
 void bus_with_device(struct device *dev, void (*fn)(void *state, void *arg), void *arg)
 {

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* ---- the halt watch ---- */
+/* The halt watch. */
 
 static void look_for_halt(void *ctx)
 {
@@ -23,8 +23,7 @@ static void world_runs(void *ctx)
 	loop_timer_arm(vm->halt_timer, WORLD_FIRST_LOOK_NS);
 }
 
-/* ---- creation -----------------------------------------------------------------------------------
- */
+/* Creation. */
 
 static int open_parts(struct vm *vm, struct umbra_err *err)
 {
@@ -121,8 +120,7 @@ void vm_destroy(struct vm *vm)
 	free(vm);
 }
 
-/* ---- reset --------------------------------------------------------------------------------------
- */
+/* Reset. */
 
 int vm_reset(struct vm *vm, struct umbra_err *err)
 {
@@ -147,8 +145,7 @@ int vm_reset(struct vm *vm, struct umbra_err *err)
 	return error;
 }
 
-/* ---- the parts ----------------------------------------------------------------------------------
- */
+/* The parts. */
 
 struct world *vm_world(struct vm *vm)
 {

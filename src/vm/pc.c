@@ -47,8 +47,7 @@ static int build_memory(struct vm *vm, struct umbra_err *err)
 	return error;
 }
 
-/* ---- what devices ask of the machine ------------------------------------------------------------
- */
+/* What devices ask of the machine. */
 
 static void set_irq(void *ctx, unsigned gsi, bool is_high)
 {
@@ -69,8 +68,7 @@ static void post_request(void *ctx, enum machine_request request, int code)
 	world_post(vm->world, stop_of[request], code);
 }
 
-/* ---- devices ------------------------------------------------------------------------------------
- */
+/* Devices. */
 
 /* Open the host end of a device; its number is the gate's source number. */
 static int open_chardev(struct vm *vm, const char *name, const char *spec,

@@ -115,7 +115,7 @@ int x86_insn_decode(enum x86_mode mode, const uint8_t *bytes, size_t len, struct
 	return 0;
 }
 
-/* ---- text ------------------------------------------------------------------------------------ */
+/* Text. */
 
 static const struct {
 	ZydisFormatterProperty property;

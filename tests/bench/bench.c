@@ -24,8 +24,7 @@
 #define WINDOW_S  0.25
 #define MAX_PEERS 3
 
-/* ---- small things ------------------------------------------------------------------------------
- */
+/* Small things. */
 
 static double now_s(void)
 {
@@ -54,8 +53,7 @@ static double median(double *values, unsigned count)
 	return values[count / 2];
 }
 
-/* ---- the guest's labels ------------------------------------------------------------------------
- */
+/* The guest's labels. */
 
 enum label { START, LOOP, RANGE, RANGE_END, PIO, PIO_END, SPIN, BUFFER, LABEL_COUNT };
 static const char *const label_name[LABEL_COUNT] = {
@@ -97,8 +95,7 @@ static void read_labels(const char *guest, unsigned long labels[LABEL_COUNT])
 		die("the guest has no labels");
 }
 
-/* ---- peers -------------------------------------------------------------------------------------
- */
+/* Peers. */
 
 struct peer {
 	const char *name;
@@ -191,8 +188,7 @@ static void stop_server(struct server *s)
 	unlink(s->socket);
 }
 
-/* ---- operations --------------------------------------------------------------------------------
- */
+/* Operations. */
 
 /* A server that does not answer is out of the race: its cells say so. */
 static void ask(struct server *s, const char *payload)
@@ -337,8 +333,7 @@ static double interrupt_us(struct server *s)
 	return median(us, 25);
 }
 
-/* ---- table -------------------------------------------------------------------------------------
- */
+/* Table. */
 
 struct row {
 	const char *name;

@@ -18,9 +18,8 @@ struct script {
 
 static uint8_t next_byte(struct script *script)
 {
-	if (script->left == 0) {
+	if (script->left == 0)
 		return 0;
-	}
 	script->left--;
 	return *script->at++;
 }
@@ -31,9 +30,8 @@ static const uint8_t *next_bytes(struct script *script, size_t *out_len)
 	const uint8_t *bytes;
 	size_t len = next_byte(script);
 
-	if (len > script->left) {
+	if (len > script->left)
 		len = script->left;
-	}
 	bytes = script->at;
 	script->at += len;
 	script->left -= len;
@@ -55,13 +53,11 @@ static void send_raw(struct rsp_mock *mock, struct script *script)
 	const uint8_t *bytes = next_bytes(script, &len);
 	size_t taken = rsp_session_input(mock->session, bytes, len);
 
-	if (taken > len) {
+	if (taken > len)
 		abort();
-	}
 	/* What was not taken is offered again, and must not be taken without a cause. */
-	if (taken < len && rsp_session_input(mock->session, bytes + taken, len - taken) != 0) {
+	if (taken < len && rsp_session_input(mock->session, bytes + taken, len - taken) != 0)
 		abort();
-	}
 }
 
 /* More than a packet holds. */
@@ -72,9 +68,8 @@ static void send_flood(struct rsp_mock *mock, struct script *script)
 
 	memset(chunk, next_byte(script) | 0x40, sizeof(chunk));
 	rsp_session_input(mock->session, (const uint8_t *)"$", 1);
-	for (i = 0; i < RSP_PACKET_SIZE / sizeof(chunk) + 1; i++) {
+	for (i = 0; i < RSP_PACKET_SIZE / sizeof(chunk) + 1; i++)
 		rsp_session_input(mock->session, chunk, sizeof(chunk));
-	}
 }
 
 static void stop_target(struct rsp_mock *mock, struct script *script)
@@ -96,9 +91,8 @@ static void check_output(const struct rsp_mock *mock)
 	size_t len;
 
 	rsp_session_output(mock->session, &len);
-	if (len > 3 * RSP_PACKET_SIZE) {
+	if (len > 3 * RSP_PACKET_SIZE)
 		abort();
-	}
 }
 
 static void read_output(struct rsp_mock *mock, struct script *script)
@@ -115,9 +109,8 @@ static void read_output(struct rsp_mock *mock, struct script *script)
 	do {
 		result = rsp_wire_take(mock->session, text, sizeof(text));
 	} while (result >= 0);
-	if (result != -1 && !script->is_output_cut) {
+	if (result != -1 && !script->is_output_cut)
 		abort();
-	}
 	rsp_wire_drain(mock->session);
 	script->is_output_cut = false;
 }
@@ -173,12 +166,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct rsp_mock *mock;
 	struct script script = {.at = data, .left = size};
 
-	if (!mock) {
+	if (!mock)
 		mock = rsp_mock_open();
-	}
-	if (!mock) {
+	if (!mock)
 		abort();
-	}
 	set_features(mock, next_byte(&script));
 	rsp_session_reset(mock->session);
 	while (script.left > 0) {
@@ -188,8 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* Whatever happened, a new client finds a working session. */
 	rsp_session_reset(mock->session);
 	mock->does_attach_at_once = true;
-	if (rsp_wire_send(mock->session, "qC") != 6 || rsp_wire_drain(mock->session) != 8) {
+	if (rsp_wire_send(mock->session, "qC") != 6 || rsp_wire_drain(mock->session) != 8)
 		abort();
-	}
 	return 0;
 }

@@ -7,8 +7,7 @@
 #define STORM_OUTS  3000
 #define LAZY_WRITES 300
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* Running. */
 
 /* mov $0x3f8,%dx; add %bl,%al; add $'0',%al; out; mov $'\n',%al; out; hlt */
 static const uint8_t ADD16[] = {0xba, 0xf8, 0x03, 0x00, 0xd8, 0x04,
@@ -118,8 +117,7 @@ static void test_failed_text(struct rig *rig)
 	tap_result(rig->tap, "an emulation failure names the instruction");
 }
 
-/* ---- devices ----------------------------------------------------------------------------------
- */
+/* Devices. */
 
 /* cld; mov $0x3f8,%dx; mov $4,%cx; rep outsb; mov $4,%cx; rep insb; in (%dx),%ax; out %eax; hlt */
 static const uint8_t STRINGS[] = {0xfc, 0xba, 0xf8, 0x03, 0xb9, 0x04, 0x00, 0xf3, 0x6e,
@@ -244,8 +242,7 @@ static void test_lazy_step(struct rig *rig)
 	tap_result(rig->tap, "a step over a coalesced write shows it at once");
 }
 
-/* ---- kicks ------------------------------------------------------------------------------------
- */
+/* Kicks. */
 
 struct kicker {
 	struct rig *rig;
@@ -365,8 +362,7 @@ static void test_signal_storm(struct rig *rig)
 	tap_result(rig->tap, "a storm of signals loses and repeats no OUT");
 }
 
-/* ---- interrupt lines --------------------------------------------------------------------------
- */
+/* Interrupt lines. */
 
 /* Real mode: PIC to vectors 0x08.., all masked but IRQ 4; sti; hlt; then the handler's OUT; hlt. */
 static const uint8_t WAIT_IRQ[] = {0xb0, 0x11, 0xe6, 0x20, 0xb0, 0x20, 0xe6, 0x21, 0xb0, 0x04,
@@ -439,8 +435,7 @@ static void test_open_halt(struct rig *rig)
 	tap_result(rig->tap, "a halt with interrupts on is not for good");
 }
 
-/* ---- speed ------------------------------------------------------------------------------------
- */
+/* Speed. */
 
 static void measure_pio(struct rig *rig)
 {

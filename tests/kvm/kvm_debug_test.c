@@ -7,8 +7,7 @@
 
 static const struct accel_debug STEP = {.step = true, .block_irq = true};
 
-/* ---- steps ------------------------------------------------------------------------------------
- */
+/* Steps. */
 
 /* True when @mode can be stepped; else the test is skipped. */
 static bool can_step(struct rig *rig, enum accel_mode mode, const char *name)
@@ -125,8 +124,7 @@ static void test_range_of_steps(struct rig *rig)
 	tap_result(rig->tap, "20000 steps go round a loop exactly");
 }
 
-/* ---- breakpoints ------------------------------------------------------------------------------
- */
+/* Breakpoints. */
 
 static bool is_trap_exit(const struct accel_mode_caps *caps, const struct accel_exit *exit)
 {
@@ -221,8 +219,7 @@ static void test_watch(struct rig *rig, enum accel_mode mode)
 	tap_result(rig->tap, name);
 }
 
-/* ---- the guest's own exceptions ---------------------------------------------------------------
- */
+/* The guest's own exceptions. */
 
 /* The guest's handler at PROBE_HANDLERS + 4 * vector becomes: OUT to RIG_OUT; HLT. */
 static void handler_out(struct rig *rig, unsigned vector)
@@ -323,8 +320,7 @@ static void test_guest_tf(struct rig *rig)
 	tap_result(rig->tap, "the guest's own single step reaches its handler");
 }
 
-/* ---- two processors ---------------------------------------------------------------------------
- */
+/* Two processors. */
 
 /* Writes the local APIC's interrupt command register: [INIT to all others,] SIPI to 0x9000; hlt. */
 static const uint8_t INIT_SIPI[] = {0xb8, 0x00, 0x03, 0xe0, 0xfe, 0xc7, 0x00, 0x00, 0x45,

@@ -3,8 +3,7 @@
  */
 #include "rig.h"
 
-/* ---- state ------------------------------------------------------------------------------------
- */
+/* State. */
 
 static void fill_state(struct x86_state *st)
 {
@@ -113,8 +112,7 @@ static void test_fresh_fpu(struct rig *rig)
 	tap_result(rig->tap, "x87 and SSE registers hold before the first run");
 }
 
-/* ---- reset ------------------------------------------------------------------------------------
- */
+/* Reset. */
 
 /* mov $0x5a,%al; out %al,$0x21; mov $0xfee000d0,%eax; movl $0x42000000,(%eax); in $0x21,%al;
  * mov $0x3f8,%dx; out; hlt */

@@ -24,8 +24,7 @@
 #define RIG_MAX_CPUS 2
 #define RIG_SKIP     77
 
-/* ---- results ----------------------------------------------------------------------------------
- */
+/* Results. */
 
 struct tap {
 	unsigned count, failed;
@@ -73,8 +72,7 @@ static inline double cpu_ms(void)
 	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-/* ---- the machine ------------------------------------------------------------------------------
- */
+/* The machine. */
 
 /* What the guest wrote, in order. */
 struct rig_event {
@@ -228,8 +226,7 @@ static inline void rig_close(struct rig *rig)
 	mem_destroy(rig->mem);
 }
 
-/* ---- guest code and state ---------------------------------------------------------------------
- */
+/* Guest code and state. */
 
 static inline const struct accel_mode_caps *rig_caps(const struct rig *rig, enum accel_mode mode)
 {

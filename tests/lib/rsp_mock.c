@@ -52,9 +52,8 @@ static unsigned mock_g_reg_count(void *ctx)
 
 size_t rsp_mock_reg_size(unsigned reg)
 {
-	if (reg >= MOCK_REGS) {
+	if (reg >= MOCK_REGS)
 		return 0;
-	}
 	return reg == 8 ? 4 : reg == 11 ? 16 : 8;
 }
 
@@ -75,9 +74,8 @@ static bool mock_reg_read(void *ctx, unsigned thread, unsigned reg, uint8_t *out
 	struct rsp_mock *mock = ctx;
 
 	mock->thread = thread;
-	if (reg == UNREADABLE_REG) {
+	if (reg == UNREADABLE_REG)
 		return false;
-	}
 	memcpy(out, reg_of(mock, thread, reg), rsp_mock_reg_size(reg));
 	return true;
 }
@@ -88,9 +86,8 @@ static int mock_reg_write(void *ctx, unsigned thread, unsigned reg, const uint8_
 
 	mock->thread = thread;
 	mock->changes++;
-	if (mock->error == 0) {
+	if (mock->error == 0)
 		memcpy(reg_of(mock, thread, reg), value, rsp_mock_reg_size(reg));
-	}
 	return mock->error;
 }
 
@@ -125,9 +122,8 @@ static uint8_t *mock_span(struct rsp_mock *mock, uint64_t addr, size_t *len)
 		*len = 0;
 		return mock->mem;
 	}
-	if (*len > MOCK_MEM_BASE + MOCK_MEM_SIZE - addr) {
+	if (*len > MOCK_MEM_BASE + MOCK_MEM_SIZE - addr)
 		*len = MOCK_MEM_BASE + MOCK_MEM_SIZE - addr;
-	}
 	return mock->mem + (addr - MOCK_MEM_BASE);
 }
 
@@ -229,9 +225,8 @@ static int mock_command(void *ctx, unsigned thread, const char *line)
 		return EIO;
 	}
 	if (strcmp(line, "flood") == 0) {
-		for (i = 0; i < mock->monitor_flood; i++) {
+		for (i = 0; i < mock->monitor_flood; i++)
 			rsp_monitor_print(mock->session, "f", 1);
-		}
 		return 0;
 	}
 	rsp_monitor_print(mock->session, line, strlen(line));
@@ -287,18 +282,14 @@ struct rsp_mock *rsp_mock_open(void)
 	struct rsp_mock *mock = malloc(sizeof(*mock));
 	unsigned thread, reg, i;
 
-	if (!mock) {
+	if (!mock)
 		return NULL;
-	}
 	*mock = blank;
-	for (thread = 0; thread <= MOCK_THREADS; thread++) {
-		for (reg = 0; reg < MOCK_REGS; reg++) {
+	for (thread = 0; thread <= MOCK_THREADS; thread++)
+		for (reg = 0; reg < MOCK_REGS; reg++)
 			memset(mock->regs[thread][reg], (int)(thread << 4 | reg), 8);
-		}
-	}
-	for (i = 0; i < MOCK_MEM_SIZE; i++) {
+	for (i = 0; i < MOCK_MEM_SIZE; i++)
 		mock->mem[i] = (uint8_t)(i * 2654435761u >> 13);
-	}
 	mock->target = (struct rsp_target){&mock->base,	   &mock->run,	&mock->brk,
 					   &mock->monitor, &mock->xfer, mock};
 	if (rsp_session_open(&mock->session, &mock->target) != 0) {
@@ -317,9 +308,8 @@ void rsp_mock_close(struct rsp_mock *mock)
 void rsp_mock_reopen(struct rsp_mock *mock)
 {
 	rsp_session_close(mock->session);
-	if (rsp_session_open(&mock->session, &mock->target) != 0) {
+	if (rsp_session_open(&mock->session, &mock->target) != 0)
 		abort();
-	}
 }
 
 void rsp_mock_stop(struct rsp_mock *mock, unsigned thread)
@@ -336,9 +326,8 @@ size_t rsp_wire_frame(uint8_t *out, const void *data, size_t len)
 	char digits[3];
 	size_t i;
 
-	for (i = 0; i < len; i++) {
+	for (i = 0; i < len; i++)
 		sum = (uint8_t)(sum + bytes[i]);
-	}
 	snprintf(digits, sizeof(digits), "%02x", sum);
 	out[0] = '$';
 	memcpy(out + 1, data, len);
@@ -352,9 +341,8 @@ size_t rsp_wire_send_bytes(struct rsp_session *session, const void *data, size_t
 	uint8_t *frame = malloc(len + 4);
 	size_t taken;
 
-	if (!frame) {
+	if (!frame)
 		abort();
-	}
 	rsp_wire_frame(frame, data, len);
 	taken = rsp_session_input(session, frame, len + 4);
 	free(frame);
@@ -376,16 +364,14 @@ static long expand(const uint8_t *data, size_t len, char *out, size_t size)
 		char byte = (char)data[i];
 
 		if (data[i] == '*') {
-			if (put == 0 || i + 1 == len || data[i + 1] < 32 || data[i + 1] > 126) {
+			if (put == 0 || i + 1 == len || data[i + 1] < 32 || data[i + 1] > 126)
 				return -2;
-			}
 			byte = out[put - 1];
 			repeat = data[++i] - 29;
 		}
 		while (repeat--) {
-			if (put + 1 >= size) {
+			if (put + 1 >= size)
 				return -2;
-			}
 			out[put++] = byte;
 		}
 	}
@@ -401,20 +387,17 @@ long rsp_wire_take(struct rsp_session *session, char *out, size_t size)
 	char digits[3];
 	long result;
 
-	while (start < len && (bytes[start] == '+' || bytes[start] == '-')) {
+	while (start < len && (bytes[start] == '+' || bytes[start] == '-'))
 		start++;
-	}
 	if (start == len) {
 		rsp_session_sent(session, len);
 		return -1;
 	}
-	for (i = start + 1; i < len && bytes[i] != '#'; i++) {
+	for (i = start + 1; i < len && bytes[i] != '#'; i++)
 		sum = (uint8_t)(sum + bytes[i]);
-	}
 	snprintf(digits, sizeof(digits), "%02x", sum);
-	if (bytes[start] != '$' || len - i < 3 || memcmp(bytes + i + 1, digits, 2) != 0) {
+	if (bytes[start] != '$' || len - i < 3 || memcmp(bytes + i + 1, digits, 2) != 0)
 		return -2;
-	}
 	result = expand(bytes + start + 1, i - start - 1, out, size);
 	rsp_session_sent(session, i + 3);
 	return result;

@@ -23,8 +23,7 @@
 #define DR6_BT	   (1ull << 15)
 #define DR6_CAUSES (DR6_POINTS | DR6_BD | DR6_BS | DR6_BT)
 
-/* ---- asking for stops -------------------------------------------------------------------------
- */
+/* Asking for stops. */
 
 static uint64_t dr7_kind(enum accel_point_kind kind)
 {
@@ -138,8 +137,7 @@ int kvm_debug_arm(struct accel_vcpu *vcpu)
 	return 0;
 }
 
-/* ---- understanding stops ----------------------------------------------------------------------
- */
+/* Understanding stops. */
 
 /* Bits of DR6 that a debug register of ours answers for. */
 static unsigned own_points(const struct accel_debug *debug, const struct kvm_step *step)
@@ -185,8 +183,7 @@ void kvm_debug_classify(const struct kvm_debug_exit_arch *arch, const struct acc
 		classify_db(arch->dr6, debug, step, out);
 }
 
-/* ---- giving exceptions back -------------------------------------------------------------------
- */
+/* Giving exceptions back. */
 
 static int skip_int3(struct accel_vcpu *vcpu)
 {

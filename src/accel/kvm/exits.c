@@ -85,8 +85,7 @@ void kvm_exits_show(const struct accel_vcpu *vcpu, const struct print_sink *sink
 	show_count(sink, "try-again", &vcpu->eagain);
 }
 
-/* ---- exits that end a run ---------------------------------------------------------------------
- */
+/* Exits that end a run. */
 
 void kvm_exit_fail(struct accel_exit *out, const char *fmt, ...)
 {

@@ -69,8 +69,7 @@ static int check_cap(const struct kvm_host *host, int cap)
 	return result < 0 ? 0 : result;
 }
 
-/* ---- errors and their fixes -------------------------------------------------------------------
- */
+/* Errors and their fixes. */
 
 /* The processor's feature flags name the module; neither is there inside many virtual machines. */
 static const char *module_fix(void)
@@ -161,8 +160,7 @@ int kvm_host_create_vm(const struct kvm_host *host, int *out_fd, struct umbra_er
 	return 0;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------
- */
+/* Opening. */
 
 static int check_version(const struct kvm_host *host, struct umbra_err *err)
 {

@@ -16,8 +16,7 @@
 #define DELIVERY_NMI	     4
 #define DELIVERY_INIT	     5
 
-/* ---- the chips --------------------------------------------------------------------------------
- */
+/* The chips. */
 
 static int chip_get(const struct accel_vm *vm, unsigned id, struct kvm_irqchip *chip)
 {
@@ -115,8 +114,7 @@ void kvm_irq_set(struct accel_vm *vm, unsigned gsi, bool is_high)
 		line_apply(vm, gsi);
 }
 
-/* ---- waking -----------------------------------------------------------------------------------
- */
+/* Waking. */
 
 static bool can_interrupt_anyway(uint32_t entry)
 {

@@ -19,8 +19,7 @@
 #define KVM_ZONE_MAX   8
 #define KVM_SLOT_FLUSH KVM_SLOT_MAX /* comes and goes: see kvm_mmu_flush */
 
-/* ---- host.c: /dev/kvm and what it says of itself ----------------------------------------------
- */
+/* Host.c: /dev/kvm and what it says of itself. */
 
 struct kvm_host {
 	int fd;
@@ -45,8 +44,7 @@ unsigned kvm_host_show_missing(const struct kvm_host *host, const struct print_s
 /* ioctl that is tried again after EINTR.  Returns 0 or more, or -errno. */
 int kvm_ioctl(int fd, unsigned long request, void *arg);
 
-/* ---- kick.c: making KVM_RUN return ------------------------------------------------------------
- */
+/* Kick.c: making KVM_RUN return. */
 
 /* Errors: -EINVAL from sigaction. */
 int kvm_kick_install(struct umbra_err *err);
@@ -54,8 +52,7 @@ int kvm_kick_install(struct umbra_err *err);
 void kvm_kick_aim(struct kvm_run *run);
 int kvm_kick_signal(void);
 
-/* ---- cpuid.c ----------------------------------------------------------------------------------
- */
+/* Cpuid.c. */
 
 /* What KVM supports; freed by the caller.  Errors: -ENOMEM and what the ioctl gives. */
 int kvm_cpuid_read(const struct kvm_host *host, struct kvm_cpuid2 **out_cpuid,
@@ -66,8 +63,7 @@ void kvm_cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned index, unsigned count, boo
 int kvm_cpuid_set(int vcpu_fd, const struct kvm_cpuid2 *host_cpuid, unsigned index, unsigned count,
 		  bool has_tsc_deadline);
 
-/* ---- regs.c: struct x86_state from and to KVM's structs; pure ---------------------------------
- */
+/* Regs.c: struct x86_state from and to KVM's structs; pure. */
 
 #define KVM_MSR_ROWS 10
 
@@ -90,8 +86,7 @@ void kvm_msr_put(struct x86_msrs *msr, unsigned row, uint64_t value);
 enum x86_activity kvm_activity_of(uint32_t mp_state);
 uint32_t kvm_mp_state_of(enum x86_activity activity);
 
-/* ---- probe.c: what this KVM really does -------------------------------------------------------
- */
+/* Probe.c: what this KVM really does. */
 
 /* Beyond struct accel_mode_caps; measured, per mode. */
 struct kvm_mode_quirks {
@@ -129,8 +124,7 @@ void kvm_probe_show(const struct kvm_probe *probe, const struct print_sink *sink
 /* What is missing in a full one, what that means and what to do, a line each.  Returns how many. */
 unsigned kvm_probe_show_missing(const struct kvm_probe *probe, const struct print_sink *sink);
 
-/* ---- the machine ------------------------------------------------------------------------------
- */
+/* The machine. */
 
 /* The in-kernel chips as they were after their creation. */
 struct kvm_chips {

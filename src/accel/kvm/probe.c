@@ -14,8 +14,7 @@
 #define BYTE_INT3    0xcc
 #define BYTE_INT1    0xf1
 
-/* ---- single step ------------------------------------------------------------------------------
- */
+/* Single step. */
 
 static bool probe_can_run(struct probe_vm *p, enum accel_mode mode)
 {
@@ -64,8 +63,7 @@ static void probe_iret(struct probe_vm *p, enum accel_mode mode, struct kvm_mode
 		quirk->iret_steps_two || probe_is_debug(p, reason, VECTOR_DB, PROBE_TARGET);
 }
 
-/* ---- breakpoints ------------------------------------------------------------------------------
- */
+/* Breakpoints. */
 
 /* The debug exit of an INT3 was taken: what address does the guest's handler see? */
 static bool probe_reflect_needs_skip(struct probe_vm *p)
@@ -134,8 +132,7 @@ static bool probe_watch(struct probe_vm *p, enum accel_mode mode, enum probe_sni
 	       probe_run(p) == KVM_EXIT_DEBUG && (p->run->debug.arch.dr6 & DR6_B0);
 }
 
-/* ---- what code of this kind can do ------------------------------------------------------------
- */
+/* What code of this kind can do. */
 
 static bool probe_fpu(struct probe_vm *p, enum accel_mode mode)
 {
@@ -147,8 +144,7 @@ static bool probe_int_n(struct probe_vm *p, enum accel_mode mode)
 	return probe_begin(p, mode, PROBE_INT) && probe_vector(p, probe_run(p)) == PROBE_INT_N;
 }
 
-/* ---- all of it --------------------------------------------------------------------------------
- */
+/* All of it. */
 
 static void probe_mode(struct probe_vm *p, enum accel_mode mode, struct kvm_probe *out)
 {

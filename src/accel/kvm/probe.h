@@ -7,8 +7,7 @@
 
 #include <time.h>
 
-/* ---- layout: guest physical = linear ----------------------------------------------------------
- */
+/* Layout: guest physical = linear. */
 
 #define PROBE_MEM_BYTES	 0x18000u
 #define PROBE_IVT	 0x0u /* real mode: 4 bytes per vector */
@@ -35,8 +34,7 @@
 #define PROBE_INT_N   0x30 /* the vector of the INT n under test */
 #define PROBE_PORT    0xe0 /* what a handler writes to */
 
-/* ---- guest code -------------------------------------------------------------------------------
- */
+/* Guest code. */
 
 enum probe_snippet {
 	PROBE_NOPS,
@@ -73,8 +71,7 @@ unsigned probe_code_end(enum accel_mode mode, enum probe_snippet snippet);
 /* Register state in which @mode begins a case. */
 void probe_code_state(enum accel_mode mode, struct x86_state *st);
 
-/* ---- the machine ------------------------------------------------------------------------------
- */
+/* The machine. */
 
 struct probe_vm {
 	const struct kvm_host *host;

@@ -113,8 +113,7 @@ const struct probe_mode *probe_mode_row(enum accel_mode mode)
 	return &MODES[mode];
 }
 
-/* ---- tables -----------------------------------------------------------------------------------
- */
+/* Tables. */
 
 static const uint64_t GDT[] = {
 	0,
@@ -193,8 +192,7 @@ void probe_code_tables(uint8_t *mem)
 	paging_put(mem);
 }
 
-/* ---- snippets ---------------------------------------------------------------------------------
- */
+/* Snippets. */
 
 struct snippet_row {
 	uint8_t len;
@@ -286,8 +284,7 @@ void probe_code_place(uint8_t *mem, enum accel_mode mode, enum probe_snippet sni
 	stack_put(mem, mode, snippet);
 }
 
-/* ---- register state ---------------------------------------------------------------------------
- */
+/* Register state. */
 
 static void state_protected(const struct probe_mode *m, struct x86_state *st)
 {

@@ -63,8 +63,7 @@ void kvm_probe_show(const struct kvm_probe *probe, const struct print_sink *sink
 		show_mode(probe, (enum accel_mode)mode, sink);
 }
 
-/* ---- what is missing --------------------------------------------------------------------------
- */
+/* What is missing. */
 
 /* One column of the table, and what its absence means in the modes that run. */
 struct missing_row {

@@ -17,8 +17,7 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-/* ---- life cycle -------------------------------------------------------------------------------
- */
+/* Life cycle. */
 
 static int timer_open(struct probe_vm *p, struct umbra_err *err)
 {
@@ -110,8 +109,7 @@ void probe_vm_close(struct probe_vm *p)
 		munmap(p->mem, PROBE_MEM_BYTES);
 }
 
-/* ---- a case -----------------------------------------------------------------------------------
- */
+/* A case. */
 
 /* An access that the last case left open would be completed inside this one. */
 static void finish_io(struct probe_vm *p)
@@ -221,8 +219,7 @@ bool probe_inject(struct probe_vm *p, unsigned vector)
 	return kvm_ioctl(p->vcpu_fd, KVM_SET_VCPU_EVENTS, &events) == 0;
 }
 
-/* ---- what came of it --------------------------------------------------------------------------
- */
+/* What came of it. */
 
 int probe_vector(struct probe_vm *p, int reason)
 {

@@ -20,8 +20,7 @@
 #define INIT_FCW   0x37fu
 #define INIT_MXCSR 0x1f80u
 
-/* ---- general registers ------------------------------------------------------------------------
- */
+/* General registers. */
 
 /* struct kvm_regs is sixteen registers in an order of its own, then RIP and RFLAGS. */
 static const size_t GPR_OFFSET[X86_GPR_COUNT] = {
@@ -55,8 +54,7 @@ void kvm_regs_put(struct kvm_regs *regs, const struct x86_state *st)
 	regs->rflags = st->rflags;
 }
 
-/* ---- segments and control registers -----------------------------------------------------------
- */
+/* Segments and control registers. */
 
 static struct x86_seg seg_get(const struct kvm_segment *in)
 {
@@ -140,8 +138,7 @@ void kvm_sregs_put(struct kvm_sregs *sregs, const struct x86_state *st)
 	sregs->apic_base = st->apic_base;
 }
 
-/* ---- x87 and SSE ------------------------------------------------------------------------------
- */
+/* X87 and SSE. */
 
 static void x87_init(struct x86_fpu *fpu)
 {
@@ -242,8 +239,7 @@ void kvm_fpu_put(struct kvm_fpu *out, const struct x86_fpu *fpu)
 	memcpy(out->xmm, fpu->xmm, sizeof(fpu->xmm));
 }
 
-/* ---- debug registers, MSRs, activity ----------------------------------------------------------
- */
+/* Debug registers, MSRs, activity. */
 
 void kvm_debugregs_get(const struct kvm_debugregs *regs, struct x86_state *st)
 {

@@ -6,8 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* ---- the cache --------------------------------------------------------------------------------
- */
+/* The cache. */
 
 struct cache_row {
 	unsigned bit;
@@ -39,8 +38,7 @@ int kvm_state_cache(struct accel_vcpu *vcpu, unsigned parts)
 	return 0;
 }
 
-/* ---- one part at a time -----------------------------------------------------------------------
- */
+/* One part at a time. */
 
 static int gpr_get(struct accel_vcpu *vcpu, struct x86_state *st)
 {
@@ -255,8 +253,7 @@ static int run_set(struct accel_vcpu *vcpu, const struct x86_state *st)
 	return result ? result : shadow_set(vcpu, st->is_in_int_shadow);
 }
 
-/* ---- all parts --------------------------------------------------------------------------------
- */
+/* All parts. */
 
 struct part_row {
 	unsigned bit;
@@ -360,8 +357,7 @@ int kvm_state_set(struct accel_vcpu *vcpu, const struct x86_state *st, unsigned 
 	return result;
 }
 
-/* ---- memory as the guest's code sees it -------------------------------------------------------
- */
+/* Memory as the guest's code sees it. */
 
 size_t kvm_guest_read(const struct accel_vm *vm, const struct x86_state *st, gva_t va, void *buf,
 		      size_t len)

@@ -21,8 +21,7 @@ static gva_t stack_address(const struct x86_state *st)
 	return (uint32_t)(st->seg[X86_SS].base + rsp);
 }
 
-/* ---- IRET -------------------------------------------------------------------------------------
- */
+/* IRET. */
 
 static uint64_t frame_word(const uint8_t *frame, unsigned bits, unsigned index)
 {
@@ -85,8 +84,7 @@ static void plan_iret(struct accel_vcpu *vcpu, const struct x86_state *st)
 								       : ACCEL_MAX_POINTS - 1;
 }
 
-/* ---- before and after -------------------------------------------------------------------------
- */
+/* Before and after. */
 
 static bool has_byte(const uint8_t *bytes, size_t len, int byte)
 {

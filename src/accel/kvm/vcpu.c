@@ -12,8 +12,7 @@
 #define MSR_LIST_MAX 4096
 #define MSR_TSC	     0x10
 
-/* ---- MSRs that struct x86_state does not know --------------------------------------------------
- */
+/* MSRs that struct x86_state does not know. */
 
 static struct kvm_msr_list *msr_list_read(const struct kvm_host *host)
 {
@@ -96,8 +95,7 @@ static int msrs_restore(struct accel_vcpu *vcpu)
 	return 0;
 }
 
-/* ---- power-up ---------------------------------------------------------------------------------
- */
+/* Power-up. */
 
 static int power_up_save(struct accel_vcpu *vcpu)
 {
@@ -162,8 +160,7 @@ int kvm_vcpu_reset(struct accel_vcpu *vcpu, struct umbra_err *err)
 	return 0;
 }
 
-/* ---- life cycle -------------------------------------------------------------------------------
- */
+/* Life cycle. */
 
 static int map_shared_area(struct accel_vcpu *vcpu, struct umbra_err *err)
 {

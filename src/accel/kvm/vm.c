@@ -15,8 +15,7 @@
 #define IDENTITY_MAP_ADDR 0xfeffc000ull
 #define TSS_ADDR	  (IDENTITY_MAP_ADDR + UMBRA_PAGE_SIZE)
 
-/* ---- opening ----------------------------------------------------------------------------------
- */
+/* Opening. */
 
 static int place_real_mode_pages(struct accel_vm *vm, struct umbra_err *err)
 {
@@ -119,8 +118,7 @@ void kvm_vm_close(struct accel_vm *vm)
 	free(vm);
 }
 
-/* ---- starting ---------------------------------------------------------------------------------
- */
+/* Starting. */
 
 int kvm_vm_start(struct accel_vm *vm, struct umbra_err *err)
 {
@@ -143,8 +141,7 @@ static void vm_show(struct accel_vm *vm, const struct print_sink *sink)
 	kvm_probe_show(&vm->probe, sink);
 }
 
-/* ---- the host, without a machine --------------------------------------------------------------
- */
+/* The host, without a machine. */
 
 static int probe_opened(const struct kvm_host *host, struct kvm_probe *probe, struct umbra_err *err)
 {

@@ -67,7 +67,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
-/* ---- descriptors ----------------------------------------------------------------------------- */
+/* Descriptors. */
 
 Test(loop, fd_when_readable_then_called_with_its_events)
 {
@@ -210,7 +210,7 @@ Test(loop, fd_when_number_is_reused_in_a_batch_then_old_event_is_not_its)
 	loop_destroy(reuse.pair.loop);
 }
 
-/* ---- timers ---------------------------------------------------------------------------------- */
+/* Timers. */
 
 struct mark {
 	struct seen *seen;
@@ -315,7 +315,7 @@ Test(loop, timer_when_deleted_in_its_callback_then_gone)
 	loop_destroy(loop);
 }
 
-/* ---- wakers and quitting --------------------------------------------------------------------- */
+/* Wakers and quitting. */
 
 static void count_wake(void *ctx)
 {
@@ -465,7 +465,7 @@ Test(loop, quit_when_wakers_are_pending_then_they_run_next_time)
 	loop_destroy(a.loop);
 }
 
-/* ---- spinning and waiting -------------------------------------------------------------------- */
+/* Spinning and waiting. */
 
 /* With a spin time the loop burns CPU after an event, and only for so long. */
 Test(loop, spin_when_set_then_polls_after_an_event_and_ends)

@@ -5,7 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* ---- the test's side ------------------------------------------------------------------------- */
+/* The test's side. */
 
 struct vm *fake_vm_create(void)
 {
@@ -42,7 +42,7 @@ void fake_world_take(struct world *world)
 	eventfd_read(world->notify_fd, &count);
 }
 
-/* ---- umbra/vm.h ------------------------------------------------------------------------------ */
+/* Umbra/vm.h. */
 
 struct world *vm_world(struct vm *vm)
 {
@@ -95,7 +95,7 @@ void vm_show_chardevs(struct vm *vm, const struct print_sink *sink)
 	print_to(sink, "serial0: fake\n");
 }
 
-/* ---- umbra/cpu.h: the world ------------------------------------------------------------------ */
+/* Umbra/cpu.h: the world. */
 
 int world_notify_fd(const struct world *world)
 {
@@ -130,7 +130,7 @@ unsigned world_vcpu_count(const struct world *world)
 	return FAKE_CPUS;
 }
 
-/* ---- vCPUs ----------------------------------------------------------------------------------- */
+/* VCPUs. */
 
 const struct x86_state *vcpu_state(struct world *world, unsigned index, unsigned parts)
 {
@@ -175,7 +175,7 @@ void vcpu_show_exits(struct world *world, unsigned index, const struct print_sin
 	print_to(sink, "  exits of %u\n", index);
 }
 
-/* ---- breakpoints ----------------------------------------------------------------------------- */
+/* Breakpoints. */
 
 bool bp_is_supported(const struct world *world, enum bp_kind kind)
 {

@@ -91,7 +91,7 @@ void rig_settle(void)
 	loop_run(t.loop);
 }
 
-/* ---- a client -------------------------------------------------------------------------------- */
+/* A client. */
 
 int rig_connect(void)
 {

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- parsing --------------------------------------------------------------------------------- */
+/* Parsing. */
 
 Test(listen, parse_when_address_is_good_then_its_parts)
 {
@@ -100,7 +100,7 @@ Test(listen, parse_when_address_is_bad_then_text_says_what_was_expected)
 	cr_assert_eq(listen_parse(text, &address, NULL), 0);
 }
 
-/* ---- TCP ------------------------------------------------------------------------------------- */
+/* TCP. */
 
 static int open_text(struct listener *listener, const char *text, struct umbra_err *err)
 {
@@ -154,7 +154,7 @@ Test(listen, accept_when_nobody_waits_then_again)
 	listener_close(&listener);
 }
 
-/* ---- Unix sockets ---------------------------------------------------------------------------- */
+/* Unix sockets. */
 
 static char dir[] = "/tmp/umbra-listen-XXXXXX";
 static char path[64], spec[80];

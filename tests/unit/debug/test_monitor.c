@@ -46,7 +46,7 @@ static int run(const char *line)
 
 #define ASSERT_SAYS(part) cr_assert(strstr(m.text, part), "'%s' is not in: %s", part, m.text)
 
-/* ---- finding words --------------------------------------------------------------------------- */
+/* Finding words. */
 
 Test(monitor, tables_when_walked_then_complete_and_within_the_screen)
 {
@@ -146,7 +146,7 @@ Test(monitor, help_when_asked_then_every_word, .init = set_up, .fini = tear_down
 	cr_assert_eq(run("help nothing"), EINVAL);
 }
 
-/* ---- words ----------------------------------------------------------------------------------- */
+/* Words. */
 
 Test(monitor, quit_when_code_is_no_status_then_error, .init = set_up, .fini = tear_down)
 {
@@ -222,7 +222,7 @@ Test(monitor, why_when_something_was_refused_then_both_reasons, .init = set_up, 
 	ASSERT_SAYS("last refusal: rip cannot be that");
 }
 
-/* ---- disassembly ----------------------------------------------------------------------------- */
+/* Disassembly. */
 
 static void put_code(uint16_t selector, uint64_t rip, const uint8_t *code, size_t len)
 {

@@ -107,7 +107,7 @@ static int write_u64(struct reg_edit *edit, const char *name, uint64_t value)
 	return error ? error : regs_check(edit, &before);
 }
 
-/* ---- the table ------------------------------------------------------------------------------- */
+/* The table. */
 
 Test(regs, table_when_walked_then_sizes_fit_and_names_differ)
 {
@@ -185,7 +185,7 @@ Test(regs, read_when_state_is_known_then_its_values)
 	}
 }
 
-/* ---- writing --------------------------------------------------------------------------------- */
+/* Writing. */
 
 static void assert_identity(const struct x86_state *st)
 {
@@ -311,7 +311,7 @@ Test(regs, write_cr0_when_long_mode_lacks_pae_then_refused)
 	cr_assert_eq(write_u64(&edit, "cr0", X86_CR0_PE | X86_CR0_PG), -EINVAL);
 }
 
-/* ---- segments -------------------------------------------------------------------------------- */
+/* Segments. */
 
 Test(regs, write_segment_when_real_mode_then_base_follows)
 {
@@ -400,7 +400,7 @@ Test(regs, write_segment_when_table_is_not_mapped_then_fault)
 	cr_assert_eq(write_u64(&edit, "es", 0x20), -EFAULT);
 }
 
-/* ---- x87 tags -------------------------------------------------------------------------------- */
+/* X87 tags. */
 
 /* One register's contents of each class, and its tag (SDM 1 8.1.7). */
 static const struct {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- coming ---------------------------------------------------------------------------------- */
+/* Coming. */
 
 Test(server, connect_when_nothing_is_sent_then_guest_untouched, .init = rig_set_up,
      .fini = rig_tear_down)
@@ -154,7 +154,7 @@ Test(server, clients_when_many_come_and_go_then_no_descriptor_is_left, .init = r
 	cr_assert_eq(after, before);
 }
 
-/* ---- going ----------------------------------------------------------------------------------- */
+/* Going. */
 
 static void assert_all_run(void)
 {
@@ -302,7 +302,7 @@ Test(server, monitor_quit_when_given_a_code_then_that_code, .init = rig_set_up,
 	close(fd);
 }
 
-/* ---- stdio ----------------------------------------------------------------------------------- */
+/* Stdio. */
 
 Test(server, stdio_when_the_client_goes_then_machine_ends, .fini = rig_tear_down)
 {

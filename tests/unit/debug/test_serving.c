@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- running --------------------------------------------------------------------------------- */
+/* Running. */
 
 Test(server, stop_when_guest_is_in_trouble_then_reason_before_the_signal, .init = rig_set_up,
      .fini = rig_tear_down)
@@ -96,7 +96,7 @@ Test(server, replies_when_not_read_then_input_waits_and_nothing_is_lost, .init =
 	close(fd);
 }
 
-/* ---- registers, memory, restart through the whole of it -------------------------------------- */
+/* Registers, memory, restart through the whole of it. */
 
 /* The data of the packet at the start of @reply, run lengths undone. */
 static void unpack(const char *reply, char *out, size_t size)

@@ -13,7 +13,7 @@
 
 TestSuite(chardev, .init = rig_set_up, .fini = rig_tear_down);
 
-/* ---- specifications -------------------------------------------------------------------------- */
+/* Specifications. */
 
 Test(chardev, open_when_spec_is_wrong_then_error_says_how)
 {
@@ -76,7 +76,7 @@ Test(chardev, null_when_put_then_nothing)
 	cr_assert_null(chardev_address(rig.chardev));
 }
 
-/* ---- files ----------------------------------------------------------------------------------- */
+/* Files. */
 
 Test(chardev, file_when_put_much_then_all_in_order)
 {
@@ -105,7 +105,7 @@ Test(chardev, file_when_disk_is_full_then_counted_and_goes_on)
 	WAIT_FOR(strstr(shown(), "5005 bytes dropped"));
 }
 
-/* ---- Unix sockets ---------------------------------------------------------------------------- */
+/* Unix sockets. */
 
 Test(chardev, unix_server_when_open_then_owner_only_and_gone_after_close)
 {
@@ -270,7 +270,7 @@ Test(chardev, unix_client_when_peer_leaves_then_output_is_dropped_and_counted)
 	expect_idle();
 }
 
-/* ---- tcp ------------------------------------------------------------------------------------- */
+/* Tcp. */
 
 Test(chardev, tcp_server_when_port_zero_then_address_tells_and_serves)
 {

@@ -15,7 +15,7 @@
 
 TestSuite(chardev_flow, .init = rig_set_up, .fini = rig_tear_down);
 
-/* ---- floods ---------------------------------------------------------------------------------- */
+/* Floods. */
 
 /* Write the pattern from number @from on until the socket takes no more. */
 static size_t flood(int fd, size_t from)
@@ -130,7 +130,7 @@ Test(chardev_flow, stdout_when_reader_is_gone_then_dropped_and_idle)
 	expect_idle();
 }
 
-/* ---- stdin ----------------------------------------------------------------------------------- */
+/* Stdin. */
 
 Test(chardev_flow, stdin_when_at_its_end_then_idle_and_output_goes_on)
 {
@@ -188,7 +188,7 @@ Test(chardev_flow, stdio_when_opened_twice_then_second_is_refused)
 	cr_assert_str_eq(shown(), "stdio");
 }
 
-/* ---- terminals ------------------------------------------------------------------------------- */
+/* Terminals. */
 
 /* In a process that has @master's terminal: which step went wrong, 0 for none. */
 static int raw_steps(int master)
@@ -341,7 +341,7 @@ Test(chardev_flow, pty_when_nobody_reads_then_bounded_and_idle)
 	expect_idle();
 }
 
-/* ---- together with the UART ------------------------------------------------------------------ */
+/* Together with the UART. */
 
 static void no_line(void *ctx, unsigned gsi, bool is_high)
 {

@@ -63,7 +63,7 @@ static const char *shown(struct bus *bus, char text[256])
 	return text;
 }
 
-/* ---- debug exit ------------------------------------------------------------------------------ */
+/* Debug exit. */
 
 Test(debugexit, write_when_any_width_then_status_as_qemu)
 {
@@ -123,7 +123,7 @@ Test(debugexit, create_when_ports_are_taken_then_error)
 	bus_destroy(bus);
 }
 
-/* ---- reset ports ----------------------------------------------------------------------------- */
+/* Reset ports. */
 
 /* Writes one after the other, with the requests that must have been posted after each. */
 Test(resetport, writes_when_any_order_then_reset_only_on_pulse_or_rising_edge)
@@ -208,7 +208,7 @@ Test(resetport, load_when_saved_or_damaged_then_same_or_refused)
 	cr_assert_eq(resetport_ops.load(&b, &blob, NULL), -EINVAL);
 }
 
-/* ---- debug console --------------------------------------------------------------------------- */
+/* Debug console. */
 
 Test(debugcon, port_when_read_and_written_then_answer_and_output)
 {

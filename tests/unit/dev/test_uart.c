@@ -18,7 +18,7 @@ static void close_rig(void)
 	rig_close(&rig);
 }
 
-/* ---- scripts --------------------------------------------------------------------------------- */
+/* Scripts. */
 
 /* One access and what it must give.  ANY_LINE where the line does not matter. */
 enum line { LOW, HIGH };
@@ -56,7 +56,7 @@ static void run_script(const struct step *steps, size_t count)
 		run_script(steps, UMBRA_ARRAY_SIZE(steps));                                        \
 	}
 
-/* ---- the register table ---------------------------------------------------------------------- */
+/* The register table. */
 
 static void select_dlab(const struct uart_reg *reg)
 {
@@ -141,7 +141,7 @@ Test(uart, access_when_past_the_registers_then_nothing, .init = open_rig, .fini 
 	rig_out(&rig, 8, 0);
 }
 
-/* ---- interrupts ------------------------------------------------------------------------------ */
+/* Interrupts. */
 
 /* All five sources at once, taken away from the top. */
 SCRIPT(iir_when_all_pending_then_by_priority, {W, FCR, FCR_ENABLE, LOW}, /* trigger level 1 */
@@ -196,7 +196,7 @@ SCRIPT(thre_when_iir_tells_another_source_then_stays, {W, MCR, MCR_OUT2, LOW},
 SCRIPT(rx_when_ier_is_set_after_the_character_then_raised, {W, MCR, MCR_OUT2, LOW}, {RX, 1, 1, LOW},
        {W, IER, IER_RX, HIGH}, {W, IER, 0, LOW}, {W, IER, IER_RX, HIGH}, {R, RBR, 'a', LOW})
 
-/* ---- receiver -------------------------------------------------------------------------------- */
+/* Receiver. */
 
 SCRIPT(rx_when_fifos_are_off_then_room_for_one, {RX, 3, 1, LOW}, {RX, 3, 0, LOW},
        {R, LSR, LSR_DR | LSR_THRE | LSR_TEMT, LOW}, {R, RBR, 'a', LOW},
@@ -275,7 +275,7 @@ SCRIPT(fcr_when_enable_bit_is_off_then_the_rest_is_ignored, {W, FCR, 0xc0, LOW},
        {R, IIR, IIR_NONE, LOW}, {W, FCR, FCR_ENABLE, LOW}, {W, IER, IER_RX, LOW}, {RX, 1, 1, LOW},
        {R, IIR, 0xc0 | IIR_RX, LOW})
 
-/* ---- loop mode and line status --------------------------------------------------------------- */
+/* Loop mode and line status. */
 
 SCRIPT(loop_when_word_length_is_set_then_cut_to_it, {W, MCR, MCR_LOOP, LOW}, {W, LCR, 0, LOW},
        {W, THR, 0xff, LOW}, {R, RBR, 0x1f, LOW}, {W, LCR, 1, LOW}, {W, THR, 0xff, LOW},
@@ -319,7 +319,7 @@ SCRIPT(error_when_fifos_are_off_then_no_fifo_error_bit, {W, MCR, MCR_LOOP, LOW},
 SCRIPT(lsr_when_written_outside_of_loop_mode_then_nothing, {W, FCR, FCR_ENABLE, LOW},
        {RX, 1, 1, LOW}, {W, LSR, 0xff, LOW}, {R, LSR, LSR_DR | LSR_THRE | LSR_TEMT, LOW})
 
-/* ---- modem status ---------------------------------------------------------------------------- */
+/* Modem status. */
 
 static uint8_t looped_inputs(unsigned mcr)
 {
@@ -356,7 +356,7 @@ SCRIPT(modem_when_not_in_loop_mode_then_peer_is_ready, {W, MCR, 0x0f, LOW},
 SCRIPT(modem_when_probed_as_drivers_do_then_0x90, {W, MCR, MCR_LOOP | MCR_OUT2 | MCR_RTS, LOW},
        {R, MSR, 0x92, LOW}, {R, MSR, 0x90, LOW})
 
-/* ---- the device around it -------------------------------------------------------------------- */
+/* The device around it. */
 
 Test(uart, reset_when_interrupting_then_line_falls, .init = open_rig, .fini = close_rig)
 {

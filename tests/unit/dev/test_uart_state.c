@@ -8,7 +8,7 @@
 
 #define BLOB_BYTES 64
 
-/* ---- random accesses, the same in every run -------------------------------------------------- */
+/* Random accesses, the same in every run. */
 
 struct dice {
 	uint64_t state;
@@ -70,7 +70,7 @@ static uint8_t apply(struct uart_rig *rig, const struct op *op)
 	return (uint8_t)uart16550_receive(&rig->uart, text, op->offset);
 }
 
-/* ---- the second model ------------------------------------------------------------------------ */
+/* The second model. */
 
 /* Registers by number, the FIFO as an array whose first element is the top, and interrupt causes
  * kept as flags that events set and clear. */
@@ -292,7 +292,7 @@ Test(uart_state, random_accesses_when_a_million_then_as_the_second_model, .timeo
 	rig_close(&rig);
 }
 
-/* ---- save and load --------------------------------------------------------------------------- */
+/* Save and load. */
 
 static size_t save(const struct uart_rig *rig, uint8_t bytes[BLOB_BYTES])
 {

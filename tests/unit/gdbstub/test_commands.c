@@ -171,9 +171,8 @@ Test(commands, unknown_packets_then_empty_reply)
 	struct rsp_mock *mock = client_connect();
 	size_t i;
 
-	for (i = 0; i < COUNT(unknown_packets); i++) {
+	for (i = 0; i < COUNT(unknown_packets); i++)
 		cr_expect(client_gets(mock, unknown_packets[i], ""), "%s", unknown_packets[i]);
-	}
 	cr_expect_eq(calls_of(mock), 0);
 	rsp_mock_close(mock);
 }
@@ -273,9 +272,8 @@ Test(commands, each_packet_then_its_answer)
 	memset(mock->regs[1][6], 6, 8);
 	memset(mock->regs[1][7], 7, 8);
 	memset(mock->regs[1][8], 8, 4);
-	for (unsigned reg = 0; reg < 6; reg++) {
+	for (unsigned reg = 0; reg < 6; reg++)
 		memset(mock->regs[1][reg], (int)(0x10 | reg), 8);
-	}
 	for (i = 0; i < COUNT(exchanges); i++) {
 		cr_expect(client_gets(mock, exchanges[i].packet, exchanges[i].answer), "%s",
 			  exchanges[i].packet);
@@ -295,9 +293,8 @@ Test(commands, g_then_all_registers_and_G_writes_them_back)
 	cr_assert_eq(answer->len, 2 * (8 * 8 + 4 + 8));
 	cr_assert_eq(strncmp(answer->text, "1010101010101010", 16), 0);
 	cr_assert_str_eq(answer->text + 2 * 68, "xxxxxxxxxxxxxxxx");
-	for (i = 0; i < 76; i++) {
+	for (i = 0; i < 76; i++)
 		memcpy(packet + 1 + 2 * i, "5a", 2);
-	}
 	packet[1 + 2 * 76] = '\0';
 	cr_assert(client_gets(mock, packet, "OK"));
 	cr_assert_eq(mock->regs[1][8][3], 0x5a);
@@ -331,9 +328,8 @@ Test(commands, x_of_all_bytes_then_escaped_and_whole)
 	uint8_t back[600];
 	size_t len, i;
 
-	for (i = 0; i < 256; i++) {
+	for (i = 0; i < 256; i++)
 		mock->mem[i] = (uint8_t)i;
-	}
 	rsp_wire_send(mock->session, "x10000,100");
 	bytes = rsp_session_output(mock->session, &len);
 	cr_assert_eq(len, 4 + 1 + 256 + 4);
@@ -471,9 +467,8 @@ Test(commands, missing_tables_then_empty_replies)
 	mock->target.monitor = NULL;
 	mock->run.restart = NULL;
 	rsp_mock_reopen(mock);
-	for (i = 0; i < COUNT(needy); i++) {
+	for (i = 0; i < COUNT(needy); i++)
 		cr_expect(client_gets(mock, needy[i], ""), "%s", needy[i]);
-	}
 	rsp_mock_close(mock);
 }
 
@@ -538,9 +533,8 @@ Test(commands, monitor_flood_then_cut_with_a_note_and_ok)
 	for (;;) {
 		answer->len = rsp_wire_take(mock->session, answer->text, sizeof(answer->text));
 		cr_assert_gt(answer->len, 0);
-		if (strcmp(answer->text, "OK") == 0) {
+		if (strcmp(answer->text, "OK") == 0)
 			break;
-		}
 		texts++;
 		*before = *answer;
 	}

@@ -19,14 +19,12 @@ Test(hex, encode_every_length_then_same_as_printf)
 	char expected[201];
 	size_t len, i;
 
-	for (i = 0; i < sizeof(bytes); i++) {
+	for (i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (uint8_t)(i * 37 + 5);
-	}
 	for (len = 0; len <= sizeof(bytes); len++) {
 		memset(digits, '.', sizeof(digits));
-		for (i = 0; i < len; i++) {
+		for (i = 0; i < len; i++)
 			snprintf(expected + 2 * i, 3, "%02x", bytes[i]);
-		}
 		rsp_hex_encode(digits, bytes, len);
 		cr_assert_arr_eq(digits, expected, 2 * len);
 		cr_assert(len == sizeof(bytes) || digits[2 * len] == '.', "length %zu", len);
@@ -38,9 +36,8 @@ Test(hex, decode_all_bytes_in_place_then_identity)
 	uint8_t bytes[256], text[512];
 	size_t i;
 
-	for (i = 0; i < 256; i++) {
+	for (i = 0; i < 256; i++)
 		bytes[i] = (uint8_t)i;
-	}
 	rsp_hex_encode(text, bytes, 256);
 	cr_assert(rsp_hex_decode(text, text, 512));
 	cr_assert_arr_eq(text, bytes, 256);
@@ -142,15 +139,13 @@ Test(hex, checksum_of_long_data_then_sum_of_bytes)
 	uint8_t bytes[5000];
 	size_t len, i;
 
-	for (i = 0; i < sizeof(bytes); i++) {
+	for (i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (uint8_t)(i % 3 ? 255 : i * 7);
-	}
 	for (len = 0; len <= sizeof(bytes); len += len < 64 ? 1 : 617) {
 		uint8_t sum = 0;
 
-		for (i = 0; i < len; i++) {
+		for (i = 0; i < len; i++)
 			sum = (uint8_t)(sum + bytes[i]);
-		}
 		cr_assert_eq(rsp_checksum(bytes, len), sum, "length %zu", len);
 	}
 }
@@ -160,9 +155,8 @@ Test(hex, escape_all_bytes_then_unescape_gives_them_back)
 	uint8_t bytes[256], text[512];
 	size_t i, len, taken = 256;
 
-	for (i = 0; i < 256; i++) {
+	for (i = 0; i < 256; i++)
 		bytes[i] = (uint8_t)i;
-	}
 	len = rsp_escape(text, sizeof(text), bytes, &taken);
 	cr_assert_eq(taken, 256);
 	cr_assert_eq(len, 256 + 4);

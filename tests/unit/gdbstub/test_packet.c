@@ -18,9 +18,8 @@ static bool output_is(struct rsp_mock *mock, const char *expected)
 	const uint8_t *bytes = rsp_session_output(mock->session, &len);
 	bool is_same = len == strlen(expected) && memcmp(bytes, expected, len) == 0;
 
-	if (!is_same) {
+	if (!is_same)
 		cr_log_error("expected '%s', got '%.*s'", expected, (int)len, (const char *)bytes);
-	}
 	rsp_session_sent(mock->session, len);
 	return is_same;
 }
@@ -239,9 +238,8 @@ Test(packet, client_that_never_reads_then_input_returns_short_and_queue_is_bound
 
 	for (i = 0; i < 10; i++) {
 		taken = rsp_session_input(mock->session, frame, len);
-		if (taken < len) {
+		if (taken < len)
 			break;
-		}
 	}
 	cr_assert_eq(taken, len - 1);
 	cr_assert_eq(rsp_session_input(mock->session, frame + len - 1, 1), 0);

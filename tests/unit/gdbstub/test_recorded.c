@@ -80,9 +80,8 @@ Test(recorded, cut_packet_followed_by_good_one_then_good_one_is_answered)
 		for (cut = 1; cut < len; cut++) {
 			rsp_session_input(mock->session, frame, cut);
 			rsp_wire_send(mock->session, "qC");
-			if (cut > len - 3) {
+			if (cut > len - 3)
 				cr_assert(client_hears(mock, "E16"));
-			}
 			cr_assert(client_hears(mock, "QCp1.1"), "%s cut to %zu",
 				  recorded_packets[i], cut);
 		}
@@ -105,9 +104,8 @@ static size_t talk(struct rsp_mock *mock, size_t split, uint8_t *out)
 		cr_assert_eq(rsp_session_input(mock->session, frame, first), first);
 		cr_assert_eq(rsp_session_input(mock->session, frame + first, len - first),
 			     len - first);
-		if (rsp_session_state(mock->session) == RSP_RUNNING) {
+		if (rsp_session_state(mock->session) == RSP_RUNNING)
 			rsp_mock_stop(mock, 2);
-		}
 		bytes = rsp_session_output(mock->session, &out_len);
 		memcpy(out + total, bytes, out_len);
 		total += out_len;
@@ -151,12 +149,10 @@ Test(recorded, byte_by_byte_then_same_output)
 	rsp_session_reset(mock->session);
 	for (i = 0; strcmp(recorded_packets[i], "D;1") != 0; i++) {
 		len = rsp_wire_frame(frame, recorded_packets[i], strlen(recorded_packets[i]));
-		for (k = 0; k < len; k++) {
+		for (k = 0; k < len; k++)
 			cr_assert_eq(rsp_session_input(mock->session, frame + k, 1), 1);
-		}
-		if (rsp_session_state(mock->session) == RSP_RUNNING) {
+		if (rsp_session_state(mock->session) == RSP_RUNNING)
 			rsp_mock_stop(mock, 2);
-		}
 		rsp_session_output(mock->session, &out_len);
 		cr_assert_arr_eq(rsp_session_output(mock->session, &out_len), whole + total,
 				 out_len);

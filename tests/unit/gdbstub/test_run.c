@@ -45,9 +45,8 @@ Test(run, resumes_then_plan_per_thread_and_no_answer)
 		rsp_wire_send(mock->session, resumes[i].packet);
 		cr_expect_eq(mock->resumed, 1, "%s", resumes[i].packet);
 		cr_expect_eq(mock->plan_count, MOCK_THREADS);
-		for (k = 0; k < mock->plan_count; k++) {
+		for (k = 0; k < mock->plan_count; k++)
 			plan[k] = "hcsr"[mock->plan[k].action];
-		}
 		cr_expect_str_eq(plan, resumes[i].plan, "%s: %s", resumes[i].packet, plan);
 		cr_expect(client_hears_nothing(mock));
 		cr_expect_eq(rsp_session_state(mock->session), RSP_RUNNING);
@@ -427,9 +426,8 @@ Test(run, console_flood_then_stop_reply_still_fits)
 
 	cr_assert(answer && text);
 	rsp_wire_send(mock->session, "vCont;c");
-	for (i = 0; i < 200; i++) {
+	for (i = 0; i < 200; i++)
 		rsp_console_print(mock->session, text, 5000);
-	}
 	/* With the queue full even a query waits, but not the stop. */
 	cr_assert_eq(rsp_wire_send(mock->session, "vCtrlC"), 9);
 	cr_assert_eq(rsp_session_input(mock->session, (const uint8_t *)"e\003", 2), 0);
@@ -437,9 +435,8 @@ Test(run, console_flood_then_stop_reply_still_fits)
 	rsp_mock_stop(mock, 2);
 	rsp_session_output(mock->session, &len);
 	cr_assert_leq(len, RSP_OUT_SIZE);
-	while (last >= 0) {
+	while (last >= 0)
 		last = rsp_wire_take(mock->session, answer->text, sizeof(answer->text));
-	}
 	cr_assert_eq(last, -1);
 	cr_assert_str_eq(answer->text, "T05" REGS_OF_2 "thread:p1.2;core:1;");
 	free(answer);

@@ -8,8 +8,7 @@
 
 static const struct kvm_step NO_STEP = {0};
 
-/* ---- asking -----------------------------------------------------------------------------------
- */
+/* Asking. */
 
 struct dr7_row {
 	enum accel_point_kind kind;
@@ -109,8 +108,7 @@ Test(kvm_debug, target_when_all_registers_are_in_use_then_replaces_a_watchpoint_
 	cr_assert_eq(arg.arch.debugreg[7] >> 28 & 0xf, 0);
 }
 
-/* ---- understanding ----------------------------------------------------------------------------
- */
+/* Understanding. */
 
 struct classify_row {
 	const char *what;
@@ -199,8 +197,7 @@ Test(kvm_debug, exit_when_classified_then_has_each_cause)
 	}
 }
 
-/* ---- the target of IRET -----------------------------------------------------------------------
- */
+/* The target of IRET. */
 
 static struct x86_state state_in(uint64_t cr0, uint64_t efer, bool is_64)
 {

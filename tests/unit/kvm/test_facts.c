@@ -4,8 +4,7 @@
 
 #include <criterion/criterion.h>
 
-/* ---- CPUID ------------------------------------------------------------------------------------
- */
+/* CPUID. */
 
 #define LEAVES 11
 
@@ -86,8 +85,7 @@ Test(kvm_cpuid, features_when_fitted_then_hypervisor_stays_and_deadline_comes)
 	cr_assert_eq(leaf(&t, 1, 0)->edx & 1u << 28, 1u << 28);
 }
 
-/* ---- waking -----------------------------------------------------------------------------------
- */
+/* Waking. */
 
 struct lvt_row {
 	unsigned offset;
@@ -135,8 +133,7 @@ Test(kvm_wake, ioapic_when_any_pin_sends_nmi_then_can_wake)
 	}
 }
 
-/* ---- exits ------------------------------------------------------------------------------------
- */
+/* Exits. */
 
 Test(kvm_exits, name_when_any_number_then_is_text)
 {
@@ -160,8 +157,7 @@ Test(kvm_exits, failure_when_text_is_long_then_is_cut)
 	cr_assert_eq(strlen(out.text), sizeof(out.text) - 1);
 }
 
-/* ---- the self-test's guest code ---------------------------------------------------------------
- */
+/* The self-test's guest code. */
 
 Test(kvm_probe, state_when_set_up_for_a_mode_then_is_in_that_mode)
 {

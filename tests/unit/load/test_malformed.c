@@ -47,7 +47,7 @@ static void put_field(struct image *img, size_t at, unsigned bytes, uint64_t val
 	memcpy(img->bytes + at, buf, bytes);
 }
 
-/* ---- fields that ELF headers have ------------------------------------------------------------ */
+/* Fields that ELF headers have. */
 
 #define EHDR(f)                                                                                    \
 	{                                                                                          \
@@ -157,7 +157,7 @@ Test(malformed, elf_field_set_to_a_wrong_value_then_refused_by_name)
 	cr_assert_geq(tried, 400);
 }
 
-/* ---- multiboot header ------------------------------------------------------------------------ */
+/* Multiboot header. */
 
 struct bad_address {
 	const char *name;
@@ -229,8 +229,7 @@ Test(malformed, multiboot_required_flag_not_supported_then_its_bit_is_named)
 	}
 }
 
-/* ---- everything else that can be done to a small file -----------------------------------------
- */
+/* Everything else that can be done to a small file. */
 
 static const uint8_t byte_values[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
 

@@ -275,7 +275,7 @@ Test(multiboot, one_region_over_the_adapters_hole_then_the_map_leaves_it_out)
 		check_mmap_entry(info(48) + 24 * i, &mmap_small[i]);
 }
 
-/* ---- modules -------------------------------------------------------------------------------- */
+/* Modules. */
 
 static void load_with(const char *initrd)
 {
@@ -410,7 +410,7 @@ Test(multiboot, kernel_up_to_the_end_of_ram_then_module_goes_below_it)
 	image_file_drop(&one);
 }
 
-/* ---- section headers ------------------------------------------------------------------------ */
+/* Section headers. */
 
 /* Four sections at the end of the image: null, text (in a segment), symtab, strtab; then a debug
  * section that must stay out. */

@@ -95,7 +95,7 @@ static struct bus *new_bus(void)
 	return bus;
 }
 
-/* ---- the tables ------------------------------------------------------------------------------ */
+/* The tables. */
 
 Test(bus, map_when_wrong_then_error_and_table_unchanged)
 {
@@ -180,7 +180,7 @@ Test(bus, region_at_when_mapped_out_of_order_then_sorted_with_counts)
 	bus_destroy(bus);
 }
 
-/* ---- the width matrix ------------------------------------------------------------------------ */
+/* The width matrix. */
 
 /* What the bus owes for one access, byte by byte, derived apart from the bus's own way: at each
  * address the device gets the widest width of its mask that still fits. */
@@ -311,7 +311,7 @@ Test(bus, pio_when_string_then_each_element_at_the_same_port)
 	bus_destroy(bus);
 }
 
-/* ---- devices --------------------------------------------------------------------------------- */
+/* Devices. */
 
 Test(bus, reset_and_destroy_when_several_devices_then_in_order_and_backwards)
 {

@@ -27,7 +27,7 @@ static struct mem_space *new_three_regions(void)
 	return space;
 }
 
-/* ---- the map --------------------------------------------------------------------------------- */
+/* The map. */
 
 Test(space, region_at_when_added_out_of_order_then_sorted)
 {
@@ -128,7 +128,7 @@ Test(space, add_when_larger_than_the_host_then_enomem)
 	mem_destroy(space);
 }
 
-/* ---- peek, poke, ptr ------------------------------------------------------------------------- */
+/* Peek, poke, ptr. */
 
 Test(space, peek_when_never_written_then_zeros)
 {
@@ -254,7 +254,7 @@ Test(space, clear_ram_when_called_then_ram_is_zero_and_rom_stays)
 	mem_destroy(space);
 }
 
-/* ---- who is told ----------------------------------------------------------------------------- */
+/* Who is told. */
 
 struct heard {
 	char text[64]; /* "+low -low" */
