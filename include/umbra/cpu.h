@@ -41,10 +41,13 @@ enum bp_kind { BP_SOFT, BP_HARD, BP_WATCH_WRITE, BP_WATCH_READ, BP_WATCH_ACCESS,
 
 struct cpu_stop {
 	enum stop_kind kind;
-	unsigned vcpu;		  /* whose event it was */
-	enum bp_kind bp;	  /* STOP_BREAK, STOP_WATCH */
-	gva_t addr;		  /* STOP_BREAK: pc; STOP_WATCH: the watched address */
-	int code;		  /* STOP_EXIT */
+	unsigned vcpu;	 /* whose event it was */
+	enum bp_kind bp; /* STOP_BREAK, STOP_WATCH */
+	gva_t addr;	 /* STOP_BREAK: pc; STOP_WATCH: the watched address */
+	int code;	 /* STOP_EXIT */
+	/* Somebody waits for the world to stand still, whatever the reason: world_stop was called,
+	 * or a STEP or RANGE plan was under way. */
+	bool is_awaited;
 	char text[UMBRA_ERR_MAX]; /* reason for a person; may be empty */
 };
 
@@ -87,8 +90,8 @@ void world_destroy(struct world *world);
 /* Readable (an eventfd) once for each time that the world becomes STOPPED. */
 int world_notify_fd(const struct world *world);
 enum world_state world_state(const struct world *world);
-/* Ask the world to stop for @kind (ATTACH, INTERRUPT or TIMEOUT).  Nothing happens while it is not
- * RUNNING: the stop under way comes first. */
+/* Ask the world to stop for @kind (ATTACH, INTERRUPT or TIMEOUT).  A stop that is under way comes
+ * first, and is_awaited tells of the request.  Nothing happens once a stop was taken. */
 void world_stop(struct world *world, enum stop_kind kind);
 /* To be called when the notify fd is readable.  True when the world is STOPPED with a cause that
  * was not taken yet; @out_stop says which. */

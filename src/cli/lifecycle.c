@@ -81,8 +81,13 @@ static bool tell_debugger(struct lifecycle *life, const struct cpu_stop *stop)
 	return life->server && debug_server_stopped(life->server, stop);
 }
 
-static void restart(struct lifecycle *life)
+/* The machine runs on after a reset of its own, unless a debugger steps or has asked for a stop: it
+ * would wait for ever. */
+static void restart(struct lifecycle *life, const struct cpu_stop *stop)
 {
+	struct cpu_stop at_start = {.kind = STOP_RESET,
+				    .text = "the guest reset the machine; this is its first "
+					    "instruction"};
 	struct umbra_err err = {""};
 
 	if (vm_reset(life->vm, &err) < 0) {
@@ -90,7 +95,8 @@ static void restart(struct lifecycle *life)
 		finish(life, EXIT_STATUS_TROUBLE);
 		return;
 	}
-	resume_all(life);
+	if (!stop->is_awaited || !tell_debugger(life, &at_start))
+		resume_all(life);
 }
 
 static void die(struct lifecycle *life, const struct cpu_stop *stop)
@@ -133,7 +139,7 @@ static void act(struct lifecycle *life, const struct cpu_stop *stop)
 			die(life, stop);
 		break;
 	case STOP_ACTION_RESTART:
-		restart(life);
+		restart(life, stop);
 		break;
 	case STOP_ACTION_EXIT:
 		finish(life, verdict.code);

@@ -68,6 +68,15 @@ static void take_out(struct world *w, struct bp_patch *patch)
 	patch->is_in = false;
 }
 
+/* A processor that waits for its SIPI executes nothing in the mode that it shows: where it alone
+ * "maps" a breakpoint, another one's data may lie. */
+static bool is_waiting_for_sipi(struct world *w, unsigned index)
+{
+	const struct x86_state *st = vcpu_state(w, index, X86_STATE_RUN);
+
+	return st && st->activity == X86_WAIT_FOR_SIPI;
+}
+
 /* Plant at @va as vCPU @index maps it. */
 static bool plant_for(struct world *w, unsigned index, gva_t va)
 {
@@ -86,7 +95,9 @@ static bool plant_for(struct world *w, unsigned index, gva_t va)
 		return false;
 	if (find_patch(t, walk.gpa))
 		return true;
-	if (t->patch_count == BP_MAX)
+	/* The activity is a system call away; a processor that waits is in this mode. */
+	if (t->patch_count == BP_MAX ||
+	    (accel_mode_of(st) == ACCEL_REAL16 && is_waiting_for_sipi(w, index)))
 		return false;
 	patch = &t->patch[t->patch_count++];
 	*patch = (struct bp_patch){.gpa = walk.gpa, .planted = mode->trap_byte};

@@ -108,6 +108,7 @@ struct world {
 	struct cpu_stop taken; /* [control] the cause that was taken last */
 	unsigned looping;      /* [lock] vCPU threads that did not leave their loop yet */
 	bool is_quitting;      /* [lock] */
+	bool is_stop_asked;    /* [lock] world_stop was called since the last stop was taken */
 	int accel_start;       /* [lock] 1 = vm_start has not ended; else its result */
 	/* [atomic] a stop for the machine's sake: kind in the low byte, code above; 0 = none */
 	atomic_ullong posted;

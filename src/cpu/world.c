@@ -12,8 +12,8 @@
  *  3. The last one in sets STOPPED and writes the eventfd.  The control thread never waits for it
  *     in a blocking way.
  *  4. One cause is taken per stop.  An event that is latched and was not taken stops the world
- *     again at the next resume, before any guest instruction; it is dropped when its breakpoint is
- *     gone.
+ *     again at the next resume that lets its vCPU go, before any guest instruction; it is dropped
+ *     when its breakpoint is gone or the debugger moved the vCPU elsewhere.
  *  5. A resume gives each vCPU a plan.  vCPUs that must step over a breakpoint go first, one by
  *     one, while the others are held.
  *
@@ -27,6 +27,8 @@
  *      Of two events the first is taken, the other stays latched.
  *  (d) A Ctrl-C while the world stops for a halt: it takes the halt's place, for world_take_stop
  *      withdraws a halt that another vCPU has just ended.
+ *  (e) A Ctrl-C while the world stops for a reset, after which the machine runs on: the stop
+ *carries is_awaited, and whoever resets tells the debugger instead.
  *
  * Source of the idea: bhyve's gdb stub, for latching events until they are reported. */
 
@@ -67,8 +69,10 @@ static void world_notify_locked(struct world *w)
 static void prefer_event_locked(struct world *w)
 {
 	for (unsigned i = 0; i < w->vcpu_count && w->cause.kind == STOP_INTERRUPT; i++) {
-		if (w->vcpu[i].event.kind != STOP_NONE)
-			w->cause = w->vcpu[i].event;
+		const struct vcpu *v = &w->vcpu[i];
+
+		if (v->event.kind != STOP_NONE && v->plan.action != PLAN_HOLD)
+			w->cause = v->event;
 	}
 }
 
@@ -130,6 +134,7 @@ void world_stop(struct world *w, enum stop_kind kind)
 	struct cpu_stop cause = {.kind = kind, .vcpu = w->taken.vcpu};
 
 	pthread_mutex_lock(&w->lock);
+	w->is_stop_asked = world_state(w) != WORLD_STOPPED || w->cause.kind != STOP_NONE;
 	world_stop_locked(w, &cause);
 	/* Race (d): the halt may be withdrawn, and this request must not be lost with it. */
 	if (w->cause.kind == STOP_HALT)
@@ -170,6 +175,17 @@ static void note_reported_pc(struct world *w, unsigned index)
 		w->vcpu[index].reported_pc = x86_linear_pc(st);
 }
 
+static bool is_stepping_locked(const struct world *w)
+{
+	for (unsigned i = 0; i < w->vcpu_count; i++) {
+		enum plan_action action = w->vcpu[i].plan.action;
+
+		if (action == PLAN_STEP || action == PLAN_RANGE)
+			return true;
+	}
+	return false;
+}
+
 bool world_take_stop(struct world *w, struct cpu_stop *out_stop)
 {
 	uint64_t count;
@@ -183,6 +199,8 @@ bool world_take_stop(struct world *w, struct cpu_stop *out_stop)
 		struct cpu_stop *event = &w->vcpu[w->cause.vcpu].event;
 
 		w->taken = w->cause;
+		w->taken.is_awaited = w->is_stop_asked || is_stepping_locked(w);
+		w->is_stop_asked = false;
 		if (event->kind == w->cause.kind && event->addr == w->cause.addr)
 			event->kind = STOP_NONE;
 		w->cause.kind = STOP_NONE;
@@ -201,20 +219,41 @@ bool world_take_stop(struct world *w, struct cpu_stop *out_stop)
 
 /* Resuming. */
 
-/* An event that was latched and not told yet.  Stale ones are dropped on the way. */
+/* Whether the debugger took @v away from where its event happened. */
+static bool has_moved(const struct vcpu *v)
+{
+	unsigned parts = X86_STATE_GPR | X86_STATE_SREG;
+
+	if (v->event.kind != STOP_BREAK && v->event.kind != STOP_STEP)
+		return false;
+	return (v->state_parts & parts) == parts && x86_linear_pc(&v->state) != v->event.addr;
+}
+
+/* Whether the latched event of @v is not worth telling any more when it goes on with @plan. */
+static bool is_event_stale(const struct world *w, const struct vcpu *v,
+			   const struct vcpu_plan *plan)
+{
+	if (has_moved(v))
+		return true;
+	if (v->event.kind == STOP_STEP)
+		return plan->action != PLAN_STEP;
+	return !bp_event_is_valid(&w->bps, &v->event);
+}
+
+/* An event that was latched and not told yet, of a vCPU that is to go on: one that is held was not
+ * asked for its news.  Stale ones are dropped on the way. */
 static struct vcpu *find_latched_locked(struct world *w, const struct vcpu_plan *plan)
 {
 	struct vcpu *found = NULL;
 
 	for (unsigned i = 0; i < w->vcpu_count; i++) {
 		struct vcpu *v = &w->vcpu[i];
-		bool is_step = v->event.kind == STOP_STEP;
 
 		if (v->event.kind == STOP_NONE)
 			continue;
-		if (is_step ? plan[i].action != PLAN_STEP : !bp_event_is_valid(&w->bps, &v->event))
+		if (is_event_stale(w, v, &plan[i]))
 			v->event.kind = STOP_NONE;
-		else if (!found)
+		else if (!found && plan[i].action != PLAN_HOLD)
 			found = v;
 	}
 	return found;

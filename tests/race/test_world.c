@@ -12,14 +12,16 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define VCPUS	  4u
-#define CYCLES	  10000u
-#define SOFT_ADDR (MOCK_START + 10)
-#define HARD_ADDR (MOCK_START + 40)
-#define RAM_BYTES 0x10000u
+#define VCPUS	   4u
+#define CYCLES	   10000u
+#define SOFT_ADDR  (MOCK_START + 10)
+#define HARD_ADDR  (MOCK_START + 40)
+#define RAM_BYTES  0x10000u
+#define MEET_TURNS 1000u
 
 static const gva_t bp_addr[] = {SOFT_ADDR, HARD_ADDR};
 
@@ -226,11 +228,125 @@ static void test_deleted_breakpoint(void)
 	printf("ok 3 - a deleted breakpoint's event is dropped\n");
 }
 
+static void plan_one(struct vcpu_plan *plan, unsigned vcpu, enum plan_action action)
+{
+	for (unsigned v = 0; v < VCPUS; v++)
+		plan[v] = (struct vcpu_plan){.action = v == vcpu ? action : PLAN_HOLD};
+}
+
+static void move_to(struct fixture *f, unsigned vcpu, uint64_t rip)
+{
+	struct x86_state st = *vcpu_state(f->world, vcpu, X86_STATE_GPR);
+
+	st.rip = rip;
+	require(vcpu_state_write(f->world, vcpu, &st, X86_STATE_GPR, NULL) == 0, "rip is written");
+}
+
+/* Before the breakpoint, wait a moment for a second vCPU: both are to run into it at once. */
+static void meet(void *arg)
+{
+	atomic_uint *arrived = arg;
+
+	atomic_fetch_add(arrived, 1);
+	for (unsigned turn = 0; turn < MEET_TURNS && atomic_load(arrived) < 2; turn++)
+		sched_yield();
+}
+
+/* Several run into the breakpoint at once: one is told, others may be latched.  They are held while
+ * the first steps, then moved away. */
+static void check_others_wait(struct fixture *f, unsigned first)
+{
+	struct vcpu_plan plan[VCPUS];
+	struct cpu_stop stop;
+
+	plan_one(plan, first, PLAN_STEP);
+	world_resume(f->world, plan);
+	wait_for_stop(f, &stop);
+	require(stop.kind == STOP_STEP && stop.vcpu == first, "a vCPU that is held tells nothing");
+	for (unsigned v = 0; v < VCPUS; v++) {
+		if (v == first || rip_of(f, v) != SOFT_ADDR)
+			continue;
+		move_to(f, v, SOFT_ADDR + 5);
+		plan_one(plan, v, PLAN_STEP);
+		world_resume(f->world, plan);
+		wait_for_stop(f, &stop);
+		require(stop.kind == STOP_STEP && stop.vcpu == v && rip_of(f, v) == SOFT_ADDR + 6,
+			"an event is dropped when the debugger moves its vCPU elsewhere");
+	}
+}
+
+static void test_latched_events(void)
+{
+	struct fixture f = {.seed = 4};
+	struct vcpu_plan plan[VCPUS] = {{.action = PLAN_RUN}};
+	struct cpu_stop stop;
+	atomic_uint arrived;
+
+	mock_set_io(SOFT_ADDR - 1, meet, &arrived);
+	set_up(&f);
+	bp_insert(f.world, BP_SOFT, SOFT_ADDR, 1, NULL);
+	for (unsigned i = 0; i < 1000; i++) {
+		atomic_store(&arrived, 0);
+		for (unsigned v = 0; v < VCPUS; v++)
+			plan[v].action = PLAN_RUN;
+		world_resume(f.world, plan);
+		wait_for_stop(&f, &stop);
+		if (stop.kind == STOP_BREAK)
+			check_others_wait(&f, stop.vcpu);
+	}
+	require(f.stops[STOP_BREAK] > 0, "the breakpoint was hit");
+	tear_down(&f);
+	mock_set_io(0, NULL, NULL);
+	printf("ok 4 - latched events wait for their vCPU's turn, and go when it is moved\n");
+}
+
+static void post_reset(void *arg)
+{
+	struct fixture *f = arg;
+
+	world_post(f->world, STOP_RESET, 0);
+}
+
+/* The machine goes on by itself after a reset, unless somebody waits for the stop. */
+static bool is_reset_awaited(struct fixture *f, enum plan_action action, bool is_interrupted)
+{
+	struct vcpu_plan plan[VCPUS];
+	struct cpu_stop stop;
+
+	move_to(f, 0, MOCK_START);
+	plan_one(plan, 0, action);
+	world_resume(f->world, plan);
+	while (world_state(f->world) != WORLD_STOPPED)
+		;
+	if (is_interrupted)
+		world_stop(f->world, STOP_INTERRUPT);
+	wait_for_stop(f, &stop);
+	require(stop.kind == STOP_RESET, "the device's request is the cause");
+	return stop.is_awaited;
+}
+
+static void test_awaited_reset(void)
+{
+	struct fixture f = {.seed = 5};
+
+	mock_set_io(MOCK_START, post_reset, &f);
+	set_up(&f);
+	require(!is_reset_awaited(&f, PLAN_RUN, false), "nobody waits for this one");
+	require(is_reset_awaited(&f, PLAN_RUN, true), "a Ctrl-C on the way is not lost");
+	require(!is_reset_awaited(&f, PLAN_RUN, false), "a Ctrl-C is answered once");
+	require(is_reset_awaited(&f, PLAN_STEP, false), "a step waits for its end");
+	tear_down(&f);
+	mock_set_io(0, NULL, NULL);
+	printf("ok 5 - a reset tells whether somebody waits for a stop\n");
+}
+
 int main(void)
 {
-	printf("1..3\n");
+	printf("1..5\n");
 	test_random_cycles();
 	test_posted_exit();
 	test_deleted_breakpoint();
+	test_latched_events();
+	test_awaited_reset();
 	return 0;
 }

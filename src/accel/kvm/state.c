@@ -66,16 +66,34 @@ static int sreg_get(struct accel_vcpu *vcpu, struct x86_state *st)
 	return result;
 }
 
+/* Some KVMs take a mode that they cannot run without a word, and drop the bit: the guest would go
+ * on in another mode than the one that was asked for. */
+static int sreg_set_checked(struct accel_vcpu *vcpu, struct kvm_sregs *sregs)
+{
+	struct kvm_sregs taken;
+	int result = kvm_ioctl(vcpu->fd, KVM_SET_SREGS, sregs);
+
+	if (!result)
+		result = kvm_ioctl(vcpu->fd, KVM_GET_SREGS, &taken);
+	if (!result && ((taken.cr0 ^ sregs->cr0) & (X86_CR0_PE | X86_CR0_PG)))
+		result = -ENOTSUP;
+	return result;
+}
+
 static int sreg_set(struct accel_vcpu *vcpu, const struct x86_state *st)
 {
-	struct kvm_sregs sregs;
+	struct kvm_sregs old, sregs;
 	int result = kvm_state_cache(vcpu, KVM_SYNC_X86_SREGS);
 
 	if (result)
 		return result;
-	sregs = vcpu->run->s.regs.sregs;
+	old = vcpu->run->s.regs.sregs;
+	sregs = old;
 	kvm_sregs_put(&sregs, st);
-	return kvm_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs);
+	result = sreg_set_checked(vcpu, &sregs);
+	if (result == -ENOTSUP)
+		kvm_ioctl(vcpu->fd, KVM_SET_SREGS, &old);
+	return result;
 }
 
 static int fpu_get(struct accel_vcpu *vcpu, struct x86_state *st)

@@ -1,0 +1,104 @@
+"""More tests by the raw client: what a debugger does to a machine that does not hold still.
+
+Each test is a function of the transcript list; TESTS at the end names them all with the host flags
+that they need.
+"""
+
+import re
+import tempfile
+
+from rawclient import INTERRUPT, frame
+from rawtests import RIP, STRAY_PATIENCE_S, attach, register, require
+from vm import Umbra
+
+
+def monitor(client, line):
+    """The console output of a monitor word."""
+    client.send("qRcmd," + line.encode().hex())
+    text = ""
+    while True:
+        reply = client.packet()
+        if not reply or reply == b"OK" or reply[:1] != b"O":
+            return text
+        text += bytes.fromhex(reply[1:].decode()).decode()
+
+
+def control_writes_are_all_or_nothing(_transcript):
+    """A control register reads back as written, or the write is refused and nothing changed."""
+    values = (0, 0x10, 0x11, 0x80000000, 0x80000011, 0xA0000011, 0x100000000, 0xD01, 0x20, 1 << 63)
+    for guest in ("add16", "hello64-mb32", "hello64"):
+        with Umbra(guest) as umbra, attach(umbra) as client:
+            names = re.findall(r'<reg name="(\w+)"', client.features())
+            for name in ("cr0", "cr3", "cr4", "efer"):
+                number = names.index(name)
+                for value in values:
+                    before = client.expect("g", "[0-9a-fx]+")
+                    reply = client.ask("P%x=%s" % (number, value.to_bytes(8, "little").hex()))
+                    after = register(client, number)
+                    what = "%s: %s = %#x gave %s and %#x" % (guest, name, value, reply, after)
+                    if reply == "OK":
+                        # EFER.LMA, bit 10, and CR0.ET, bit 4, are the processor's own.
+                        require((after ^ value) & ~0x410 == 0, what)
+                        client.expect("G" + before, "OK")
+                    require(client.ask("g") == before, what)
+
+
+def reset_ends_a_step(_transcript):
+    """A step over the OUT that resets the machine stops at its first instruction."""
+    with Umbra("hello64") as umbra, attach(umbra) as client:
+        entry = register(client, RIP)
+        for resume in ("vCont;s:1", "vCont;r200000,200010:1"):
+            client.expect("M200000,6:b0fee664ebfe", "OK")  # mov $0xfe,%al; out %al,$0x64; jmp .
+            client.expect("P10=" + (0x200000).to_bytes(8, "little").hex(), "OK")
+            client.expect("vCont;s:1", "T05.*")
+            client.send(resume)
+            client.expect_packet("T05.*")
+            require(register(client, RIP) == entry, "%s: at %#x" % (resume, register(client, RIP)))
+        client.expect("m200000,6", "(00){6}")
+
+
+def interrupt_ends_a_boot_loop(_transcript):
+    """Ctrl-C and a new client stop a guest that resets the machine over and over."""
+    with tempfile.NamedTemporaryFile(suffix=".bin") as image:
+        # mov $0x3f8,%dx; mov $'.',%al; out %al,%dx; mov $0xfe,%al; out %al,$0x64; hlt
+        image.write(bytes.fromhex("baf803b02eeeb0fee664f4"))
+        image.flush()
+        with Umbra("add16", extra=["-kernel", image.name], is_held=False) as umbra:
+            for _ in range(3):
+                with attach(umbra) as client:
+                    for _ in range(10):
+                        client.send("vCont;c")
+                        umbra.wait_more_uart()
+                        client.raw(INTERRUPT)
+                        client.expect_packet("T0[25].*")
+                    client.send("vCont;c")
+                umbra.wait_more_uart()
+
+
+def waiting_cpu_gets_no_breakpoints(_transcript):
+    """Nothing is planted where only a processor that waits for its SIPI would have the address."""
+    with Umbra("hello64", extra=["-smp", "2"]) as umbra, attach(umbra) as client:
+        def table(address, index):
+            entry = bytes.fromhex(client.ask("m%x,8" % (address + 8 * index)))
+            return int.from_bytes(entry, "little") & 0xffffffffff000
+        cr3 = int(re.search(r"cr3 (?:0x)?([0-9a-f]+)", monitor(client, "info regs"))[1], 16)
+        large = table(table(cr3 & ~0xfff, 0), 0)
+        # 8 MiB is mapped at 10 MiB only; the guest reads there: mov 0xa00123,%al; jmp .-7
+        client.expect("M%x,10:%s" % (large + 32, "00" * 8 + "8300800000000000"), "OK")
+        client.expect("M200000,9:8a04252301a000ebf7", "OK")
+        client.expect("P10=" + (0x200000).to_bytes(8, "little").hex(), "OK")
+        for page in range(8):
+            client.expect("Z0,%x,1" % (0x800123 + (page + 1) % 8 * 0x1000), "OK")
+        client.raw(frame(b"vCont;c"))
+        require(client.packet(STRAY_PATIENCE_S) is None, "it stopped")
+        client.raw(INTERRUPT)
+        client.expect_packet("T02.*")
+        require(register(client, 0) & 0xff == 0, "the guest saw %#x" % register(client, 0))
+
+
+TESTS = [
+    (control_writes_are_all_or_nothing, ""),
+    (reset_ends_a_step, ""),
+    (interrupt_ends_a_boot_loop, ""),
+    (waiting_cpu_gets_no_breakpoints, ""),
+]
