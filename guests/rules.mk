@@ -24,6 +24,14 @@ GUESTS += $(GUEST_OUT)/add16.bin $(GUEST_OUT)/add16.elf $(GUEST_NAMES:%=$(GUEST_
 # The same programs behind a multiboot header: ELF64 for umbra, ELF32 for QEMU's -kernel as well.
 GUESTS += $(GUEST_NAMES:%=$(GUEST_OUT)/%-mb.elf) $(GUEST_NAMES:%=$(GUEST_OUT)/%-mb32.elf)
 
+# A 32-bit kernel with its symbols in an ELF32, as multiboot loaders know it.
+GUESTS += $(GUEST_OUT)/hello32.elf
+
+$(GUEST_OUT)/hello32.elf: guests/hello32.c guests/rules.mk
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(filter-out -m64 -mno-red-zone -mcmodel=small,$(GUEST_CFLAGS)) -m32 -O0 \
+		$(GUEST_LDFLAGS) -Wl,-Ttext=0x100000 $< -o $@
+
 # What `make bench` measures with: one ELF32 for umbra and for QEMU's -kernel.
 GUESTS += $(GUEST_OUT)/bench.elf
 

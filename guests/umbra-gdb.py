@@ -1,10 +1,10 @@
 # For gdb 13 and later: `source guests/umbra-gdb.py`.
 #
-# gdb takes the guest for x86-64 throughout, because umbra's register layout is one and the same in
-# every mode.  Left alone, gdb would thus decode 16-bit and 32-bit code wrongly.  This registers a
-# disassembler that, while the processor is not in 64-bit mode, has umbra decode (`monitor
-# dis-raw`), so that `x/i`, `disassemble` and `layout asm` tell the truth; in 64-bit mode, or when
-# umbra does not answer, gdb's own disassembler does the work.
+# gdb has one architecture at a time: its symbol file's, or what `set architecture` says.  The
+# processor changes modes, and code of another mode is then decoded wrongly.  This registers a
+# disassembler that has umbra decode (`monitor dis-raw`), so that `x/i`, `disassemble` and `layout
+# asm` tell the truth; where both are 64-bit, or when umbra does not answer, gdb's own disassembler
+# does the work.
 
 import re
 
@@ -21,7 +21,7 @@ def register(name):
     """The value of a register of the selected thread as a plain number."""
     value = gdb.selected_frame().read_register(name)
     # EFER and the control registers have a flags type, which gdb converts by casting only.
-    return int(value.cast(gdb.lookup_type("unsigned long")))
+    return int(value.cast(gdb.lookup_type("unsigned long long")))
 
 
 class UmbraDisassembler(gdb.disassembler.Disassembler):
@@ -59,7 +59,7 @@ class UmbraDisassembler(gdb.disassembler.Disassembler):
 
     def __call__(self, info):
         try:
-            if self.in_64_bit_mode():
+            if self.in_64_bit_mode() and info.architecture.name() == "i386:x86-64":
                 return None
             length, text = self.decode(info.address)
         except (gdb.error, KeyError, AttributeError, ValueError):

@@ -53,6 +53,8 @@ struct accel_vm *vm_accel_vm(struct vm *vm);
 /* Absolute path of the image when it is an ELF64 file, which a debugger can take for its symbols;
  * else NULL.  Valid as long as the machine. */
 const char *vm_symbol_file(const struct vm *vm);
+/* load_is_64bit of the image; true without one. */
+bool vm_is_64bit(const struct vm *vm);
 /* Where guest output goes: "serial0: stdio", one line each. */
 void vm_show_chardevs(struct vm *vm, const struct print_sink *sink);
 

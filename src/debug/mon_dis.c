@@ -1,5 +1,5 @@
-/* `monitor dis`: disassembly by the mode that the guest's code segment is in.  gdb was told one
- * architecture for the whole session and decodes 16-bit code as if it were 64-bit. */
+/* `monitor dis`: disassembly by the mode that the guest's code segment is in.  gdb has one
+ * architecture whatever the processor's mode, and may decode 16-bit code as if it were 64-bit. */
 #include "monitor.h"
 #include "target.h"
 

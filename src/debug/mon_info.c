@@ -212,7 +212,8 @@ static int info_stats(struct mon_call *call)
 
 static const struct mon_word INFO_WORDS[] = {
 	{"cpus", "", "each cpu's mode and place, and why the machine stopped", 0, info_cpus},
-	{"regs", "", "all of the current thread's cpu, hidden parts too", 0, mon_info_regs},
+	{"regs", "[CPU]", "all of a cpu, hidden parts too; without CPU: that of gdb's thread", 1,
+	 mon_info_regs},
 	{"exits", "", "how often each cpu left the guest, by reason", 0, info_exits},
 	{"mtree", "", "memory, memory-mapped I/O and ports", 0, info_mtree},
 	{"uart", "", "the serial ports' registers and queues", 0, info_uart},

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define X64 "%016llx"
 
@@ -133,10 +134,32 @@ static void show_fpu(const struct print_sink *out, const struct x86_fpu *fpu)
 		 flags);
 }
 
+/* gdb tells of a change of its thread only when it next needs that thread's registers, and `info
+ * threads` needs those of all: a number is the sure way to say which is meant. */
+static int choose_cpu(struct mon_call *call)
+{
+	unsigned count = world_vcpu_count(call->target->world);
+	const char *text = call->argv[0];
+	unsigned long number;
+	char *end;
+
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	if (errno || end == text || *end || number >= count) {
+		print_to(call->out, "no cpu '%s'; they are 0 to %u\n", text, count - 1);
+		return EINVAL;
+	}
+	call->vcpu = (unsigned)number;
+	return 0;
+}
+
 int mon_info_regs(struct mon_call *call)
 {
-	const struct x86_state *st = monitor_state(call, X86_STATE_ALL);
+	const struct x86_state *st;
 
+	if (call->argc && choose_cpu(call))
+		return EINVAL;
+	st = monitor_state(call, X86_STATE_ALL);
 	if (!st)
 		return EIO;
 	print_to(call->out, "cpu %u: %s, %s, ring %u\n", call->vcpu,

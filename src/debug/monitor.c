@@ -60,12 +60,21 @@ static int run_help(struct mon_call *call)
 	size_t count, info_count;
 	const struct mon_word *words = monitor_words(&count);
 	const struct mon_word *info = monitor_info_words(&info_count);
+	bool is_ambiguous;
 
 	if (call->argc == 0) {
 		print_table(call->out, "", words, count);
 		print_table(call->out, "info ", info, info_count);
 		print_to(call->out, "A word may be cut short as long as it stays the only one.\n");
 		return 0;
+	}
+	/* A topic of `info` may be asked for without its first word. */
+	if (!monitor_find(words, count, call->argv[0], &is_ambiguous) && !is_ambiguous) {
+		word = monitor_find(info, info_count, call->argv[0], &is_ambiguous);
+		if (word) {
+			print_table(call->out, "info ", word, 1);
+			return 0;
+		}
 	}
 	if (find_or_say(call->out, words, count, call->argv[0], &word))
 		return EINVAL;

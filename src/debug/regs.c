@@ -152,10 +152,16 @@ static int set_cr8(struct reg_edit *edit, const struct reg_desc *reg, uint64_t v
 	return 0;
 }
 
+/* SCE, LME, LMA, NXE of SDM 3A 2.2.1; SVME, LMSLE, FFXSR, TCE of APM2 3.1.7.  A processor that
+ * lacks one of them may still refuse it. */
+#define EFER_KNOWN 0xfd01ull
+
 static int set_efer(struct reg_edit *edit, const struct reg_desc *reg, uint64_t value)
 {
 	bool is_lme_new = (value ^ edit->st.efer) & X86_EFER_LME;
 
+	if (value & ~EFER_KNOWN)
+		return refuse(edit, reg, value, "it has reserved bits");
 	if (is_lme_new && (edit->st.cr0 & X86_CR0_PG))
 		return refuse(edit, reg, value, "LME cannot change while CR0.PG is set");
 	edit->st.efer = value;
@@ -209,6 +215,13 @@ static int set_mxcsr(struct reg_edit *edit, const struct reg_desc *reg, uint64_t
 	{                                                                                          \
 		.name = (reg_name), .bits = 64, .type = (reg_type), .group = "system",             \
 		.feature = REG_SYSTEM, __VA_ARGS__                                                 \
+	}
+
+/* The lower half of a register that is in the table already. */
+#define LOWER(reg_name, member)                                                                    \
+	{                                                                                          \
+		.name = (reg_name), .bits = 32, .type = "int32", .feature = REG_CORE,              \
+		.offset = offsetof(struct x86_state, member), .bytes = 4, .part = X86_STATE_GPR    \
 	}
 
 static const struct reg_desc REGS[] = {
@@ -300,18 +313,34 @@ static const struct reg_desc REGS[] = {
 	SYSTEM("cr4", "x86_cr4", IN(cr4, X86_STATE_SREG)),
 	SYSTEM("cr8", NULL, IN(cr8, X86_STATE_SREG), .set = set_cr8),
 	SYSTEM("efer", "x86_efer", IN(efer, X86_STATE_SREG), .set = set_efer),
-	/* Last, outside of g: model-specific registers are read from the back end one by one. */
+	/* Outside of g: model-specific registers are read from the back end one by one. */
 	SYSTEM("k_gs_base", NULL, IN(msr.kernel_gs_base, X86_STATE_MSR), .set = set_base),
+	/* Outside of g as well, or it would carry two values of one register to write back. */
+	LOWER("eax", gpr[X86_RAX]),
+	LOWER("ecx", gpr[X86_RCX]),
+	LOWER("edx", gpr[X86_RDX]),
+	LOWER("ebx", gpr[X86_RBX]),
+	LOWER("esp", gpr[X86_RSP]),
+	LOWER("ebp", gpr[X86_RBP]),
+	LOWER("esi", gpr[X86_RSI]),
+	LOWER("edi", gpr[X86_RDI]),
+	LOWER("eip", rip),
 };
 
-#define REG_COUNT   UMBRA_ARRAY_SIZE(REGS)
-#define REG_G_COUNT (REG_COUNT - 1)
+#define REG_COUNT	 UMBRA_ARRAY_SIZE(REGS)
+#define REG_X86_64_COUNT (REG_COUNT - 9)
+#define REG_G_COUNT	 (REG_X86_64_COUNT - 1)
 
 /* Access. */
 
 unsigned regs_count(void)
 {
 	return REG_COUNT;
+}
+
+unsigned regs_x86_64_count(void)
+{
+	return REG_X86_64_COUNT;
 }
 
 unsigned regs_g_count(void)

@@ -134,8 +134,9 @@ static void op_thread_extra(void *ctx, unsigned thread, char *buf, size_t size)
 
 static unsigned op_reg_count(void *ctx)
 {
-	(void)ctx;
-	return regs_count();
+	const struct debug_target *target = ctx;
+
+	return target->is_arch_open ? regs_count() : regs_x86_64_count();
 }
 
 static unsigned op_g_reg_count(void *ctx)
@@ -146,8 +147,7 @@ static unsigned op_g_reg_count(void *ctx)
 
 static size_t op_reg_size(void *ctx, unsigned reg)
 {
-	(void)ctx;
-	return regs_size(reg);
+	return reg < op_reg_count(ctx) ? regs_size(reg) : 0;
 }
 
 static bool op_reg_read(void *ctx, unsigned thread, unsigned reg, uint8_t *out)
@@ -209,7 +209,7 @@ static int write_regs(struct debug_target *target, unsigned thread, unsigned fir
 
 static int op_reg_write(void *ctx, unsigned thread, unsigned reg, const uint8_t *value)
 {
-	if (reg >= regs_count())
+	if (reg >= op_reg_count(ctx))
 		return EINVAL;
 	return write_regs(ctx, thread, reg, 1, value);
 }
@@ -305,11 +305,17 @@ _Static_assert((int)BP_SOFT == (int)RSP_BREAK_SOFT && (int)BP_HARD == (int)RSP_B
 		       (int)BP_KIND_COUNT == (int)RSP_BREAK_TYPES,
 	       "both number breakpoints as Z packets do");
 
+/* gdb takes the empty reply to its first watchpoint for "too many" and says no more than that. */
 static bool op_is_supported(void *ctx, enum rsp_break type)
 {
-	const struct debug_target *target = ctx;
+	struct debug_target *target = ctx;
 
-	return bp_is_supported(target->world, (enum bp_kind)type);
+	if (bp_is_supported(target->world, (enum bp_kind)type))
+		return true;
+	umbra_err_set(&target->refusal, ENOTSUP,
+		      "this host has no such breakpoint; in gdb, `set can-use-hw-watchpoints 0` "
+		      "turns watchpoints into single steps");
+	return false;
 }
 
 static int op_insert(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind)
@@ -345,7 +351,9 @@ static const char *op_features(void *ctx, const char *annex)
 	return strcmp(annex, "target.xml") == 0 ? target->tdesc : NULL;
 }
 
-static const unsigned EXPEDITED[] = {REG_RBP, REG_RSP, REG_RIP, REG_EFLAGS, RSP_REG_NONE};
+/* Those of an i386 are left out where op_reg_size does not know them. */
+static const unsigned EXPEDITED[] = {REG_RBP, REG_RSP, REG_RIP, REG_EFLAGS,
+				     REG_EBP, REG_ESP, REG_EIP, RSP_REG_NONE};
 
 static const struct rsp_base_ops BASE_OPS = {
 	.attach = op_attach,
@@ -406,6 +414,10 @@ struct rsp_target target_ops(struct debug_target *target)
 void target_init(struct debug_target *target, struct vm *vm, const char *version)
 {
 	*target = (struct debug_target){
-		.vm = vm, .world = vm_world(vm), .version = version ? version : "umbra"};
-	tdesc_write(target->tdesc, sizeof(target->tdesc));
+		.vm = vm,
+		.world = vm_world(vm),
+		.version = version ? version : "umbra",
+		.is_arch_open = !vm_is_64bit(vm),
+	};
+	tdesc_write(target->tdesc, sizeof(target->tdesc), target->is_arch_open);
 }

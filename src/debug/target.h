@@ -26,6 +26,8 @@ struct debug_target {
 	bool is_quitting; /* the debugger ended the machine, with this code */
 	int quit_code;
 
+	/* The image does not say whether the debugger will hold 32-bit or 64-bit symbols. */
+	bool is_arch_open;
 	char tdesc[TDESC_MAX];
 };
 

@@ -29,6 +29,8 @@ static const struct {
 struct xml {
 	char *buf;
 	size_t size, len;
+	bool is_open;	   /* no architecture is named */
+	unsigned next_reg; /* the number that gdb gives to a register without one */
 };
 
 static void __attribute__((format(printf, 2, 3))) put(struct xml *x, const char *fmt, ...)
@@ -63,10 +65,22 @@ static void put_vector_types(struct xml *x)
 	put(x, "<field name=\"uint128\" type=\"uint128\"/></union>\n");
 }
 
-static void put_reg(struct xml *x, const struct reg_desc *reg)
+/* gdb reads a pointer with the width of its architecture, whatever its bitsize says: where that may
+ * be either one, it has to be a number. */
+static bool is_type_said(const struct xml *x, const struct reg_desc *reg)
 {
+	return reg->type && !(x->is_open && strstr(reg->type, "_ptr"));
+}
+
+static void put_reg(struct xml *x, unsigned number)
+{
+	const struct reg_desc *reg = regs_at(number);
+
 	put(x, "<reg name=\"%s\" bitsize=\"%u\"", reg->name, reg->bits);
-	if (reg->type)
+	if (number != x->next_reg)
+		put(x, " regnum=\"%u\"", number);
+	x->next_reg = number + 1;
+	if (is_type_said(x, reg))
 		put(x, " type=\"%s\"", reg->type);
 	if (reg->group)
 		put(x, " group=\"%s\"", reg->group);
@@ -77,28 +91,39 @@ static void put_reg(struct xml *x, const struct reg_desc *reg)
 	put(x, "/>\n");
 }
 
+/* An i386 with gdb's segment feature, which it knows with x86-64 only, makes gdb 13 fail an
+ * assertion of its own; under another name fs_base and gs_base are still there. */
+static const char *feature_name(const struct xml *x, enum reg_feature feature)
+{
+	return x->is_open && feature == REG_SEGMENTS ? "org.umbra.x86.segments" : FEATURES[feature];
+}
+
 static void put_feature(struct xml *x, enum reg_feature feature)
 {
-	put(x, "<feature name=\"%s\">\n", FEATURES[feature]);
+	unsigned count = x->is_open ? regs_count() : regs_x86_64_count();
+
+	put(x, "<feature name=\"%s\">\n", feature_name(x, feature));
 	for (unsigned i = 0; flags_at(i); i++) {
 		if (flags_at(i)->feature == feature)
 			put_flags(x, flags_at(i));
 	}
 	if (feature == REG_SSE)
 		put_vector_types(x);
-	for (unsigned i = 0; i < regs_count(); i++) {
+	for (unsigned i = 0; i < count; i++) {
 		if (regs_at(i)->feature == feature)
-			put_reg(x, regs_at(i));
+			put_reg(x, i);
 	}
 	put(x, "</feature>\n");
 }
 
-size_t tdesc_write(char *buf, size_t size)
+size_t tdesc_write(char *buf, size_t size, bool is_open)
 {
-	struct xml x = {.buf = buf, .size = size};
+	struct xml x = {.buf = buf, .size = size, .is_open = is_open};
 
-	put(&x, "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
-		"<target version=\"1.0\"><architecture>i386:x86-64</architecture>\n");
+	put(&x,
+	    "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
+	    "<target version=\"1.0\">%s\n",
+	    is_open ? "" : "<architecture>i386:x86-64</architecture>");
 	for (unsigned f = 0; f < REG_FEATURE_COUNT; f++)
 		put_feature(&x, (enum reg_feature)f);
 	put(&x, "</target>\n");

@@ -2,13 +2,16 @@
 #ifndef DEBUG_TDESC_H
 #define DEBUG_TDESC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Room for the description, terminator included. */
 #define TDESC_MAX 8192u
 
-/* Write the description into @buf.  Returns its length without the terminator, or 0 when it does
+/* Write the description into @buf.  With @is_open it does not name an architecture, and holds the
+ * registers of both: gdb takes the guest for what its symbol file is, an i386 if it has none.
+ * Returns its length without the terminator, or 0 when it does
  * not fit. */
-size_t tdesc_write(char *buf, size_t size);
+size_t tdesc_write(char *buf, size_t size, bool is_open);
 
 #endif

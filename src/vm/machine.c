@@ -177,6 +177,11 @@ const char *vm_symbol_file(const struct vm *vm)
 	return vm->image && load_is_elf64(vm->image) ? vm->kernel_path : NULL;
 }
 
+bool vm_is_64bit(const struct vm *vm)
+{
+	return !vm->image || load_is_64bit(vm->image);
+}
+
 void vm_show_chardevs(struct vm *vm, const struct print_sink *sink)
 {
 	for (unsigned i = 0; i < vm->chardev_count; i++) {

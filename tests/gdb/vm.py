@@ -177,7 +177,7 @@ def host_flags():
     result = subprocess.run([UMBRA, "check-host"], stdin=subprocess.DEVNULL, capture_output=True,
                             text=True, timeout=PATIENCE_S, check=False)
     if result.returncode == EXIT_NO_ACCEL:
-        return set(), result.stderr.strip().replace("\n", "; ")
+        return set(), result.stderr.strip()
     if result.returncode != 0:
         raise Failure("umbra check-host returned %d: %s" % (result.returncode, result.stderr))
     return parse_flags(result.stdout), None

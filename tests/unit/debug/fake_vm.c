@@ -89,6 +89,11 @@ const char *vm_symbol_file(const struct vm *vm)
 	return "/images/kernel.elf";
 }
 
+bool vm_is_64bit(const struct vm *vm)
+{
+	return !vm->is_arch_open;
+}
+
 void vm_show_chardevs(struct vm *vm, const struct print_sink *sink)
 {
 	(void)vm;

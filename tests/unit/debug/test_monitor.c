@@ -192,6 +192,28 @@ Test(monitor, info_regs_when_printed_then_everything_within_100_columns, .init =
 		cr_assert_leq(strcspn(line, "\n"), 100, "%s", line);
 }
 
+Test(monitor, info_regs_when_a_cpu_is_named_then_that_one, .init = set_up, .fini = tear_down)
+{
+	cr_assert_eq(run("info regs"), 0);
+	ASSERT_SAYS("cpu 0: ");
+	cr_assert_eq(run("info regs 1"), 0);
+	ASSERT_SAYS("cpu 1: ");
+	cr_assert_eq(run("info regs 2"), EINVAL);
+	ASSERT_SAYS("no cpu '2'; they are 0 to 1");
+	cr_assert_eq(run("info regs -1"), EINVAL);
+	cr_assert_eq(run("info regs 0x"), EINVAL);
+}
+
+Test(monitor, help_when_a_topic_of_info_is_asked_for_then_its_line, .init = set_up,
+     .fini = tear_down)
+{
+	cr_assert_eq(run("help regs"), 0);
+	ASSERT_SAYS("info regs [CPU]");
+	cr_assert_eq(run("help dis"), 0);
+	ASSERT_SAYS("dis [ADDR] [COUNT]");
+	cr_assert_eq(run("help frob"), EINVAL);
+}
+
 Test(monitor, info_cpus_when_printed_then_each_cpu_and_the_reason, .init = set_up,
      .fini = tear_down)
 {
@@ -220,6 +242,17 @@ Test(monitor, why_when_something_was_refused_then_both_reasons, .init = set_up, 
 	umbra_err_set(&m.target.refusal, EINVAL, "rip cannot be that");
 	cr_assert_eq(run("why"), 0);
 	ASSERT_SAYS("last refusal: rip cannot be that");
+}
+
+Test(monitor, why_when_watchpoints_are_not_to_be_had_then_the_way_out, .init = set_up,
+     .fini = tear_down)
+{
+	const struct rsp_target ops = target_ops(&m.target);
+
+	cr_assert(ops.brk->is_supported(ops.ctx, RSP_WATCH_WRITE));
+	cr_assert_not(ops.brk->is_supported(ops.ctx, RSP_WATCH_READ));
+	cr_assert_eq(run("why"), 0);
+	ASSERT_SAYS("set can-use-hw-watchpoints 0");
 }
 
 /* Disassembly. */

@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct x86_state filled_state(void)
@@ -149,8 +150,35 @@ Test(regs, g_when_summed_then_one_fixed_length)
 		bytes += regs_size(i);
 	/* 17 * 8 + 4 + 6 * 4, x87 8 * 10 + 8 * 4, SSE 16 * 16 + 4, 2 bases, 6 control registers */
 	cr_assert_eq(bytes, 140u + 24 + 112 + 260 + 16 + 48);
-	cr_assert_eq(regs_g_count(), regs_count() - 1);
+	cr_assert_eq(regs_g_count(), regs_x86_64_count() - 1);
 	cr_assert_str_eq(regs_at(regs_g_count())->name, "k_gs_base");
+}
+
+/* The order is gdb's, of its i386; each is half of the register with r for e. */
+Test(regs, i386_name_when_written_then_the_lower_half_changes)
+{
+	static const char *const lower[] = {"eax", "ecx", "edx", "ebx", "esp",
+					    "ebp", "esi", "edi", "eip"};
+	struct x86_state st = long64_state();
+
+	cr_assert_eq(regs_count() - regs_x86_64_count(), UMBRA_ARRAY_SIZE(lower));
+	cr_assert_eq(find("esp"), REG_ESP);
+	cr_assert_eq(find("ebp"), REG_EBP);
+	cr_assert_eq(find("eip"), REG_EIP);
+	for (unsigned i = 0; i < UMBRA_ARRAY_SIZE(lower); i++) {
+		const struct reg_desc *reg = regs_at(regs_x86_64_count() + i);
+		struct reg_edit edit = edit_of(&st);
+		uint8_t before[8], after[8];
+		char whole[4] = "";
+
+		cr_assert_str_eq(reg->name, lower[i]);
+		snprintf(whole, sizeof(whole), "r%s", lower[i] + 1);
+		regs_read(regs_at(find(whole)), &edit.st, before);
+		cr_assert_eq(write_u64(&edit, lower[i], 0x76543210), 0);
+		regs_read(regs_at(find(whole)), &edit.st, after);
+		cr_assert_eq(le32_get(after), 0x76543210u, "%s", whole);
+		cr_assert_eq(le32_get(after + 4), le32_get(before + 4), "%s", whole);
+	}
 }
 
 Test(regs, read_when_state_is_known_then_its_values)
@@ -249,6 +277,8 @@ Test(regs, write_when_processor_could_not_hold_it_then_refused)
 		{"cr0", 0xa0000011},
 		{"cr8", 16},
 		{"efer", 0x400},
+		{"efer", 0x502},
+		{"efer", 1ull << 40 | 0x500},
 		{"eflags", 0x20246},
 		{"mxcsr", 0x10000},
 		{"fctrl", 0x10000},

@@ -37,6 +37,7 @@ Test(elf, elf32_then_prot32_at_its_entry)
 	bench_load_image(&bench, &img);
 	cr_assert_str_eq(load_format_name(bench.image), "ELF32");
 	cr_assert_not(load_is_elf64(bench.image));
+	cr_assert_not(load_is_64bit(bench.image));
 	check_prot32(&bench);
 	check_usual_bytes();
 	cr_assert_eq(bench.boot.rip, 0x100010);
@@ -59,6 +60,7 @@ Test(elf, elf64_then_long_mode_mapped_one_to_one)
 	bench_load_image(&bench, &img);
 	cr_assert_str_eq(load_format_name(bench.image), "ELF64");
 	cr_assert(load_is_elf64(bench.image));
+	cr_assert(load_is_64bit(bench.image));
 	cr_assert_eq(x86_mode_of(&bench.boot), X86_MODE_LONG64);
 	cr_assert_eq(bench.boot.rip, 0x100010);
 	cr_assert_eq((bench.boot.gpr[X86_RSP] + 8) % 16, 0);

@@ -39,6 +39,7 @@ Test(flat, no_options_given_then_real_mode_at_0x1000)
 	bench_load(&bench, &config);
 	cr_assert_str_eq(load_format_name(bench.image), "flat");
 	cr_assert_not(load_is_elf64(bench.image));
+	cr_assert_not(load_is_64bit(bench.image));
 	cr_assert_eq(x86_mode_of(&bench.boot), X86_MODE_REAL);
 	cr_assert_eq(bench.boot.rip, 0x1000);
 	cr_assert_eq(bench.boot.seg[X86_CS].selector, 0);
@@ -146,6 +147,7 @@ Test(flat, long_then_4_gib_are_mapped_one_to_one)
 	set_mode(LOAD_MODE_LONG, 0x100000);
 	bench_load(&bench, &config);
 	check_long(&bench);
+	cr_assert(load_is_64bit(bench.image));
 	cr_assert_eq(bench.boot.rip, 0x100000);
 	cr_assert(guest_maps(&bench, 0, 0));
 	cr_assert(guest_maps(&bench, 0x100000, 0x100000));
