@@ -26,6 +26,7 @@ lint  clang-tidy        static checks
 lint  cppcheck          static checks
 lint  python3           layer and header checkers
 debug gdb               the user interface: demo, tests with a real gdb
+debug python3           the demo drives gdb with it
 bench python3           the client that measures
 bench gdb               a real client to measure with
 bench qemu-system-x86   optional: the column that umbra is compared with

@@ -1,6 +1,8 @@
-/* How this program was built. */
+/* Which umbra this is, and how it was built. */
 #ifndef CLI_BUILD_H
 #define CLI_BUILD_H
+
+#define BUILD_VERSION "umbra 0.1"
 
 #if defined(__has_feature)
 #define BUILD_HAS(feature) __has_feature(feature)

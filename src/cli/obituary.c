@@ -63,4 +63,6 @@ void obituary_log(struct world *world, const struct cpu_stop *stop)
 {
 	log_error("the guest died: %s", reason_of(stop));
 	obituary_log_place(world, stop->vcpu);
+	if (stop->kind == STOP_HALT)
+		log_error("if a halt is how this guest ends, --on-halt exit:0 says so");
 }

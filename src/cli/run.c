@@ -5,6 +5,7 @@
 #include "run.h"
 
 #include "addr_file.h"
+#include "build.h"
 #include "exit_status.h"
 #include "lifecycle.h"
 #include "signals.h"
@@ -54,6 +55,7 @@ static int open_debug_port(struct run *run, struct umbra_err *err)
 	const struct debug_config config = {
 		.address = options->gdb,
 		.on_disconnect = options->on_disconnect,
+		.version = BUILD_VERSION,
 		.on_quit = lifecycle_on_quit,
 		.ctx = &run->life,
 	};

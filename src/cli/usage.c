@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 
-#define VERSION	    "0.1"
 #define NAME_COLUMN 24
 
 static const char HEAD[] =
@@ -57,7 +56,7 @@ void usage_help(const struct print_sink *sink)
 
 void usage_version(const struct print_sink *sink)
 {
-	print_to(sink, "umbra " VERSION "\n"
-		       "for x86-64 hosts and guests, accelerators: kvm\n"
-		       "built by " BUILD_COMPILER BUILD_KIND "\n");
+	print_to(sink, BUILD_VERSION "\n"
+				     "for x86-64 hosts and guests, accelerators: kvm\n"
+				     "built by " BUILD_COMPILER BUILD_KIND "\n");
 }

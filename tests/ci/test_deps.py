@@ -41,17 +41,17 @@ class Deps(TreeTest):
             self.assertGreater(len(line.split()), 2, line)
 
     def test_nothing_missing_does_and_says_nothing(self):
-        self.installed("gdb")
+        self.installed("gdb python3")
         self.assertEqual(self.deps("debug"), (0, ""))
         self.assertEqual(self.calls(), [])
 
     def test_missing_package_is_announced_then_installed(self):
         status, output = self.deps("debug")
         self.assertEqual(status, 0, output)
-        self.assertIn("apt-get install -y --no-install-recommends gdb", output)
+        self.assertIn("apt-get install -y --no-install-recommends gdb python3", output)
         self.assertEqual(len(self.calls()), 2)
         self.assertTrue(self.calls()[0].endswith(" update"))
-        self.assertTrue(self.calls()[1].endswith(" gdb"))
+        self.assertTrue(self.calls()[1].endswith(" gdb python3"))
 
     def test_only_the_groups_asked_for_are_installed(self):
         self.deps("debug")
@@ -64,7 +64,7 @@ class Deps(TreeTest):
     def test_no_deps_is_an_error_that_names_the_command(self):
         status, output = self.deps("debug", UMBRA_NO_DEPS="1")
         self.assertEqual(status, 1)
-        self.assertIn("run: apt-get install -y --no-install-recommends gdb\n", output)
+        self.assertIn("run: apt-get install -y --no-install-recommends gdb python3\n", output)
         self.assertEqual(self.calls(), [])
 
     def test_user_goes_through_sudo(self):

@@ -99,11 +99,12 @@ static const char *module_fix(void)
 static int fail_absent(struct umbra_err *err)
 {
 	if (access("/sys/module/kvm", F_OK) == 0)
-		return umbra_err_set(err, ENOENT,
-				     KVM_NODE " does not exist although the kernel has KVM: in a "
-					      "container, start it with --device " KVM_NODE
-					      "; otherwise: sudo mknod " KVM_NODE " c 10 232");
-	return umbra_err_set(err, ENOENT, KVM_NODE " does not exist; %s", module_fix());
+		return umbra_err_set(
+			err, ENOENT,
+			KVM_NODE " does not exist although the kernel has KVM\n"
+				 "  fix: sudo mknod " KVM_NODE
+				 " c 10 232   (a container: start it with --device " KVM_NODE ")");
+	return umbra_err_set(err, ENOENT, KVM_NODE " does not exist\n  fix: %s", module_fix());
 }
 
 /* The node's group helps only where it is one of its own and may write. */
@@ -120,11 +121,12 @@ static int fail_access(struct umbra_err *err)
 	return umbra_err_set(
 		err, EACCES,
 		"no permission for " KVM_NODE " (owner %u, group %u %s, mode %04o; "
-		"this is user %u); %ssudo usermod -aG %s $USER, then log in again; "
-		"for this time only: sudo setfacl -m u:$USER:rw " KVM_NODE,
+		"this is user %u)\n"
+		"  fix: %ssudo usermod -aG %s $USER   (then log in again)\n"
+		"  or, until the next boot: sudo chown $USER " KVM_NODE,
 		(unsigned)st.st_uid, (unsigned)st.st_gid, group ? group->gr_name : "(unnamed)",
 		(unsigned)st.st_mode & 07777, (unsigned)geteuid(),
-		has_group ? "" : "sudo chgrp kvm " KVM_NODE "; sudo chmod 0660 " KVM_NODE "; ",
+		has_group ? "" : "sudo chgrp kvm " KVM_NODE " && sudo chmod 0660 " KVM_NODE " && ",
 		has_group ? group->gr_name : "kvm");
 }
 
@@ -138,7 +140,8 @@ static int fail_open(int code, struct umbra_err *err)
 		return fail_access(err);
 	case ENXIO:
 	case ENODEV:
-		return umbra_err_set(err, ENOENT, KVM_NODE " exists but no driver is behind it; %s",
+		return umbra_err_set(err, ENOENT,
+				     KVM_NODE " exists but no driver is behind it\n  fix: %s",
 				     module_fix());
 	default:
 		return umbra_err_set(err, code, KVM_NODE ": %s", strerror(code));

@@ -112,7 +112,8 @@ static const struct missing_row MISSING[] = {
 	{"step", has_step, "such code cannot be stepped; break on code that can"},
 	{"trap", has_trap, "planted breakpoints do not stop; hbreak works where hw-break is yes"},
 	{"hw-break", has_hw_break, "hbreak does not stop; break works where trap is not -"},
-	{"watch", has_watch, "watchpoints fall back to gdb's own, which step and are slow"},
+	{"watch", has_watch,
+	 "in gdb, `set can-use-hw-watchpoints 0'; its own watchpoints step and are slow"},
 	{"int-n", has_int_n, "INT n ends the run with a stop that names the instruction"},
 	{"fpu", has_fpu, "x87 and SSE arithmetic ends the run with a stop that names it"},
 };
