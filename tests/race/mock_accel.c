@@ -19,6 +19,7 @@ struct accel_vm {
 static atomic_int running;
 static atomic_ullong executed[ACCEL_MAX_VCPUS][MOCK_LEN];
 static gva_t io_addr;
+static atomic_uint wakes;
 static void (*io_fn)(void *arg);
 static void *io_arg;
 
@@ -37,6 +38,12 @@ void mock_set_io(gva_t addr, void (*fn)(void *arg), void *arg)
 	io_addr = addr;
 	io_fn = fn;
 	io_arg = arg;
+}
+
+void mock_wake(void *unused)
+{
+	(void)unused;
+	atomic_fetch_add(&wakes, 1);
 }
 
 static int vm_open(struct accel_vm **out_vm, const struct accel_vm_config *config,
@@ -136,8 +143,15 @@ static void run(struct accel_vcpu *v, struct accel_exit *out)
 {
 	bool is_stopped = false;
 
-	atomic_fetch_add(&running, 1);
+	unsigned wakes_before = atomic_load(&wakes);
+
 	out->kind = ACCEL_EXIT_KICKED;
+	while (v->st.activity == X86_HALTED && atomic_load(&wakes) == wakes_before) {
+		if (atomic_load_explicit(v->copy.req, memory_order_acquire))
+			return;
+	}
+	v->st.activity = X86_ACTIVE;
+	atomic_fetch_add(&running, 1);
 	while (!is_stopped && !atomic_load_explicit(v->copy.req, memory_order_acquire)) {
 		is_stopped = !execute(v, out);
 		if (!is_stopped && v->debug.step) {

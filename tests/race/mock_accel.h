@@ -18,4 +18,7 @@ uint64_t mock_executed(unsigned index, gva_t addr);
  * at @addr calls @fn(@arg) from the vCPU's thread, as a device would. */
 void mock_set_io(gva_t addr, void (*fn)(void *arg), void *arg);
 
+/* Wake every vCPU that is halted: what an interrupt from another vCPU does. */
+void mock_wake(void *unused);
+
 #endif

@@ -340,13 +340,45 @@ static void test_awaited_reset(void)
 	printf("ok 5 - a reset tells whether somebody waits for a stop\n");
 }
 
+/* A halted vCPU at a breakpoint is not stepped over it with the others held: one of them is to wake
+ * it. */
+static void test_halted_at_breakpoint(void)
+{
+	struct fixture f = {.seed = 6};
+	struct vcpu_plan plan[VCPUS];
+	struct x86_state halted;
+	struct cpu_stop stop;
+
+	mock_set_io(MOCK_START + 5, mock_wake, NULL);
+	set_up(&f);
+	plan_one(plan, 0, PLAN_STEP);
+	world_resume(f.world, plan);
+	wait_for_stop(&f, &stop); /* vCPU 0 is the one that was told */
+	halted = *vcpu_state(f.world, 0, X86_STATE_ALL);
+	halted.activity = X86_HALTED;
+	require(vcpu_state_write(f.world, 0, &halted, X86_STATE_ALL, NULL) == 0, "halted");
+	bp_insert(f.world, BP_SOFT, halted.rip, 1, NULL);
+	plan_one(plan, 0, PLAN_RUN);
+	plan[1].action = PLAN_RUN;
+	move_to(&f, 1, MOCK_START + 3);
+	do { /* the other one comes by as well */
+		world_resume(f.world, plan);
+		wait_for_stop(&f, &stop);
+		require(stop.kind == STOP_BREAK && stop.addr == halted.rip, "a break");
+	} while (stop.vcpu != 0);
+	tear_down(&f);
+	mock_set_io(0, NULL, NULL);
+	printf("ok 6 - a halted vCPU at a breakpoint waits for the others\n");
+}
+
 int main(void)
 {
-	printf("1..5\n");
+	printf("1..6\n");
 	test_random_cycles();
 	test_posted_exit();
 	test_deleted_breakpoint();
 	test_latched_events();
 	test_awaited_reset();
+	test_halted_at_breakpoint();
 	return 0;
 }
