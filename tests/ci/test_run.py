@@ -59,6 +59,7 @@ class Run(TreeTest):
 
     def test_empty_plan_with_a_reason_is_a_skip(self):
         self.assert_counts(self.run_program("echo '1..0 # SKIP no gdb'"), 1, 0, 1)
+        self.assert_counts(self.run_program("echo '1..0 # SKIP no gdb'; exit 77"), 1, 0, 1)
 
     def test_silence_is_a_failure(self):
         self.assert_counts(self.run_program("exit 0"), 1, 1, 0)

@@ -187,7 +187,7 @@ static inline void rig_open(struct rig *rig, struct tap *tap, unsigned cpus)
 	config.mem = rig->mem;
 	config.bus = rig->bus;
 	if (rig->ops->vm_open(&rig->vm, &config, &err) != 0) {
-		printf("1..0 # SKIP kvm: %s\n", err.text);
+		printf("1..0 # SKIP kvm: %.*s\n", (int)strcspn(err.text, "\n"), err.text);
 		exit(RIG_SKIP);
 	}
 	rig->open_ms = now_ms() - start;
