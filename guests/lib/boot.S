@@ -7,15 +7,10 @@
  *
  * Source: Multiboot 0.6.96 3.1 and 3.2; SDM 3A 9.8.5 (initializing IA-32e mode). */
 
-#define CODE64	   0x08
-#define DATA	   0x10
-#define CR4_PAE	   0x20
-#define MSR_EFER   0xc0000080
-#define EFER_LME   0x100
-#define CR0_PG	   0x80000000
+#include "long_mode.inc"
+
 #define PTE_TABLE  0x3	/* present, writable */
 #define PTE_LARGE  0x83 /* present, writable, 2 MiB page */
-#define STACK_SIZE 0x4000
 
 #ifdef GUEST_MULTIBOOT
 #define MB_MAGIC 0x1badb002
@@ -34,18 +29,7 @@
 _start:
 	cli
 	cld
-	movl $boot_pml4, %eax
-	movl %eax, %cr3
-	movl %cr4, %eax
-	orl $CR4_PAE, %eax
-	movl %eax, %cr4
-	movl $MSR_EFER, %ecx
-	rdmsr
-	orl $EFER_LME, %eax
-	wrmsr
-	movl %cr0, %eax
-	orl $CR0_PG, %eax
-	movl %eax, %cr0
+	enable_long_mode
 	lgdt boot_gdt_pointer
 	ljmp $CODE64, $boot_long
 	.size _start, . - _start

@@ -2,15 +2,10 @@
  * the tables of the first one.  smp.c copies it to 0x8000.
  * Source: SDM 3A 8.4.3 (MP initialization protocol), 9.8.5 (initializing IA-32e mode). */
 
-#define CODE64	   0x08
-#define DATA	   0x10
+#include "long_mode.inc"
+
 #define CODE32	   0x18
-#define CR4_PAE	   0x20
-#define MSR_EFER   0xc0000080
-#define EFER_LME   0x100
 #define CR0_PE	   0x1
-#define CR0_PG	   0x80000000
-#define STACK_SIZE 0x4000
 #define PLACE	   0x8000 /* where this runs */
 
 	.section .rodata
@@ -35,18 +30,7 @@ smp_protected:
 	movw %ax, %ds
 	movw %ax, %es
 	movw %ax, %ss
-	movl $boot_pml4, %eax
-	movl %eax, %cr3
-	movl %cr4, %eax
-	orl $CR4_PAE, %eax
-	movl %eax, %cr4
-	movl $MSR_EFER, %ecx
-	rdmsr
-	orl $EFER_LME, %eax
-	wrmsr
-	movl %cr0, %eax
-	orl $CR0_PG, %eax
-	movl %eax, %cr0
+	enable_long_mode
 	ljmp $CODE64, $smp_long
 
 	/* A copy of the GDT, since real mode reaches only the first megabyte. */

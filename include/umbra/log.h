@@ -6,9 +6,7 @@
 
 enum log_level {
 	LOG_ERROR, /* the user's request failed */
-	LOG_WARN,  /* it goes on, but not as asked */
-	LOG_INFO,  /* two lines at start; quiet otherwise */
-	LOG_DEBUG, /* -d */
+	LOG_WARN   /* it goes on, but not as asked */
 };
 
 /* Lines above @level are dropped.  Call: main thread, before other threads exist. */
@@ -18,7 +16,5 @@ void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(
 
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
-#define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
-#define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 
 #endif

@@ -12,7 +12,7 @@
 
 /* The one mutable variable of the program with static life: a log line has no object that it could
  * hang from.  Relaxed: it is set before other threads exist. */
-static atomic_int log_threshold = LOG_INFO;
+static atomic_int log_threshold = LOG_WARN;
 
 void log_set_level(enum log_level level)
 {
@@ -21,16 +21,7 @@ void log_set_level(enum log_level level)
 
 static const char *log_prefix(enum log_level level)
 {
-	switch (level) {
-	case LOG_WARN:
-		return "umbra: warning: ";
-	case LOG_DEBUG:
-		return "umbra: debug: ";
-	case LOG_ERROR:
-	case LOG_INFO:
-		break;
-	}
-	return "umbra: ";
+	return level == LOG_WARN ? "umbra: warning: " : "umbra: ";
 }
 
 void log_line(enum log_level level, const char *fmt, ...)

@@ -22,7 +22,7 @@
  *      clears its immediate-exit flag, then reads the request, then enters (accel.h).
  *  (b) world_post comes under a device lock, where the world's lock may not be taken: it leaves a
  *      word in posted and requests; the first vCPU that serves its request stops the world, and
- *      world_parked_locked looks again in case the world was stopping already.
+ *      world_set_stopped_locked looks again in case the world was stopping already.
  *  (c) An event and a Ctrl-C at the same time: the event is taken, for it answers the Ctrl-C too.
  *      Of two events the first is taken, the other stays latched.
  *  (d) A Ctrl-C while the world stops for a halt: it takes the halt's place, for world_take_stop
