@@ -23,9 +23,10 @@ struct mem_region {
 typedef int (*mem_listener_fn)(void *ctx, const struct mem_region *region, bool is_added,
 			       struct umbra_err *err);
 
-/* Called before bytes of RAM or ROM change by anything but the guest itself: loaders, debugger
- * writes, planted breakpoints.  @gpa..@gpa+@len lies inside one region. */
-typedef void (*mem_write_hook_fn)(void *ctx, gpa_t gpa, size_t len);
+/* Called before (@is_done false) and after bytes of RAM or ROM change by anything but the guest
+ * itself: loaders, debugger writes, planted breakpoints, snapshot restore.  @gpa..@gpa+@len lies
+ * inside one region. */
+typedef void (*mem_write_hook_fn)(void *ctx, gpa_t gpa, size_t len, bool is_done);
 
 /* Errors: -ENOMEM. */
 int mem_create(struct mem_space **out_space, struct umbra_err *err);

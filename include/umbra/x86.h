@@ -42,6 +42,11 @@
 #define X86_CR4_SMAP	   (1ull << 21)
 #define X86_CR4_PKE	   (1ull << 22)
 
+/* XCR0: state components that XSAVE may use (SDM 1 13.3). */
+#define X86_XCR0_X87  (1ull << 0)
+#define X86_XCR0_SSE  (1ull << 1)
+#define X86_XCR0_PKRU (1ull << 9)
+
 #define X86_EFER_SCE (1ull << 0)
 #define X86_EFER_LME (1ull << 8)
 #define X86_EFER_LMA (1ull << 10)
@@ -49,10 +54,56 @@
 
 #define X86_RFLAGS_CF	 (1ull << 0)
 #define X86_RFLAGS_FIXED (1ull << 1) /* always one */
+#define X86_RFLAGS_PF	 (1ull << 2)
+#define X86_RFLAGS_AF	 (1ull << 4)
+#define X86_RFLAGS_ZF	 (1ull << 6)
+#define X86_RFLAGS_SF	 (1ull << 7)
 #define X86_RFLAGS_TF	 (1ull << 8)
 #define X86_RFLAGS_IF	 (1ull << 9)
+#define X86_RFLAGS_DF	 (1ull << 10)
+#define X86_RFLAGS_OF	 (1ull << 11)
+#define X86_RFLAGS_IOPL	 (3ull << 12)
+#define X86_RFLAGS_NT	 (1ull << 14)
 #define X86_RFLAGS_RF	 (1ull << 16)
 #define X86_RFLAGS_VM	 (1ull << 17)
+#define X86_RFLAGS_AC	 (1ull << 18)
+#define X86_RFLAGS_VIF	 (1ull << 19)
+#define X86_RFLAGS_VIP	 (1ull << 20)
+#define X86_RFLAGS_ID	 (1ull << 21)
+/* The six flags that arithmetic sets (SDM 1 3.4.3.1). */
+#define X86_RFLAGS_STATUS                                                                          \
+	(X86_RFLAGS_CF | X86_RFLAGS_PF | X86_RFLAGS_AF | X86_RFLAGS_ZF | X86_RFLAGS_SF |           \
+	 X86_RFLAGS_OF)
+
+/* Exception vectors (SDM 3A 6.3.1, table 6-1). */
+enum x86_vector {
+	X86_EXC_DE = 0,
+	X86_EXC_DB = 1,
+	X86_EXC_NMI = 2,
+	X86_EXC_BP = 3,
+	X86_EXC_OF = 4,
+	X86_EXC_BR = 5,
+	X86_EXC_UD = 6,
+	X86_EXC_NM = 7,
+	X86_EXC_DF = 8,
+	X86_EXC_TS = 10,
+	X86_EXC_NP = 11,
+	X86_EXC_SS = 12,
+	X86_EXC_GP = 13,
+	X86_EXC_PF = 14,
+	X86_EXC_MF = 16,
+	X86_EXC_AC = 17,
+	X86_EXC_MC = 18,
+	X86_EXC_XM = 19,
+};
+
+/* Page-fault error code (SDM 3A 4.7, figure 4-12).  W, U and I also describe an access. */
+#define X86_PF_P    (1u << 0)
+#define X86_PF_W    (1u << 1)
+#define X86_PF_U    (1u << 2)
+#define X86_PF_RSVD (1u << 3)
+#define X86_PF_I    (1u << 4)
+#define X86_PF_PK   (1u << 5)
 
 /* Register state. */
 
@@ -209,6 +260,24 @@ struct x86_walk_step {
 	uint64_t entry;
 };
 
+/* The registers that decide what a linear address means. */
+struct x86_paging {
+	uint64_t cr0, cr3, cr4, efer;
+	uint64_t pdpte[4]; /* PAE: what MOV CR3 loaded (SDM 3A 4.4.1) */
+	bool has_pdpte;	   /* false: walks read the four entries from memory */
+	uint32_t pkru;
+	uint8_t phys_bits; /* MAXPHYADDR: bits above it are reserved; 0 = 52 */
+};
+
+/* Why a walk gave no page. */
+enum x86_walk_fault {
+	X86_WALK_OK,
+	X86_WALK_NONCANONICAL,
+	X86_WALK_NOT_PRESENT,
+	X86_WALK_RESERVED, /* a reserved bit is set: x86_walk.reserved_bits */
+	X86_WALK_BUS	   /* a table lies outside RAM */
+};
+
 /* What a walk of the guest's tables found.  Rights are the intersection over the levels; they do
  * not take CR0.WP, SMEP, SMAP or the CPL into account. */
 struct x86_walk {
@@ -218,6 +287,13 @@ struct x86_walk {
 	gpa_t gpa;	    /* valid when the walk returned 0 */
 	uint64_t page_size; /* bytes: 4 KiB, 2 MiB, 4 MiB or 1 GiB; 0 without paging */
 	bool is_writable, is_user, is_executable;
+	bool is_global;	  /* the leaf's G, where CR4.PGE gives it a meaning */
+	bool is_dirty;	  /* the leaf's D; true without paging */
+	bool is_accessed; /* A of every entry that was used */
+	uint8_t pkey;	  /* protection key of the leaf, 4- and 5-level paging */
+	enum x86_walk_fault fault;
+	unsigned fault_level;	/* the level whose entry ended the walk; 0 = none did */
+	uint64_t reserved_bits; /* X86_WALK_RESERVED: those that are set */
 };
 
 /* Reads @len bytes of guest physical memory for a walk.  Returns false when they are not RAM. */
@@ -233,6 +309,21 @@ enum x86_paging_mode x86_paging_mode_of(const struct x86_state *st);
  * Source: SDM 3A 4.3 (32-bit), 4.4 (PAE), 4.5 (4- and 5-level). */
 int x86_walk(const struct x86_state *st, gva_t va, x86_phys_read_fn read, void *ctx,
 	     struct x86_walk *out_walk);
+
+/* The same over the bare registers.  Errors as x86_walk. */
+int x86_walk_paging(const struct x86_paging *regs, gva_t va, x86_phys_read_fn read, void *ctx,
+		    struct x86_walk *out_walk);
+
+/* Whether @access, a mask of X86_PF_W, X86_PF_U (CPL 3) and X86_PF_I (instruction fetch; else
+ * data), may use the page that a successful @walk found, under CR0.WP, SMEP, SMAP, NX and PKRU.
+ * @smap_off: an explicit supervisor access with RFLAGS.AC=1.
+ * Returns true, or false with the error code of the page fault in *@out_error.
+ * Source: SDM 3A 4.6, 4.7. */
+bool x86_walk_allows(const struct x86_paging *regs, const struct x86_walk *walk, unsigned access,
+		     bool smap_off, uint32_t *out_error);
+/* The page-fault error code of a walk that failed with X86_WALK_NOT_PRESENT or _RESERVED. */
+uint32_t x86_walk_error(const struct x86_paging *regs, const struct x86_walk *walk,
+			unsigned access);
 
 /* Instructions. */
 

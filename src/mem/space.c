@@ -262,6 +262,12 @@ size_t mem_peek(const struct mem_space *space, gpa_t gpa, void *buf, size_t len)
 	return done;
 }
 
+static void tell_write(const struct mem_space *space, gpa_t gpa, size_t len, bool is_done)
+{
+	if (space->write_hook)
+		space->write_hook(space->write_hook_ctx, gpa, len, is_done);
+}
+
 size_t mem_poke(struct mem_space *space, gpa_t gpa, const void *buf, size_t len)
 {
 	size_t done = 0;
@@ -272,9 +278,9 @@ size_t mem_poke(struct mem_space *space, gpa_t gpa, const void *buf, size_t len)
 
 		if (n == 0)
 			break;
-		if (space->write_hook)
-			space->write_hook(space->write_hook_ctx, gpa + done, n);
+		tell_write(space, gpa + done, n, false);
 		copy_to_guest(host, (const uint8_t *)buf + done, n);
+		tell_write(space, gpa + done, n, true);
 		done += n;
 	}
 	return done;
@@ -303,11 +309,11 @@ void mem_clear_ram(struct mem_space *space)
 
 		if (r->kind != MEM_RAM)
 			continue;
-		if (space->write_hook)
-			space->write_hook(space->write_hook_ctx, r->gpa, r->len);
+		tell_write(space, r->gpa, r->len, false);
 		/* Anonymous private pages read as zero once they were given back (madvise(2));
 		 * pages locked into memory are refused, and have to be zeroed in place. */
 		if (madvise(r->host, r->len, MADV_DONTNEED) != 0)
 			memset(r->host, 0, r->len);
+		tell_write(space, r->gpa, r->len, true);
 	}
 }

@@ -153,12 +153,13 @@ void image_file_drop(struct image_file *file)
 	close(file->fd);
 }
 
-static void count_written(void *ctx, gpa_t gpa, size_t len)
+static void count_written(void *ctx, gpa_t gpa, size_t len, bool is_done)
 {
 	struct bench *b = ctx;
 
 	(void)gpa;
-	b->written += len;
+	if (is_done)
+		b->written += len;
 }
 
 void bench_open(struct bench *b)

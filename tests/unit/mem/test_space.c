@@ -314,21 +314,27 @@ struct writes {
 		gpa_t gpa;
 		size_t len;
 		uint8_t before; /* first byte when the hook ran */
+		uint8_t after;
 	} at[8];
-	unsigned count;
+	unsigned count, done_count;
 };
 
-static void note_write(void *ctx, gpa_t gpa, size_t len)
+static void note_write(void *ctx, gpa_t gpa, size_t len, bool is_done)
 {
 	struct writes *w = ctx;
 
 	cr_assert_not_null(mem_ptr(w->space, gpa, len));
+	if (is_done) {
+		cr_assert_eq(w->at[w->done_count].gpa, gpa);
+		w->at[w->done_count++].after = *mem_ptr(w->space, gpa, 1);
+		return;
+	}
 	w->at[w->count].gpa = gpa;
 	w->at[w->count].len = len;
 	w->at[w->count++].before = *mem_ptr(w->space, gpa, 1);
 }
 
-Test(space, write_hook_when_poked_across_regions_then_once_per_region_before_the_change)
+Test(space, write_hook_when_poked_across_regions_then_once_per_region_before_and_after_the_change)
 {
 	struct mem_space *space = new_three_regions();
 	struct writes w = {.space = space};
@@ -339,12 +345,14 @@ Test(space, write_hook_when_poked_across_regions_then_once_per_region_before_the
 	cr_assert_eq(w.at[0].gpa, 2 * PAGE - 1);
 	cr_assert_eq(w.at[0].len, 1);
 	cr_assert_eq(w.at[0].before, 0);
+	cr_assert_eq(w.at[0].after, 'a');
 	cr_assert_eq(w.at[1].gpa, 2 * PAGE);
 	cr_assert_eq(w.at[1].len, 2);
 	mem_poke(space, 5 * PAGE, "abc", 3);
 	cr_assert_eq(w.count, 2);
 	mem_clear_ram(space);
 	cr_assert_eq(w.count, 4);
+	cr_assert_eq(w.done_count, 4);
 	cr_assert_eq(w.at[3].gpa, 8 * PAGE);
 	cr_assert_eq(w.at[3].len, PAGE);
 	mem_destroy(space);

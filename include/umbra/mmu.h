@@ -1,0 +1,174 @@
+/* The shadow MMU: guest linear address -> shadow entry -> host address.
+ *
+ * For each set of guest tables that is in use the shadow holds tables of its own whose leaves name
+ * host pages (SEED: shadow page tables; KVM's Documentation/virt/kvm/x86/mmu.rst is the model).  It
+ * is filled by shadow page faults and kept true by write protection: a guest frame that is in use
+ * as a table is writable through no shadow entry, so every write to it comes here, and the entries
+ * derived from it change before the writer goes on.  Nothing is ever out of sync (stricter than
+ * hardware, and legal: it looks like a TLB that evicts early).
+ *
+ * Invariants, each a check of mmu_verify:
+ *   I1  a frame with a shadow page is writable through no shadow entry of any root
+ *   I2  a present leaf's host page is the memory slot's page of its frame; the frame and the rights
+ *       are what a fresh walk of the guest's tables gives
+ *   I3  a writable leaf has D=1 in the guest's leaf and A=1 on every level
+ *   I4  every present leaf is in the reverse map of its frame, every entry there is a present leaf
+ *   I5  every non-leaf entry is in its child's parent list and the other way round; a child's role
+ *       carries the rights of its parents; reference counts are true
+ *   I6  a table's shadow is what the table's bytes say: every writer came through the hook
+ *   I7  no micro-TLB in front of the shadow allows what the shadow does not
+ *   I8  no entry names a page outside the memory map
+ *   I9  after CR3 load, INVLPG or INVPCID nothing stale is reachable in its scope
+ *   I10 the root of PAE paging are the PDPTE registers, not memory
+ *   I11 the incremental shadow equals one that is built anew
+ *
+ * Threads: every function may be called from a vCPU thread and, in a stopped world, from the
+ * control thread; one lock inside.  Callbacks run under it and may not call back. */
+#ifndef UMBRA_MMU_H
+#define UMBRA_MMU_H
+
+#include "umbra/err.h"
+#include "umbra/mem.h"
+#include "umbra/print.h"
+#include "umbra/types.h"
+#include "umbra/x86.h"
+
+struct mmu;
+
+#define MMU_NO_VCPU (~0u) /* the writer is the debugger, a loader or a device */
+
+/* Events: what the shadow does, told as it happens. */
+
+enum mmu_event_kind {
+	MMU_EVENT_FAULT, /* the shadow had no entry, or one without the rights that were asked */
+	MMU_EVENT_WALK,	 /* S1: the guest's tables were walked */
+	MMU_EVENT_SLOT,	 /* S2: GPA -> HVA by the memory slot */
+	MMU_EVENT_HOST,	 /* S3: HVA -> HPA; the HPA itself is read only when shown */
+	MMU_EVENT_FILL,	 /* S4: a shadow leaf was written */
+	MMU_EVENT_TABLE_WRITE, /* bytes of a frame in use as a table changed */
+	MMU_EVENT_ZAP,	       /* a shadow entry was dropped */
+	MMU_EVENT_CR3,	       /* CR3 was loaded */
+	MMU_EVENT_INVLPG       /* INVLPG, or INVPCID of one address */
+};
+
+struct mmu_event {
+	enum mmu_event_kind kind;
+	unsigned vcpu;	 /* or MMU_NO_VCPU */
+	gva_t gva;	 /* FAULT, WALK, FILL, INVLPG */
+	unsigned access; /* FAULT, WALK: mask of X86_PF_W, _U, _I */
+	uint32_t error;	 /* FAULT, WALK: error code for the guest; 0 = the guest sees no fault */
+	const struct x86_walk *walk; /* WALK; valid during the call */
+	unsigned set_accessed;	     /* WALK: bit n: A was set on level n */
+	bool set_dirty;		     /* WALK: D was set on the leaf */
+	gpa_t gpa;		     /* SLOT, HOST, FILL: page; TABLE_WRITE: first byte */
+	hva_t hva;		     /* SLOT, HOST, FILL: host page */
+	unsigned len;		     /* TABLE_WRITE: bytes */
+	uint64_t old, now;	     /* TABLE_WRITE: the 8-byte unit at gpa & ~7; CR3: values */
+	uint32_t sp;		     /* FILL, ZAP: number of the shadow page */
+	unsigned index;		     /* FILL, ZAP: entry in it */
+	uint64_t spte;		     /* FILL: new; ZAP: old value */
+};
+typedef void (*mmu_event_fn)(void *ctx, const struct mmu_event *event);
+
+/* The micro-TLBs in front of the shadow. */
+struct mmu_tlb_hook {
+	/* Forget, in every micro-TLB of every vCPU, pages whose linear address has @index in bits
+	 * 20:12; @index 512 = everything.  When it returns nobody can use what was forgotten. */
+	void (*forget)(void *ctx, unsigned index);
+	/* For I7: call @fn for each entry held.  @page as mmu_translate gave it.  May be NULL. */
+	void (*each)(void *ctx,
+		     void (*fn)(void *arg, unsigned vcpu, gva_t gva, bool user, bool can_write,
+				const uint8_t *host),
+		     void *arg);
+	void *ctx;
+};
+
+struct mmu_config {
+	struct mem_space *mem; /* outlives the mmu */
+	unsigned vcpus;
+	uint8_t phys_bits;	   /* MAXPHYADDR */
+	unsigned max_shadow_pages; /* recycled beyond this; 0 = a default from the size of RAM */
+	bool is_paranoid;	   /* mmu_verify after every table write, CR3 load and INVLPG */
+	struct mmu_tlb_hook tlb;
+};
+
+/* Errors: -ENOMEM. */
+int mmu_create(struct mmu **out_mmu, const struct mmu_config *config, struct umbra_err *err);
+void mmu_destroy(struct mmu *mmu); /* NULL is allowed */
+/* One listener; NULL ends it.  Costs nothing when nobody listens. */
+void mmu_set_listener(struct mmu *mmu, mmu_event_fn fn, void *ctx);
+
+/* vCPU @vcpu's control registers changed (any of CR0, CR3, CR4, EFER, PKRU, PDPTEs).  Call before
+ * the next mmu_translate.  @is_cr3_load: it was a load of CR3, for the events and I9. */
+void mmu_set_regs(struct mmu *mmu, unsigned vcpu, const struct x86_paging *regs, bool is_cr3_load);
+/* A number that names what mmu_translate depends on for this vCPU besides the access: the root.
+ * Equal numbers mean equal translations as long as `forget` was not called. */
+uint64_t mmu_root_id(const struct mmu *mmu, unsigned vcpu);
+/* Load the four PAE entries from the table at @cr3 (SDM 3A 4.4.1).
+ * Returns false when one is present with reserved bits set: #GP for MOV CR3. */
+bool mmu_load_pdptes(const struct mmu *mmu, uint64_t cr3, uint64_t out_pdpte[4]);
+/* INVLPG, and INVPCID of one address. */
+void mmu_invlpg(struct mmu *mmu, unsigned vcpu, gva_t gva);
+/* INVPCID of more, a change of CR4.PGE and the like: for the events and I9. */
+void mmu_flush(struct mmu *mmu, unsigned vcpu);
+
+/* Rights of a page for one class of access (user or supervisor, AC). */
+#define MMU_CAN_READ  (1u << 0)
+#define MMU_CAN_WRITE (1u << 1)
+#define MMU_CAN_FETCH (1u << 2)
+
+struct mmu_page {
+	gpa_t gpa;     /* of the 4 KiB frame */
+	uint8_t *host; /* its bytes; NULL: no RAM or ROM there, the access goes to the bus */
+	unsigned can;  /* mask of MMU_CAN_*: what this class may do from now on without asking;
+			* never MMU_CAN_WRITE for a table, for ROM, or while the guest's D is 0 */
+	bool is_table; /* a frame in use as a table: write with mmu_write */
+	bool is_rom;   /* writes are swallowed */
+};
+
+struct mmu_fault {
+	uint8_t vector;	      /* X86_EXC_PF, or X86_EXC_GP for an address that is not canonical */
+	uint32_t error;	      /* of the page fault */
+	struct x86_walk walk; /* why */
+};
+
+/* Translate @gva for @access (mask of X86_PF_W, X86_PF_U, X86_PF_I) on vCPU @vcpu, filling the
+ * shadow and setting A and D in the guest's tables as a processor does.
+ * @smap_off: RFLAGS.AC=1 in an explicit supervisor access.
+ * Returns 0 and *@out_page, or -EFAULT and *@out_fault (A bits may be set, as on hardware). */
+int mmu_translate(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access, bool smap_off,
+		  struct mmu_page *out_page, struct mmu_fault *out_fault);
+
+/* Guest memory was or is to be written.
+ * mmu_write copies @len bytes (1..4096, inside one frame) into guest RAM at @gpa and brings the
+ * shadow up to date.  The pair around a write that the caller does itself (a locked operation, a
+ * loader): begin before the first byte changes, end after the last.  @vcpu is for the events. */
+void mmu_write(struct mmu *mmu, unsigned vcpu, gpa_t gpa, const void *buf, size_t len);
+void mmu_write_begin(struct mmu *mmu, unsigned vcpu, gpa_t gpa, size_t len);
+void mmu_write_end(struct mmu *mmu, unsigned vcpu, gpa_t gpa, size_t len);
+/* True when the frame of @gpa is in use as a table. */
+bool mmu_is_table(const struct mmu *mmu, gpa_t gpa);
+
+/* Drop the whole shadow: it fills again.  World stopped, or the caller is the only vCPU running. */
+void mmu_zap_all(struct mmu *mmu);
+/* A region of guest memory comes or goes. */
+void mmu_slot_changed(struct mmu *mmu);
+
+/* Looking at it. */
+
+struct mmu_stats {
+	uint64_t faults;       /* shadow faults: misses of mmu_translate */
+	uint64_t guest_faults; /* of those, the guest's own */
+	uint64_t walks, fills, zaps, table_writes, cr3_loads, invlpgs, floods, recycled;
+	unsigned roots, shadow_pages, leaves;
+};
+void mmu_stats(const struct mmu *mmu, struct mmu_stats *out_stats);
+
+/* Check I1 to I11.  Each finding is one line to @sink, beginning with the invariant's name:
+ *   verify bad I2 sp=19 i=209 gva=0x.. spte.gpa=0x.. guest.gpa=0x..
+ * Returns their number.  @sink may be NULL.  Without side effects. */
+unsigned mmu_verify(struct mmu *mmu, const struct print_sink *sink);
+/* Findings of paranoid mode since creation. */
+unsigned mmu_paranoid_findings(const struct mmu *mmu);
+
+#endif

@@ -1,0 +1,431 @@
+/* The software CPU: the state of one vCPU, and what the files of this folder may ask of each other.
+ *
+ *   run.c        the loop: events, blocks, escapes          vm.c, vcpu.c, state.c   the accel_ops
+ *   turn.c       one vCPU at a time, in a fixed order       points.c                stops for the
+ * debugger block.c      cache of decoded blocks                    translate.c, ea.c       bytes ->
+ * struct insn tlb.c        micro-TLB and every memory access          mode.c                  what
+ * the registers mean now seg.c far.c  segment loads, far transfers               exc.c iret.c
+ * task.c     exceptions and interrupts exec_*.c     the instructions, one family a file thunk.c the
+ * host's own instructions irqchip.c    PIC, IOAPIC and local APICs                cpuid.c msr.c the
+ * CPU model
+ *
+ * Two kinds of code run guest instructions.  Hot ones are handlers (insn.h): they get the flags and
+ * the budget in host registers and go straight on to the next handler.  All others are plain
+ * functions `void f(struct soft_cpu *c, const struct insn *i)`, wrapped by SOFT_PLAIN or
+ * SOFT_PLAIN_END; they see everything in struct soft_cpu, and leave by return or by an escape
+ * (soft_raise and its kin, which do not return).  An instruction that escapes has changed nothing
+ * but A and D bits; so each does its checks and its faulting accesses first, and commits last. */
+#ifndef SOFT_CPU_H
+#define SOFT_CPU_H
+
+#include "umbra/accel.h"
+#include "umbra/mmu.h"
+#include "umbra/types.h"
+#include "umbra/x86.h"
+
+#include <setjmp.h>
+#include <stdatomic.h>
+
+struct insn;
+struct block_cache;
+struct soft_cpu;
+struct soft_irqchip;
+struct soft_thunks;
+struct lapic;
+
+/* Register slots.  Handlers reach them by byte offset, so they come first and fit 256 bytes. */
+enum soft_slot {
+	/* 0..15: enum x86_gpr */
+	SLOT_ZERO = X86_GPR_COUNT, /* always 0: the base or index that an address does not have */
+	SLOT_EA,		   /* linear address made by an address operation (ea.c) */
+	SLOT_EA2,		   /* a second one: string operations, PUSH of memory */
+	SLOT_TEMP,
+	SLOT_TEMP2,
+	SOFT_SLOT_COUNT
+};
+
+/* What the meaning of an instruction depends on besides its bytes; part of a block's key.
+ * soft_mode_update computes it. */
+enum soft_mode {
+	SOFT_CODE16 = 0,
+	SOFT_CODE32 = 1,
+	SOFT_CODE64 = 2,
+	SOFT_CODE_MASK = 3,
+	SOFT_STACK32 = 1 << 2, /* SS.B; neither bit: 16-bit stack */
+	SOFT_STACK64 = 1 << 3,
+	SOFT_PROTECTED = 1 << 4, /* CR0.PE=1 and not virtual-8086 mode */
+	SOFT_V86 = 1 << 5,
+	SOFT_LONG = 1 << 6, /* EFER.LMA */
+	SOFT_USER = 1 << 7, /* CPL 3 */
+	SOFT_FLAT = 1 << 8, /* DS, ES, SS: base 0, limit 4 GiB, read/write; CS likewise to fetch */
+	SOFT_STEP = 1 << 9, /* blocks of one instruction, each returning to the loop */
+	SOFT_X87_NM = 1 << 10,	   /* CR0.EM or TS: x87 raises #NM */
+	SOFT_SSE_UD = 1 << 11,	   /* CR0.EM=1 or CR4.OSFXSR=0: SSE raises #UD */
+	SOFT_SSE_NM = 1 << 12,	   /* CR0.TS: SSE raises #NM */
+	SOFT_FP_CHECKED = 1 << 13, /* an SSE exception is unmasked in MXCSR */
+	SOFT_MODE_BITS = 14
+};
+
+/* A request to leave the blocks; set by any thread (release), read at each block's start. */
+enum soft_pend {
+	PEND_KICK = 1 << 0, /* look at *config.req */
+	PEND_IRQ = 1 << 1,  /* the interrupt chips changed: look again */
+	PEND_NMI = 1 << 2,
+	PEND_INIT = 1 << 3,
+	PEND_SIPI = 1 << 4,  /* sipi_vector is valid */
+	PEND_FLUSH = 1 << 5, /* forget the whole micro-TLB (parallel mode) */
+	PEND_EVICT = 1 << 6, /* code pages were written by others: see block.h */
+	PEND_LOOP = 1 << 7,  /* of its own doing: go through the loop once */
+	PEND_SMI = 1 << 8
+};
+
+/* The micro-TLB: direct-mapped, indexed by bits 21:12 of the linear address.  A tag is the page's
+ * linear address, or TLB_NONE; an access of `size` bytes at `la` hits when (la ^ tag) <= 4096 -
+ * size, which checks the page and the crossing in one comparison.  Banks keep it for several roots
+ * and privileges: soft_tlb_select makes one current. */
+#define TLB_ENTRIES 1024u
+#define TLB_BANKS   8u
+#define TLB_NONE    (1ull << 63 | 0x800) /* no address is that far from its page */
+
+struct tlb_entry {
+	uint64_t rtag, wtag;
+	uint8_t *host; /* the page's bytes */
+	gpa_t gpa;     /* of the frame */
+};
+
+struct tlb_bank {
+	struct tlb_entry entry[TLB_ENTRIES];
+	uint64_t root;	 /* mmu_root_id; ~0 = unused */
+	unsigned access; /* X86_PF_U or 0, and TLB_SMAP_OFF */
+	uint64_t used;	 /* for replacement */
+};
+#define TLB_SMAP_OFF 0x100u
+
+/* How flags are kept between instructions: the last result, its second source, and what made it.
+ * See flags.h. */
+
+enum soft_escape { ESCAPE_NONE, ESCAPE_EXCEPTION, ESCAPE_RESTART_STEP, ESCAPE_LEAVE };
+
+/* How an event entered: it decides error code, saved RIP and privilege checks (SDM 3A 6.12.1.2). */
+enum soft_event_type {
+	EVENT_HARDWARE, /* external interrupt */
+	EVENT_NMI,
+	EVENT_EXCEPTION,
+	EVENT_SOFT_INT, /* INT n: DPL is checked */
+	EVENT_SOFT_EXC, /* INT3, INTO: DPL is checked */
+	EVENT_ICEBP	/* INT1: no DPL check */
+};
+
+struct soft_event {
+	enum soft_event_type type;
+	uint8_t vector;
+	bool has_error;
+	uint32_t error;
+	uint64_t cr2; /* #PF */
+	uint64_t dr6; /* #DB: bits to set in DR6 */
+	uint64_t rip; /* where it happened: for the chain of faults */
+};
+
+struct soft_cpu {
+	/* Hot: what handlers touch. */
+	uint64_t r[SOFT_SLOT_COUNT]; /* first member: see enum soft_slot */
+	struct tlb_bank *tlb;	     /* the current bank */
+	const struct insn *entry;    /* first slot of the block being executed */
+	atomic_uint pend;	     /* mask of enum soft_pend */
+	uint32_t mode;		     /* mask of enum soft_mode, true while blocks run */
+	uint64_t link_gen;	  /* links and jump-cache entries of other generations are void */
+	struct jump_entry *jumps; /* jump cache: block.h */
+
+	/* Valid outside handlers (SOFT_SPILL). */
+	uint64_t fr, fs, fo;	/* lazy flags */
+	int64_t left;		/* instructions left in the slice */
+	const struct insn *cur; /* the instruction being executed, NULL between instructions */
+	uint64_t rip;		/* of the next instruction, between blocks and in plain functions
+				 * that end a block; see soft_rip */
+	int64_t slice;		/* left at the start of the slice */
+
+	/* Architectural state. */
+	uint64_t rflags; /* without the six status flags: those are lazy */
+	struct x86_seg seg[X86_SEG_COUNT];
+	struct x86_seg ldtr, tr;
+	struct x86_table_reg gdtr, idtr;
+	uint64_t cr0, cr2, cr3, cr4, cr8, efer, xcr0, apic_base;
+	uint64_t pdpte[4];
+	uint32_t pkru;
+	uint64_t dr[8];
+	struct x86_msrs msr; /* tsc: the difference to the clock, see soft_tsc */
+	uint64_t tsc_aux, misc_enable, mtrr_def_type;
+	uint64_t mtrr[32]; /* physical base/mask pairs and fixed ranges, as msr.c numbers them */
+	enum x86_activity activity;
+	uint8_t cpl;
+	bool in_int_shadow;   /* STI or MOV SS: no interrupt before the next instruction */
+	bool in_debug_shadow; /* MOV SS: no #DB either */
+	bool nmi_blocked;     /* until IRET */
+	uint8_t sipi_vector;
+	_Alignas(16) uint8_t xmm[16][16];
+	uint32_t mxcsr;
+	/* x87 state while it is not in the host's x87 unit (fpu.h). */
+	_Alignas(16) uint8_t x87[512]; /* FXSAVE image; its xmm part is not used */
+	bool x87_is_live;	       /* the host's unit holds it */
+	uint64_t x87_ip, x87_dp;       /* of the last x87 instruction that was not a control one */
+	uint16_t x87_op, x87_cs, x87_ds;
+
+	/* Execution. */
+	bool mode_is_stale;	 /* soft_mode_update before the next block */
+	jmp_buf escape;		 /* armed while guest code runs */
+	struct soft_event event; /* ESCAPE_EXCEPTION: what was raised */
+	bool has_event;		 /* event is to be delivered */
+	bool is_delivering;	 /* inside soft_exc_deliver: a fault now makes #DF or worse */
+	struct soft_event delivering;
+	unsigned chain_count; /* faults that led to a double or triple fault */
+	struct soft_event chain[3];
+	bool step_once;	  /* run one instruction in SOFT_STEP mode, then go on */
+	uint64_t retired; /* instructions executed before the current slice */
+
+	struct tlb_bank *banks; /* TLB_BANKS */
+	uint64_t tlb_clock;
+	struct block_cache *blocks;
+
+	/* Stops for the debugger: points.c. */
+	struct soft_points *points;
+	bool skip_exec_point; /* the first instruction of a run does not stop at its own address */
+
+	struct soft_vm *vm;
+	struct lapic *lapic;
+	unsigned index;
+	const atomic_uint *req;
+	struct accel_debug debug;
+	uint64_t exits[16]; /* counts for show_exits, by enum in run.c */
+};
+
+/* The machine. */
+
+struct soft_vm {
+	struct accel_vm_config config;
+	struct mem_space *mem;
+	struct bus *bus;
+	struct mmu *mmu;
+	struct soft_irqchip *irqchip;
+	struct soft_thunks *thunks; /* executable stubs, shared, grow only */
+	struct soft_turn *turn;
+	const struct soft_row **row; /* by Zydis mnemonic: translate.h */
+	unsigned cpu_count;
+	struct soft_cpu *cpu[ACCEL_MAX_VCPUS];
+	bool is_parallel;
+	bool has_la57; /* CPU flag */
+	uint8_t phys_bits;
+	struct accel_caps caps;
+	/* One byte per frame of RAM: some vCPU holds decoded code of it (block.c). */
+	_Atomic uint8_t *code_frame;
+	uint64_t code_frame_count;
+};
+
+/* Registers: inline, for plain functions. */
+
+static inline uint64_t soft_reg64(const struct soft_cpu *c, unsigned reg)
+{
+	return c->r[reg];
+}
+
+static inline uint32_t soft_reg32(const struct soft_cpu *c, unsigned reg)
+{
+	return (uint32_t)c->r[reg];
+}
+
+/* A 32-bit write clears the upper half (SDM 1 3.4.1.1). */
+static inline void soft_set_reg32(struct soft_cpu *c, unsigned reg, uint32_t v)
+{
+	c->r[reg] = v;
+}
+
+static inline void soft_set_reg16(struct soft_cpu *c, unsigned reg, uint16_t v)
+{
+	c->r[reg] = (c->r[reg] & ~0xffffull) | v;
+}
+
+static inline bool soft_is_protected(const struct soft_cpu *c)
+{
+	return (c->cr0 & X86_CR0_PE) && !(c->rflags & X86_RFLAGS_VM);
+}
+
+static inline bool soft_is_long(const struct soft_cpu *c)
+{
+	return c->efer & X86_EFER_LMA;
+}
+
+static inline bool soft_is_code64(const struct soft_cpu *c)
+{
+	return soft_is_long(c) && c->seg[X86_CS].l;
+}
+
+/* Escapes (run.c).  None returns.  RIP becomes that of the current instruction. */
+
+_Noreturn void soft_raise(struct soft_cpu *c, enum x86_vector vector);
+_Noreturn void soft_raise_error(struct soft_cpu *c, enum x86_vector vector, uint32_t error);
+_Noreturn void soft_raise_pf(struct soft_cpu *c, gva_t gva, uint32_t error);
+_Noreturn void soft_raise_db(struct soft_cpu *c, uint64_t dr6_bits);
+/* Do the current instruction again from its start as a block of its own: something wants to look at
+ * the state right behind it (watchpoint, write into the running block). */
+_Noreturn void soft_restart_step(struct soft_cpu *c);
+
+/* RIP of the current instruction (c->cur), also in the middle of a block. */
+uint64_t soft_rip(const struct soft_cpu *c);
+/* RIP behind it. */
+uint64_t soft_next_rip(const struct soft_cpu *c);
+/* All of RFLAGS, and setting it (every bit as given; the caller has applied the privilege rules).
+ */
+uint64_t soft_rflags(const struct soft_cpu *c);
+void soft_set_rflags(struct soft_cpu *c, uint64_t rflags);
+
+/* mode.c: after anything that enum soft_mode or the address space depends on was changed.  They
+ * only mark; the loop recomputes before the next block (the instruction ends its block). */
+void soft_mode_changed(struct soft_cpu *c);
+/* CR0, CR3, CR4, EFER, PKRU or PDPTEs: the mmu is told and the micro-TLB bank selected.
+ * @is_cr3_load as mmu_set_regs. */
+void soft_paging_changed(struct soft_cpu *c, bool is_cr3_load);
+/* Called by the loop: compute c->mode, select the bank. */
+void soft_mode_update(struct soft_cpu *c);
+
+/* Time (turn.c): instructions executed by the whole machine and skipped over in HLT, in units of
+ * 1 ns; what RDTSC reads and timers count. */
+uint64_t soft_now(const struct soft_cpu *c);
+uint64_t soft_tsc(const struct soft_cpu *c);
+void soft_set_tsc(struct soft_cpu *c, uint64_t tsc);
+
+/* Memory (tlb.c).  Linear addresses; the rights of the current CPL, or of the supervisor for the
+ * _sys forms (descriptor tables, TSS: SDM 3A 4.6).  Any alignment, page crossing, MMIO, tables,
+ * watchpoints; each may raise.  A store that crosses pages checks both before it writes. */
+uint64_t soft_load(struct soft_cpu *c, gva_t la, unsigned size); /* 1, 2, 4 or 8, zero-extended */
+void soft_store(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value);
+void soft_load_bytes(struct soft_cpu *c, gva_t la, void *buf, size_t len); /* up to 4096 */
+void soft_store_bytes(struct soft_cpu *c, gva_t la, const void *buf, size_t len);
+uint64_t soft_load_sys(struct soft_cpu *c, gva_t la, unsigned size);
+void soft_store_sys(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value);
+/* Raise what a store would raise, and store nothing. */
+void soft_probe_store(struct soft_cpu *c, gva_t la, size_t len);
+void soft_probe_load(struct soft_cpu *c, gva_t la, size_t len);
+
+/* A read-modify-write of 1 to 16 bytes.  begin makes every check and gives a pointer to the bytes,
+ * naturally fit for a host atomic operation when they lie in RAM; end makes what was written there
+ * real where it was a copy (MMIO, page crossing), and tells the shadow and the code cache. */
+struct soft_rmw {
+	uint8_t *bytes;
+	gva_t la;
+	gpa_t gpa;
+	unsigned len;
+	bool is_copy;
+	bool is_table, has_code;
+	uint8_t copy[16];
+};
+void soft_rmw_begin(struct soft_cpu *c, gva_t la, unsigned len, struct soft_rmw *out_rmw);
+void soft_rmw_end(struct soft_cpu *c, struct soft_rmw *rmw);
+
+/* Select the bank for the current root, CPL and AC. */
+void soft_tlb_select(struct soft_cpu *c);
+/* mmu_tlb_hook. */
+void soft_tlb_forget(void *vm, unsigned index);
+void soft_tlb_forget_all(struct soft_cpu *c);
+int soft_tlb_init(struct soft_cpu *c);
+void soft_tlb_end(struct soft_cpu *c);
+
+/* Instruction bytes for translation: up to @len bytes at linear @la, without crossing its page.
+ * Returns how many, and the frame's GPA; raises #PF as an instruction fetch does. */
+size_t soft_fetch(struct soft_cpu *c, gva_t la, uint8_t *buf, size_t len, gpa_t *out_gpa);
+
+/* Segmentation (seg.c). */
+
+/* Linear address of @len bytes at @offset in @seg (enum x86_seg_reg) for a data access.  Raises #SS
+ * for SS, #GP else: limit, type, null selector, not canonical.  In 64-bit mode only FS and GS have
+ * bases and there is no limit.  @offset is already truncated to the address size. */
+gva_t soft_seg_address(struct soft_cpu *c, unsigned seg, uint64_t offset, unsigned len,
+		       bool is_write);
+/* Load a segment register with all checks (SDM 2B MOV, 3A 5.6): DS, ES, FS, GS, SS; not CS. */
+void soft_load_segment(struct soft_cpu *c, unsigned seg, uint16_t selector);
+/* Descriptor tables.  Raise #GP(selector) beyond the limit, or @vector instead of #GP. */
+struct soft_descriptor {
+	uint64_t low, high; /* high: 16-byte descriptors of IA-32e mode */
+	gva_t la;	    /* where it lies */
+};
+void soft_load_descriptor(struct soft_cpu *c, uint16_t selector, enum x86_vector vector,
+			  struct soft_descriptor *out_desc);
+struct x86_seg soft_seg_of(const struct soft_descriptor *desc, uint16_t selector);
+
+/* Stack of the current SS with its width (far.c): plain functions that push several values work on
+ * a copy of RSP and commit at the end. */
+struct soft_stack {
+	uint64_t rsp;  /* moves with each push and pop */
+	uint64_t base; /* SS.base, 0 in 64-bit mode */
+	uint64_t mask; /* 0xffff, 0xffffffff or ~0 */
+	struct x86_seg ss;
+	bool is_sys; /* supervisor access whatever the CPL: the new stack of a gate */
+	bool is_code64;
+	uint16_t fault_error; /* error code of #SS */
+};
+void soft_stack_open(struct soft_cpu *c, struct soft_stack *out_stack);
+void soft_stack_push(struct soft_cpu *c, struct soft_stack *s, unsigned size, uint64_t value);
+uint64_t soft_stack_pop(struct soft_cpu *c, struct soft_stack *s, unsigned size);
+void soft_stack_commit(struct soft_cpu *c, const struct soft_stack *s);
+
+/* Events (exc.c). */
+
+/* Deliver @event through the IDT or IVT: one call per event, from the loop.  May escape by
+ * soft_raise with is_delivering set. */
+void soft_exc_deliver(struct soft_cpu *c, const struct soft_event *event);
+/* What a fault while delivering makes of it (SDM 3A 6.15, table 6-5): replaces *@second by the
+ * event to deliver next, a double fault if so.  Returns false: triple fault. */
+bool soft_exc_merge(const struct soft_event *first, struct soft_event *second);
+/* INIT and SIPI (SDM 3A 8.4). */
+void soft_init(struct soft_cpu *c);
+void soft_sipi(struct soft_cpu *c, uint8_t vector);
+
+/* Interrupt chips (irqchip.c).  Any vCPU thread; the lock is inside. */
+int soft_irqchip_create(struct soft_vm *vm, struct umbra_err *err);
+void soft_irqchip_destroy(struct soft_vm *vm);
+void soft_irqchip_reset(struct soft_vm *vm);
+int soft_irqchip_add_cpu(struct soft_cpu *c, struct umbra_err *err); /* sets c->lapic */
+void soft_irqchip_set(struct soft_vm *vm, unsigned gsi, bool is_high);
+/* Is a maskable interrupt waiting that IF=1 would let in (above TPR)? */
+bool soft_irq_is_pending(struct soft_cpu *c);
+/* Take it: acknowledge and return its vector, or -1 when it went away. */
+int soft_irq_take(struct soft_cpu *c);
+/* Time of the earliest timer of this vCPU's APIC in soft_now units; ~0 = none.  And letting timers
+ * that are due fire. */
+uint64_t soft_irqchip_deadline(struct soft_cpu *c);
+void soft_irqchip_tick(struct soft_cpu *c);
+/* Local APIC as the guest reaches it: MMIO page at apic_base (xAPIC), MSRs 0x800.. (x2APIC; false =
+ * #GP), CR8. */
+bool soft_lapic_mmio(struct soft_cpu *c, gpa_t gpa, bool is_write, unsigned len, void *data);
+bool soft_lapic_rdmsr(struct soft_cpu *c, uint32_t index, uint64_t *out_value);
+bool soft_lapic_wrmsr(struct soft_cpu *c, uint32_t index, uint64_t value);
+uint64_t soft_lapic_cr8(struct soft_cpu *c);
+void soft_lapic_set_cr8(struct soft_cpu *c, uint64_t value);
+bool soft_lapic_set_base(struct soft_cpu *c, uint64_t apic_base); /* IA32_APIC_BASE; false = #GP */
+/* Request @pend of vCPU @c; wakes it from HLT.  Any thread. */
+void soft_post(struct soft_cpu *c, unsigned pend);
+
+/* The CPU model (cpuid.c, msr.c). */
+void soft_cpuid(const struct soft_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out_regs[4]);
+bool soft_rdmsr(struct soft_cpu *c, uint32_t index, uint64_t *out_value); /* false = #GP */
+bool soft_wrmsr(struct soft_cpu *c, uint32_t index, uint64_t value);
+
+/* FPU (fpu.c). */
+void soft_fpu_reset(struct soft_cpu *c);
+/* Move the x87 state out of the host's unit, and give the host its own MXCSR and x87 back: before
+ * anything but guest instructions may use them, and at the end of each run.  soft_fpu_enter makes
+ * the guest's MXCSR current: at the start of each run. */
+void soft_fpu_enter(struct soft_cpu *c);
+void soft_fpu_leave(struct soft_cpu *c);
+void soft_fpu_get(struct soft_cpu *c, struct x86_fpu *out_fpu);
+void soft_fpu_set(struct soft_cpu *c, const struct x86_fpu *fpu);
+
+/* Stops for the debugger (points.c). */
+bool soft_points_has_exec(const struct soft_cpu *c, gva_t la);
+/* Mask of MMU_CAN_READ and _WRITE that the micro-TLB must not have for this page. */
+unsigned soft_points_withhold(const struct soft_cpu *c, gva_t la_page, gpa_t gpa_page);
+/* A data access that the withheld page sent the slow way.  Restarts the instruction in SOFT_STEP
+ * mode when it hits; in that mode notes the hit with the old bytes. */
+void soft_points_access(struct soft_cpu *c, gva_t la, gpa_t gpa, unsigned len, bool is_write);
+/* A port access (guest's DR7 with CR4.DE; monitor catch). */
+void soft_points_io(struct soft_cpu *c, uint16_t port, unsigned len);
+
+#endif
