@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The test driver behind `make check` and its smaller sisters.
 #
-#   ci/run.sh GROUP...      groups: lint build unit asan race kvm gdb gdbasan gdbtsan fuzz ci
-#                      long
+#   ci/run.sh GROUP...      groups: lint build unit asan race kvm gdb gdbsoft gdbasan gdbtsan
+#                      softtsan fuzz ci long
 #
 # One line per group while it runs, the output of what failed in full, then each skip with its
 # reason, then "N passed, N failed, N skipped" alone on the last line.  A lint step and a build
@@ -159,25 +159,29 @@ group_kvm() {
 	run_each run_tap kvm $(programs KVM_PROGRAMS rel)
 }
 
-# A real gdb, guests by themselves and a raw client, on umbra of mode $2.  They take turns: their
+# A real gdb, guests by themselves and a raw client, on umbra $2 with back end $3.  They take turns: their
 # transcripts lie in one place.
 run_gdb() {
-	local group=$1 umbra=$2
-	shift 2
+	local group=$1 umbra=$2 accel=$3
+	shift 3
 	(
 		flock 9
-		run_tap "$group" gdb env UMBRA="$umbra" tests/gdb/run "$@"
+		run_tap "$group" gdb env UMBRA="$umbra" ACCEL="$accel" tests/gdb/run "$@"
 	) 9>"$results/gdb.lock"
 }
 
 group_gdb() {
-	run_gdb gdb build/umbra
+	run_gdb gdb build/umbra kvm
+}
+
+group_gdbsoft() {
+	run_gdb gdbsoft build/umbra soft
 }
 
 group_gdbasan() {
 	fix_addresses
 	export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
-	run_gdb gdbasan build/asan/umbra
+	run_gdb gdbasan build/asan/umbra soft
 }
 
 # The guests only: TSan holds a signal back until the next call that it knows, so that the kick
@@ -185,7 +189,13 @@ group_gdbasan() {
 group_gdbtsan() {
 	fix_addresses
 	export TSAN_OPTIONS=halt_on_error=1
-	run_gdb gdbtsan build/tsan/umbra guest/
+	run_gdb gdbtsan build/tsan/umbra kvm guest/
+}
+
+group_softtsan() {
+	fix_addresses
+	export TSAN_OPTIONS=halt_on_error=1
+	run_gdb softtsan build/tsan/umbra soft guest/
 }
 
 # Crashes that were found once are files under tests/data, and must stay mended.
@@ -210,9 +220,9 @@ group_ci() {
 # Builds go first, one after the other, each on all processors.
 build_for() {
 	case $1 in
-	unit | kvm | gdb) echo rel ;;
+	unit | kvm | gdb | gdbsoft) echo rel ;;
 	asan | gdbasan) echo asan ;;
-	race | gdbtsan) echo tsan ;;
+	race | gdbtsan | softtsan) echo tsan ;;
 	fuzz | long) echo fuzz ;;
 	build) echo clang ;;
 	esac

@@ -15,7 +15,7 @@ GUEST_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstac
 	-Wl,-z,max-page-size=4096
 
 # 64-bit guests: one C file each, over guests/lib.
-GUEST_NAMES := hello64 smp2 uart_irq faults spin triple halt
+GUEST_NAMES := hello64 smp2 uart_irq faults spin triple halt speed
 GUEST_LIB   := print report idt idt_entry smp smp_entry
 GUEST_LIB_OBJECTS := $(GUEST_LIB:%=$(GUEST_OUT)/lib/%.o)
 GUEST_LINKED := $(GUEST_OUT)/libguest.a guests/lib/guest.ld
@@ -24,10 +24,11 @@ GUESTS += $(GUEST_OUT)/add16.bin $(GUEST_OUT)/add16.elf $(GUEST_NAMES:%=$(GUEST_
 # The same programs behind a multiboot header: ELF64 for umbra, ELF32 for QEMU's -kernel as well.
 GUESTS += $(GUEST_NAMES:%=$(GUEST_OUT)/%-mb.elf) $(GUEST_NAMES:%=$(GUEST_OUT)/%-mb32.elf)
 
-# A 32-bit kernel with its symbols in an ELF32, as multiboot loaders know it.
-GUESTS += $(GUEST_OUT)/hello32.elf
+# 32-bit kernels with their symbols in an ELF32, as multiboot loaders know it.
+GUEST_ELF32 := $(GUEST_OUT)/hello32.elf $(GUEST_OUT)/paging.elf
+GUESTS += $(GUEST_ELF32)
 
-$(GUEST_OUT)/hello32.elf: guests/hello32.c guests/rules.mk
+$(GUEST_ELF32): $(GUEST_OUT)/%.elf: guests/%.c guests/rules.mk
 	$(guest_command)
 	$(Q)$(GUEST_CC) $(filter-out -m64 -mno-red-zone -mcmodel=small,$(GUEST_CFLAGS)) -m32 -O0 \
 		$(GUEST_LDFLAGS) -Wl,-Ttext=0x100000 $< -o $@
@@ -39,6 +40,15 @@ $(GUEST_OUT)/bench.elf: guests/bench.S guests/rules.mk
 	@mkdir -p $(@D); echo "  GUEST   $@"
 	$(Q)$(GUEST_CC) -m32 -static -nostdlib -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-n \
 		-Wl,-Ttext=0x100000 -Wl,-e,_start $< -o $@
+
+# The loops of `speed`, which a host program runs as well: with FPU and SSE, and optimized.
+SPEED_CFLAGS := $(filter-out -mgeneral-regs-only,$(GUEST_CFLAGS)) -O2 -fno-tree-vectorize \
+	-fno-tree-loop-distribute-patterns
+$(GUEST_OUT)/speed_loops.o: guests/speed_loops.c guests/rules.mk
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(SPEED_CFLAGS) -MMD -MP -c $< -o $@
+
+$(GUEST_OUT)/speed.elf $(GUEST_OUT)/speed-mb.elf: $(GUEST_OUT)/speed_loops.o
 
 guest_command = @mkdir -p $(@D); echo "  GUEST   $@"
 

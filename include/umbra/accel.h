@@ -21,8 +21,8 @@
 struct accel_vm;   /* the back end's machine */
 struct accel_vcpu; /* the back end's processor */
 
-#define ACCEL_MAX_VCPUS	 64
-#define ACCEL_MAX_POINTS 4 /* debug registers */
+#define ACCEL_MAX_VCPUS 64
+#define ACCEL_MAX_HITS	4 /* points that one exit tells of */
 
 /* What it can do. */
 
@@ -62,7 +62,11 @@ struct accel_mode_caps {
 
 struct accel_caps {
 	struct accel_mode_caps mode[ACCEL_MODE_COUNT];
-	unsigned hw_points; /* debug registers that points may use */
+	unsigned hw_points; /* points at a time: debug registers, or ~0 = as many as wanted */
+	bool has_watch_read;	/* ACCEL_POINT_READ works, in every mode */
+	bool has_watch_any;	/* watch points of any length and alignment */
+	bool has_range_step;	/* accel_debug.range_* is kept to */
+	bool has_pass_exec;	/* accel_debug.pass_exec works */
 	/* Breakpoints take a free debug register before a trap byte is planted (back ends where the
 	 * byte is the less reliable way). */
 	bool prefers_hw_break;
@@ -70,12 +74,12 @@ struct accel_caps {
 
 /* What it is told. */
 
-enum accel_point_kind { ACCEL_POINT_EXEC, ACCEL_POINT_WRITE, ACCEL_POINT_ACCESS };
+enum accel_point_kind { ACCEL_POINT_EXEC, ACCEL_POINT_WRITE, ACCEL_POINT_ACCESS, ACCEL_POINT_READ };
 
 struct accel_point {
 	enum accel_point_kind kind;
-	gva_t addr;  /* linear; aligned to len */
-	uint8_t len; /* 1, 2, 4 or 8; 1 for EXEC */
+	gva_t addr;   /* linear; aligned to len unless has_watch_any */
+	uint64_t len; /* 1, 2, 4 or 8 unless has_watch_any; 1 for EXEC */
 };
 
 /* Debug set-up of one vCPU until the next debug_set. */
@@ -83,8 +87,12 @@ struct accel_debug {
 	bool step;	/* stop after one instruction */
 	bool block_irq; /* while stepping, hold external interrupts off where the back end can */
 	bool trap;	/* trap bytes are planted somewhere */
+	/* The first instruction runs even if an EXEC point is at it (has_pass_exec); once. */
+	bool pass_exec;
+	/* With step and has_range_step: stop only once RIP is not in range_start..range_end-1. */
+	uint64_t range_start, range_end;
 	unsigned point_count;
-	struct accel_point point[ACCEL_MAX_POINTS];
+	const struct accel_point *point; /* the caller's; unchanged until the next debug_set */
 };
 
 /* What comes back. */
@@ -100,19 +108,24 @@ enum accel_exit_kind {
 enum accel_debug_cause {
 	ACCEL_DEBUG_STEP = 1 << 0,
 	ACCEL_DEBUG_TRAP = 1 << 1,  /* INT3; pc is at the byte */
-	ACCEL_DEBUG_POINT = 1 << 2, /* point_hits says which */
+	ACCEL_DEBUG_POINT = 1 << 2, /* hit says which */
 	ACCEL_DEBUG_GUEST = 1 << 3  /* a #DB of the guest's own making (its TF or DR7) */
 };
 
 struct accel_exit {
 	enum accel_exit_kind kind;
 	unsigned debug;	     /* mask of enum accel_debug_cause */
-	unsigned point_hits; /* bit i: accel_debug.point[i] */
+	unsigned hit_count;  /* with ACCEL_DEBUG_POINT: */
+	unsigned hit[ACCEL_MAX_HITS]; /* indices into accel_debug.point */
+	/* A watch point's bytes before and after, up to 8, where the back end knows. */
+	bool has_values;
+	uint64_t old_value, new_value;
 	uint64_t guest_dr6;  /* with ACCEL_DEBUG_GUEST: what DR6 is to show the guest */
 	bool is_emulation;   /* FAILED: an instruction could not be emulated; the guest can go on */
 	gva_t pc;	     /* linear address of the next instruction, for DEBUG and FAILED */
 	uint64_t rip;	     /* the same as an offset in CS */
-	char text[160];	     /* FAILED: reason for a person, instruction bytes included */
+	char text[240]; /* FAILED: reason for a person, instruction bytes included; SHUTDOWN: the
+			 * faults that led to it, or empty */
 };
 
 /* What the vCPU's thread gives its back end. */
@@ -139,6 +152,12 @@ struct accel_vm_config {
 	unsigned vcpus;
 	const struct accel_zone *zone; /* read by vm_open only; may be NULL */
 	unsigned zone_count;
+	/* The state that vCPU 0 starts in; a back end that knows that it cannot run code of that
+	 * kind refuses with -ENOTSUP.  NULL: not known. */
+	const struct x86_state *boot;
+	/* For back ends that can: check the shadow MMU after every table write (slow); vCPUs at
+	 * once instead of in turns; 5-level paging in the CPU model. */
+	bool is_paranoid, is_parallel, has_la57;
 };
 
 struct accel_ops {
@@ -160,6 +179,8 @@ struct accel_ops {
 	void (*irq_set)(struct accel_vm *vm, unsigned gsi, bool is_high);
 	/* Guest tables were written by the debugger: drop what the back end derived from them. */
 	void (*mmu_flush)(struct accel_vm *vm);
+	/* The world leaves STOPPED: bit i of @members says that vCPU i will run.  NULL: not needed. */
+	void (*vm_resume)(struct accel_vm *vm, uint64_t members);
 	void (*show)(struct accel_vm *vm, const struct print_sink *sink); /* `monitor kvm` */
 	/* Exit counts by reason of one vCPU; reading while it runs is racy by nature. */
 	void (*show_exits)(const struct accel_vcpu *vcpu, const struct print_sink *sink);

@@ -44,6 +44,9 @@ struct cpu_stop {
 	unsigned vcpu;	 /* whose event it was */
 	enum bp_kind bp; /* STOP_BREAK, STOP_WATCH */
 	gva_t addr;	 /* STOP_BREAK: pc; STOP_WATCH: the watched address */
+	/* STOP_WATCH: the watched bytes (up to 8) before and after, where the back end knows. */
+	bool has_values;
+	uint64_t old_value, new_value;
 	int code;	 /* STOP_EXIT */
 	/* Somebody waits for the world to stand still, whatever the reason: world_stop was called,
 	 * or a STEP or RANGE plan was under way. */
@@ -131,8 +134,6 @@ void vcpu_show_exits(struct world *world, unsigned index, const struct print_sin
 
 /* Breakpoints: control thread, world STOPPED. */
 
-#define BP_MAX 256
-
 enum bp_backing {
 	BP_BACKING_NONE,      /* not armed yet (set since the last resume) */
 	BP_BACKING_HW,	      /* debug register */
@@ -144,7 +145,7 @@ enum bp_backing {
 struct bp_info {
 	enum bp_kind kind;
 	gva_t addr;
-	unsigned len;
+	uint64_t len;
 	enum bp_backing backing;
 	uint64_t hits;
 };
@@ -152,13 +153,13 @@ struct bp_info {
 /* True when the back end can do breakpoints of @kind in some mode. */
 bool bp_is_supported(const struct world *world, enum bp_kind kind);
 /* Add a breakpoint; adding it twice is one.
- * @addr linear; @len 1, 2, 4 or 8 for watchpoints (aligned), ignored otherwise.
- * Errors: -ENOTSUP no back-end support for @kind; -ENOSPC BP_MAX reached, or all debug registers
- * are taken; -EINVAL length or alignment. */
-int bp_insert(struct world *world, enum bp_kind kind, gva_t addr, unsigned len,
+ * @addr linear; @len for watchpoints: 1, 2, 4 or 8, aligned, unless the back end takes any; ignored
+ * otherwise.
+ * Errors: -ENOTSUP no back-end support for @kind; -ENOSPC all debug registers are taken; -ENOMEM; -EINVAL length or alignment. */
+int bp_insert(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len,
 	      struct umbra_err *err);
 /* Errors: -ENOENT. */
-int bp_remove(struct world *world, enum bp_kind kind, gva_t addr, unsigned len);
+int bp_remove(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len);
 void bp_clear(struct world *world);
 /* Breakpoint number @index, in order of insertion.  False past the last. */
 bool bp_at(const struct world *world, unsigned index, struct bp_info *out_info);

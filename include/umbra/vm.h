@@ -21,6 +21,10 @@ struct vm;
 /* Strings are borrowed and must outlive the machine. */
 struct vm_config {
 	const struct accel_ops *accel;
+	/* Taken, with a warning, when @accel cannot run this guest here; NULL: that is an error. */
+	const struct accel_ops *fallback;
+	/* As in struct accel_vm_config. */
+	bool is_paranoid, is_parallel, has_la57;
 	uint64_t mem_bytes;
 	unsigned vcpus;			   /* 1..ACCEL_MAX_VCPUS */
 	const char *serial[VM_MAX_SERIAL]; /* chardev specs; NULL = null */

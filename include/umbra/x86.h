@@ -252,6 +252,17 @@ enum x86_paging_mode {
 
 #define X86_WALK_MAX_LEVELS 5
 
+/* Bits of a table entry that mean the same in every mode that has them (SDM 3A tables 4-4 to
+ * 4-20). */
+#define X86_PTE_P  (1ull << 0)
+#define X86_PTE_RW (1ull << 1)
+#define X86_PTE_US (1ull << 2)
+#define X86_PTE_A  (1ull << 5)
+#define X86_PTE_D  (1ull << 6) /* of an entry that maps a page */
+#define X86_PTE_PS (1ull << 7) /* above a PTE: maps a large page */
+#define X86_PTE_G  (1ull << 8) /* of an entry that maps a page */
+#define X86_PTE_NX (1ull << 63)
+
 /* One table entry that a walk read. */
 struct x86_walk_step {
 	unsigned level; /* 5 = PML5 ... 1 = PT; PAE's PDPT is 3 */
@@ -300,6 +311,7 @@ struct x86_walk {
 typedef bool (*x86_phys_read_fn)(void *ctx, gpa_t gpa, void *buf, size_t len);
 
 enum x86_paging_mode x86_paging_mode_of(const struct x86_state *st);
+enum x86_paging_mode x86_paging_mode(const struct x86_paging *regs);
 
 /* Translate a linear address without side effects (no A/D update, no fault).
  * @st X86_STATE_SREG is read; @va any value; @out_walk filled on 0, and up to the failing level

@@ -10,6 +10,7 @@
 #include "usage.h"
 
 #include "umbra/accel_kvm.h"
+#include "umbra/accel_soft.h"
 #include "umbra/log.h"
 
 #include <fcntl.h>
@@ -31,11 +32,18 @@ static int flush_stdout(int status)
 	return EXIT_STATUS_TROUBLE;
 }
 
+static void pick_accel(struct cli_options *options)
+{
+	options->vm.accel = options->accel == CLI_ACCEL_SOFT ? &accel_soft : &accel_kvm;
+	if (options->accel == CLI_ACCEL_KVM_OR_SOFT)
+		options->vm.fallback = &accel_soft;
+}
+
 static int run(struct cli_options *options, pid_t parent)
 {
 	if (options->dies_with_parent && !signals_die_with_parent(parent))
 		return EXIT_STATUS_SIGNAL + 15; /* as by the SIGTERM that it just missed */
-	options->vm.accel = &accel_kvm;
+	pick_accel(options);
 	return run_guest(options);
 }
 

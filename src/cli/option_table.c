@@ -90,11 +90,41 @@ static int set_smp(struct cli_options *o, const char *value, struct umbra_err *e
 
 static int set_accel(struct cli_options *o, const char *value, struct umbra_err *err)
 {
-	static const char *const words[] = {"kvm"};
+	static const struct {
+		enum cli_accel accel;
+		bool is_parallel;
+	} meaning[] = {{CLI_ACCEL_KVM, false},
+		       {CLI_ACCEL_SOFT, false},
+		       {CLI_ACCEL_KVM_OR_SOFT, false},
+		       {CLI_ACCEL_SOFT, true}};
+	static const char *const words[] = {"kvm", "soft", "kvm:soft", "soft,parallel"};
 	unsigned index;
+	int rc = value_choice(value, words, UMBRA_ARRAY_SIZE(words), &index, err);
 
-	(void)o;
-	return value_choice(value, words, UMBRA_ARRAY_SIZE(words), &index, err);
+	if (rc < 0)
+		return rc;
+	o->accel = meaning[index].accel;
+	o->vm.is_parallel = meaning[index].is_parallel;
+	return 0;
+}
+
+static int set_cpu(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	static const char *const words[] = {"x86-64-v2", "x86-64-v2,+la57"};
+	unsigned index;
+	int rc = value_choice(value, words, UMBRA_ARRAY_SIZE(words), &index, err);
+
+	if (rc == 0)
+		o->vm.has_la57 = index == 1;
+	return rc;
+}
+
+static int set_paranoid(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)value;
+	(void)err;
+	o->vm.is_paranoid = true;
+	return 0;
 }
 
 static int set_serial(struct cli_options *o, const char *value, struct umbra_err *err)
@@ -312,7 +342,13 @@ static const struct option_row OPTIONS[] = {
 	{NULL, NULL, "The machine", NULL},
 	{"-m", "SIZE", "memory, with suffix K, M or G (default 128M)", set_memory},
 	{"-smp", "N", "number of CPUs (default 1)", set_smp},
-	{"-accel", "kvm", "what runs the guest; kvm is the only one", set_accel},
+	{"-accel", "NAME",
+	 "what runs the guest: kvm, soft (a CPU in software), or\n"
+	 "kvm:soft (soft where this host's KVM cannot; the default)",
+	 set_accel},
+	{"-cpu", "MODEL", "of -accel soft: x86-64-v2, or x86-64-v2,+la57", set_cpu},
+	{"--paranoid", NULL, "-accel soft checks its shadow MMU after each change (slow)",
+	 set_paranoid},
 	{"-serial", "SPEC",
 	 "first, then second serial port: stdio, null, pty,\n"
 	 "file:PATH, unix:PATH, tcp:HOST:PORT\n"
@@ -390,7 +426,6 @@ static const struct {
 } FOREIGN[] = {
 	{"machine", ONE_PC},
 	{"M", ONE_PC},
-	{"cpu", ONE_PC},
 	{"enable-kvm", "KVM is what runs the guest anyway"},
 	{"bios", "use -kernel"},
 	{"pflash", "use -kernel"},

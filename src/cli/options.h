@@ -6,12 +6,16 @@
 #include "umbra/err.h"
 #include "umbra/vm.h"
 
+/* -accel: without one, KVM is tried first. */
+enum cli_accel { CLI_ACCEL_KVM_OR_SOFT, CLI_ACCEL_KVM, CLI_ACCEL_SOFT };
+
 enum cli_action { CLI_RUN, CLI_HELP, CLI_VERSION, CLI_CHECK_HOST };
 
 /* What the command line asks for.  Strings are argv's. */
 struct cli_options {
 	enum cli_action action;
-	struct vm_config vm; /* accel is left to main.c */
+	struct vm_config vm; /* accel and fallback are left to main.c */
+	enum cli_accel accel;
 	const char *gdb;     /* the debug port's address; NULL = -gdb none */
 	enum debug_disconnect on_disconnect;
 	const char *addr_file;

@@ -43,7 +43,7 @@ static int create_machine(struct run *run, struct umbra_err *err)
 
 	if (vm_create(&run->life.vm, &options->vm, run->life.loop, err) == 0)
 		return 0;
-	if (is_accel_usable(options->vm.accel, &accel_err))
+	if (options->vm.fallback || is_accel_usable(options->vm.accel, &accel_err))
 		return EXIT_STATUS_TROUBLE;
 	*err = accel_err;
 	return EXIT_STATUS_NO_ACCEL;

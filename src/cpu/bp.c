@@ -4,6 +4,7 @@
 #include "cpu_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 static bool is_watch(enum bp_kind kind)
 {
@@ -27,7 +28,7 @@ static bool mode_supports(const struct accel_mode_caps *mode, enum bp_kind kind)
 		return mode->has_watch_write;
 	case BP_WATCH_ACCESS:
 		return mode->has_watch_access;
-	case BP_WATCH_READ: /* x86 debug registers cannot watch reads alone (SDM 3B 18.2.4) */
+	case BP_WATCH_READ: /* debug registers cannot watch reads alone (SDM 3B 17.2.4) */
 	case BP_KIND_COUNT:
 		return false;
 	}
@@ -40,6 +41,8 @@ bool bp_is_supported(const struct world *w, enum bp_kind kind)
 
 	if (needs_point(kind) && caps->hw_points == 0)
 		return false;
+	if (kind == BP_WATCH_READ)
+		return caps->has_watch_read;
 	for (unsigned i = 0; i < ACCEL_MODE_COUNT; i++) {
 		if (mode_supports(&caps->mode[i], kind))
 			return true;
@@ -47,7 +50,40 @@ bool bp_is_supported(const struct world *w, enum bp_kind kind)
 	return false;
 }
 
-static struct bp *bp_find(struct bp_table *t, enum bp_kind kind, gva_t addr, unsigned len)
+void bp_free(struct bp_table *t)
+{
+	free(t->bp);
+	free(t->point);
+	free(t->patch);
+}
+
+static bool grow(void *array, size_t count, size_t size)
+{
+	void **p = array;
+	void *grown = reallocarray(*p, count, size);
+
+	if (grown)
+		*p = grown;
+	return grown != NULL;
+}
+
+/* Room for one more breakpoint: in every array, so that arming cannot fail. */
+bool bp_reserve(struct bp_table *t, unsigned vcpus)
+{
+	unsigned room = t->room ? 2 * t->room : 16;
+
+	if (t->count < t->room)
+		return true;
+	if (!grow(&t->bp, room, sizeof(*t->bp)) || !grow(&t->point, room, sizeof(*t->point)) ||
+	    !grow(&t->patch, (size_t)room * vcpus, sizeof(*t->patch)))
+		return false;
+	t->room = room;
+	t->patch_room = room * vcpus;
+	t->point_serial++; /* back ends hold the old array */
+	return true;
+}
+
+static struct bp *bp_find(struct bp_table *t, enum bp_kind kind, gva_t addr, uint64_t len)
 {
 	for (unsigned i = 0; i < t->count; i++) {
 		struct bp *bp = &t->bp[i];
@@ -67,33 +103,41 @@ static unsigned count_points(const struct bp_table *t)
 	return count;
 }
 
-static int check_watch(gva_t addr, unsigned len, struct umbra_err *err)
+static int check_watch(const struct accel_caps *caps, gva_t addr, uint64_t len,
+		       struct umbra_err *err)
 {
+	if (caps->has_watch_any)
+		return len != 0 && addr + (len - 1) >= addr
+			       ? 0
+			       : umbra_err_set(err, EINVAL, "a watchpoint of %llu bytes at %#llx",
+					       (unsigned long long)len, (unsigned long long)addr);
 	if (len != 1 && len != 2 && len != 4 && len != 8)
-		return umbra_err_set(err, EINVAL, "watchpoint length %u is not 1, 2, 4 or 8", len);
+		return umbra_err_set(err, EINVAL, "watchpoint length %llu is not 1, 2, 4 or 8",
+				     (unsigned long long)len);
 	if (addr & (len - 1))
 		return umbra_err_set(err, EINVAL,
-				     "watchpoint address %#llx is not aligned to its length %u",
-				     (unsigned long long)addr, len);
+				     "watchpoint address %#llx is not aligned to its length %llu",
+				     (unsigned long long)addr, (unsigned long long)len);
 	return 0;
 }
 
-int bp_insert(struct world *w, enum bp_kind kind, gva_t addr, unsigned len, struct umbra_err *err)
+int bp_insert(struct world *w, enum bp_kind kind, gva_t addr, uint64_t len, struct umbra_err *err)
 {
 	struct bp_table *t = &w->bps;
-	unsigned points = w->config.accel->caps(w->config.accel_vm)->hw_points;
+	const struct accel_caps *caps = w->config.accel->caps(w->config.accel_vm);
+	unsigned points = caps->hw_points;
 
 	if (!bp_is_supported(w, kind))
 		return umbra_err_set(err, ENOTSUP, "this back end has no breakpoints of that kind");
-	if (is_watch(kind) && check_watch(addr, len, err))
+	if (is_watch(kind) && check_watch(caps, addr, len, err))
 		return -EINVAL;
 	if (bp_find(t, kind, addr, len))
 		return 0;
 	if (needs_point(kind) && count_points(t) >= points)
 		return umbra_err_set(err, ENOSPC, "all %u debug registers are taken", points);
-	if (t->count == BP_MAX)
-		return umbra_err_set(err, ENOSPC, "%u breakpoints are set, which is the limit",
-				     BP_MAX);
+	if (!bp_reserve(t, w->vcpu_count))
+		return umbra_err_set(err, ENOMEM, "out of memory for breakpoint number %u",
+				     t->count + 1);
 	t->bp[t->count++] = (struct bp){.kind = kind,
 					.addr = addr,
 					.len = is_watch(kind) ? len : 1,
@@ -101,7 +145,7 @@ int bp_insert(struct world *w, enum bp_kind kind, gva_t addr, unsigned len, stru
 	return 0;
 }
 
-int bp_remove(struct world *w, enum bp_kind kind, gva_t addr, unsigned len)
+int bp_remove(struct world *w, enum bp_kind kind, gva_t addr, uint64_t len)
 {
 	struct bp_table *t = &w->bps;
 	struct bp *bp = bp_find(t, kind, addr, len);

@@ -11,20 +11,27 @@
 
 #define TRAP_BYTES 1 /* every trap that is planted is a one-byte instruction */
 
+static bool is_same_point(const struct accel_point *a, const struct accel_point *b)
+{
+	return a->kind == b->kind && a->addr == b->addr && a->len == b->len;
+}
+
 static bool add_point(struct bp_table *t, const struct accel_caps *caps, unsigned index)
 {
 	static const enum accel_point_kind kind_of[BP_KIND_COUNT] = {
 		[BP_SOFT] = ACCEL_POINT_EXEC,		[BP_HARD] = ACCEL_POINT_EXEC,
-		[BP_WATCH_WRITE] = ACCEL_POINT_WRITE,	[BP_WATCH_READ] = ACCEL_POINT_ACCESS,
+		[BP_WATCH_WRITE] = ACCEL_POINT_WRITE,	[BP_WATCH_READ] = ACCEL_POINT_READ,
 		[BP_WATCH_ACCESS] = ACCEL_POINT_ACCESS,
 	};
 	struct bp *bp = &t->bp[index];
+	struct accel_point point = {
+		.kind = kind_of[bp->kind], .addr = bp->addr, .len = bp->len};
 
-	if (t->point_count >= caps->hw_points || t->point_count >= ACCEL_MAX_POINTS)
+	if (t->point_count >= caps->hw_points)
 		return false;
-	t->point[t->point_count] = (struct accel_point){
-		.kind = kind_of[bp->kind], .addr = bp->addr, .len = (uint8_t)bp->len};
-	t->point_bp[t->point_count++] = index;
+	if (t->point_count >= t->armed_count || !is_same_point(&point, &t->point[t->point_count]))
+		t->point_serial++;
+	t->point[t->point_count++] = point;
 	bp->backing = BP_BACKING_HW;
 	return true;
 }
@@ -96,7 +103,7 @@ static bool plant_for(struct world *w, unsigned index, gva_t va)
 	if (find_patch(t, walk.gpa))
 		return true;
 	/* The activity is a system call away; a processor that waits is in this mode. */
-	if (t->patch_count == BP_MAX ||
+	if (t->patch_count == t->patch_room ||
 	    (accel_mode_of(st) == ACCEL_REAL16 && is_waiting_for_sipi(w, index)))
 		return false;
 	patch = &t->patch[t->patch_count++];
@@ -161,6 +168,7 @@ void bp_arm(struct world *w)
 	const struct accel_caps *caps = w->config.accel->caps(w->config.accel_vm);
 	struct bp_table *t = &w->bps;
 
+	t->armed_count = t->point_count;
 	t->point_count = 0;
 	for (unsigned i = 0; i < t->count; i++) {
 		if (t->bp[i].kind != BP_SOFT && !add_point(t, caps, i))
@@ -170,36 +178,49 @@ void bp_arm(struct world *w)
 		if (t->bp[i].kind == BP_SOFT)
 			arm_soft(w, caps, i);
 	}
+	if (t->point_count != t->armed_count)
+		t->point_serial++;
+}
+
+/* While @v steps over a breakpoint in a debug register, that one is not told. */
+static void withhold_point(const struct bp_table *t, struct vcpu *v, struct accel_debug *out)
+{
+	out->point = v->some_point;
+	out->point_count = 0;
+	for (unsigned i = 0; i < t->point_count && out->point_count < BP_SOME_POINTS; i++) {
+		if (t->point[i].kind != ACCEL_POINT_EXEC || t->point[i].addr != v->reported_pc)
+			v->some_point[out->point_count++] = t->point[i];
+	}
 }
 
 /* What the back end of @v is to watch for now. */
-void bp_debug_for(const struct bp_table *t, const struct vcpu *v, struct accel_debug *out)
+void bp_debug_for(const struct bp_table *t, struct vcpu *v, struct accel_debug *out)
 {
-	*out = (struct accel_debug){.point_count = 0};
+	const struct world *w = v->world;
+	const struct accel_caps *caps = w->config.accel->caps(w->config.accel_vm);
+
+	*out = (struct accel_debug){.point_count = t->point_count, .point = t->point};
+	if (caps->has_range_step && v->plan.action == PLAN_RANGE) {
+		out->range_start = v->plan.start;
+		out->range_end = v->plan.end;
+	}
 	out->step =
 		v->is_stepping_over || v->plan.action == PLAN_STEP || v->plan.action == PLAN_RANGE;
 	out->block_irq = out->step;
 	out->trap = t->patch_count != 0;
-	for (unsigned i = 0; i < t->point_count; i++) {
-		if (v->is_stepping_over && t->point[i].kind == ACCEL_POINT_EXEC &&
-		    t->point[i].addr == v->reported_pc)
-			continue;
-		out->point[out->point_count++] = t->point[i];
-	}
+	out->pass_exec = v->must_pass_exec;
+	v->must_pass_exec = false;
+	if (v->is_stepping_over)
+		withhold_point(t, v, out);
 }
 
 bool bp_debug_is_equal(const struct accel_debug *a, const struct accel_debug *b)
 {
-	if (a->step != b->step || a->block_irq != b->block_irq || a->trap != b->trap ||
-	    a->point_count != b->point_count)
-		return false;
-	for (unsigned i = 0; i < a->point_count; i++) {
-		const struct accel_point *x = &a->point[i], *y = &b->point[i];
-
-		if (x->kind != y->kind || x->addr != y->addr || x->len != y->len)
-			return false;
-	}
-	return true;
+	/* pass_exec holds once, so it is never told already.  The points themselves: point_serial. */
+	return !a->pass_exec && !b->pass_exec && a->step == b->step &&
+	       a->block_irq == b->block_irq && a->trap == b->trap &&
+	       a->range_start == b->range_start && a->range_end == b->range_end &&
+	       a->point == b->point && a->point_count == b->point_count;
 }
 
 /* Hits. */
@@ -224,26 +245,36 @@ bool bp_hit_exec_locked(struct world *w, const struct vcpu *v, gva_t pc, struct 
 	return vcpu_translate(w, &v->state, pc, &walk) && bp_is_patched(t, walk.gpa);
 }
 
-/* The breakpoint behind debug-register hits, numbered as in @set. */
-bool bp_hit_point_locked(struct world *w, const struct accel_debug *set, unsigned hits, gva_t pc,
-			 struct cpu_stop *out)
+static bool is_bp_of_point(const struct bp *bp, const struct accel_point *point)
+{
+	bool is_exec_bp = bp->kind == BP_SOFT || bp->kind == BP_HARD;
+
+	return bp->addr == point->addr && is_exec_bp == (point->kind == ACCEL_POINT_EXEC) &&
+	       (is_exec_bp || bp->len == point->len);
+}
+
+/* The breakpoint behind hits of points, numbered as in @set. */
+bool bp_hit_point_locked(struct world *w, const struct accel_debug *set,
+			 const struct accel_exit *exit, struct cpu_stop *out)
 {
 	struct bp_table *t = &w->bps;
 
 	for (unsigned i = 0; i < t->count; i++) {
 		struct bp *bp = &t->bp[i];
 
-		for (unsigned p = 0; p < set->point_count; p++) {
-			bool is_exec = set->point[p].kind == ACCEL_POINT_EXEC;
-			bool is_exec_bp = bp->kind == BP_SOFT || bp->kind == BP_HARD;
+		for (unsigned h = 0; h < exit->hit_count; h++) {
+			const struct accel_point *point = &set->point[exit->hit[h]];
+			bool is_exec = point->kind == ACCEL_POINT_EXEC;
 
-			if (!(hits & 1u << p) || bp->addr != set->point[p].addr ||
-			    is_exec != is_exec_bp)
+			if (!is_bp_of_point(bp, point))
 				continue;
 			bp->hits++;
 			*out = (struct cpu_stop){.kind = is_exec ? STOP_BREAK : STOP_WATCH,
 						 .bp = bp->kind,
-						 .addr = is_exec ? pc : bp->addr};
+						 .addr = is_exec ? exit->pc : bp->addr,
+						 .has_values = exit->has_values,
+						 .old_value = exit->old_value,
+						 .new_value = exit->new_value};
 			return true;
 		}
 	}

@@ -27,6 +27,9 @@ struct vcpu_call {
 	int result;
 };
 
+/* A back end without has_pass_exec has debug registers, and so few points. */
+#define BP_SOME_POINTS 4
+
 struct vcpu {
 	struct world *world; /* [const] */
 	unsigned index;	     /* [const] */
@@ -54,6 +57,7 @@ struct vcpu {
 	/* Stepping over a breakpoint: the first instruction after a resume runs with the
 	 * breakpoints at its address withheld. */
 	bool must_step_over;   /* [lock] set at resume */
+	bool must_pass_exec;   /* [vcpu] the same where the back end does it: has_pass_exec */
 	bool is_stepping_over; /* [vcpu] */
 	gpa_t over_gpa;	       /* [vcpu] where the instruction lies; ~0 = not mapped */
 	/* The linear pc of the last stop that was told for this vCPU, until it moves on: [lock]
@@ -65,13 +69,15 @@ struct vcpu {
 	unsigned state_parts;	  /* [vcpu] which parts of state are valid */
 	unsigned wanted_parts;	  /* [vcpu] asked for since the last resume: read again at park */
 	struct accel_debug debug; /* [vcpu] what the back end was told */
+	unsigned debug_serial;	  /* [vcpu] bp_table.point_serial then */
+	struct accel_point some_point[BP_SOME_POINTS]; /* [vcpu] debug.point while stepping over */
 	uint64_t seen_cpu_ns;	  /* [control] for the halt watch */
 };
 
 struct bp {
 	enum bp_kind kind;
 	gva_t addr;
-	unsigned len;
+	uint64_t len;
 	enum bp_backing backing;
 	uint64_t hits; /* [lock] */
 };
@@ -87,13 +93,14 @@ struct bp_patch {
 /* The breakpoint table: [control] while STOPPED, constant while RUNNING but for hits and for the
  * one vCPU that steps over a planted byte while all others are held. */
 struct bp_table {
-	struct bp bp[BP_MAX];
-	unsigned count;
-	struct bp_patch patch[BP_MAX];
-	unsigned patch_count;
-	struct accel_point point[ACCEL_MAX_POINTS];
-	unsigned point_bp[ACCEL_MAX_POINTS]; /* index into bp of each point */
+	unsigned count, room;	 /* entries used and allocated, of each array but patch */
+	struct bp *bp;
+	struct accel_point *point; /* what the back end is told */
 	unsigned point_count;
+	unsigned armed_count; /* point_count of the last resume */
+	unsigned point_serial;	 /* counts changes of point */
+	struct bp_patch *patch;	 /* at most one for each breakpoint and vCPU */
+	unsigned patch_count, patch_room;
 };
 
 struct world {
@@ -155,10 +162,12 @@ void bp_arm(struct world *w);
 void bp_unplant(struct world *w);
 void bp_lift(struct world *w, gpa_t gpa);
 void bp_replant(struct world *w);
-void bp_debug_for(const struct bp_table *t, const struct vcpu *v, struct accel_debug *out);
+void bp_debug_for(const struct bp_table *t, struct vcpu *v, struct accel_debug *out);
+void bp_free(struct bp_table *t);
+bool bp_reserve(struct bp_table *t, unsigned vcpus);
 bool bp_debug_is_equal(const struct accel_debug *a, const struct accel_debug *b);
 bool bp_hit_exec_locked(struct world *w, const struct vcpu *v, gva_t pc, struct cpu_stop *out);
-bool bp_hit_point_locked(struct world *w, const struct accel_debug *set, unsigned hits, gva_t pc,
-			 struct cpu_stop *out);
+bool bp_hit_point_locked(struct world *w, const struct accel_debug *set,
+			 const struct accel_exit *exit, struct cpu_stop *out);
 
 #endif

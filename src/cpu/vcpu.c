@@ -32,7 +32,7 @@ static void latch_kind(struct vcpu *v, enum stop_kind kind, gva_t pc)
 	vcpu_latch(v, &stop);
 }
 
-static void latch_shutdown(struct vcpu *v)
+static void latch_shutdown(struct vcpu *v, const struct accel_exit *exit)
 {
 	struct cpu_stop stop = {.kind = STOP_SHUTDOWN};
 	struct x86_state *st = &v->state;
@@ -40,10 +40,11 @@ static void latch_shutdown(struct vcpu *v)
 	vcpu_state_fetch(v, X86_STATE_GPR | X86_STATE_SREG);
 	stop.addr = x86_linear_pc(st);
 	snprintf(stop.text, sizeof(stop.text),
-		 "triple fault at rip %#llx (cs %#x, %s, cr3 %#llx, idt %#llx limit %#x)",
+		 "triple fault at rip %#llx (cs %#x, %s, cr3 %#llx, idt %#llx limit %#x)%s%s",
 		 (unsigned long long)st->rip, st->seg[X86_CS].selector,
 		 x86_mode_name(x86_mode_of(st)), (unsigned long long)st->cr3,
-		 (unsigned long long)st->idtr.base, st->idtr.limit);
+		 (unsigned long long)st->idtr.base, st->idtr.limit, exit->text[0] ? ": " : "",
+		 exit->text);
 	vcpu_latch(v, &stop);
 }
 
@@ -118,7 +119,7 @@ static bool vcpu_hit_point(struct vcpu *v, const struct accel_exit *exit)
 	bool is_hit;
 
 	pthread_mutex_lock(&v->world->lock);
-	is_hit = bp_hit_point_locked(v->world, &v->debug, exit->point_hits, exit->pc, &stop);
+	is_hit = bp_hit_point_locked(v->world, &v->debug, exit, &stop);
 	pthread_mutex_unlock(&v->world->lock);
 	if (is_hit)
 		vcpu_latch(v, &stop);
@@ -179,7 +180,7 @@ static void vcpu_handle_exit(struct vcpu *v, const struct accel_exit *exit)
 		atomic_fetch_or_explicit(&v->req, REQ_HALT_CHECK, memory_order_release);
 		return;
 	case ACCEL_EXIT_SHUTDOWN:
-		latch_shutdown(v);
+		latch_shutdown(v, exit);
 		return;
 	case ACCEL_EXIT_FAILED:
 		vcpu_failed_exit(v, exit);
@@ -194,10 +195,12 @@ static void vcpu_set_debug(struct vcpu *v)
 	struct accel_debug debug;
 
 	bp_debug_for(&v->world->bps, v, &debug);
-	if (bp_debug_is_equal(&debug, &v->debug))
+	if (bp_debug_is_equal(&debug, &v->debug) && v->debug_serial == v->world->bps.point_serial)
 		return;
-	if (v->world->config.accel->debug_set(v->accel, &debug) == 0)
-		v->debug = debug;
+	if (v->world->config.accel->debug_set(v->accel, &debug) != 0)
+		return;
+	v->debug = debug;
+	v->debug_serial = v->world->bps.point_serial;
 }
 
 static void vcpu_run_once(struct vcpu *v)

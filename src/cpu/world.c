@@ -332,6 +332,29 @@ static void flush_mmu(struct world *w)
 	w->must_flush_mmu = false;
 }
 
+/* A breakpoint at the place that was told: the back end passes it, or it is stepped over. */
+static void plan_step_over(struct world *w, struct vcpu *v)
+{
+	bool has_pass_exec = w->config.accel->caps(w->config.accel_vm)->has_pass_exec;
+	bool is_due = must_step_over(w, v);
+
+	v->must_pass_exec = is_due && has_pass_exec;
+	v->must_step_over = is_due && !has_pass_exec;
+}
+
+static void tell_members(struct world *w)
+{
+	uint64_t members = 0;
+
+	if (!w->config.accel->vm_resume)
+		return;
+	for (unsigned i = 0; i < w->vcpu_count; i++) {
+		if (w->vcpu[i].plan.action != PLAN_HOLD)
+			members |= 1ull << i;
+	}
+	w->config.accel->vm_resume(w->config.accel_vm, members);
+}
+
 void world_resume(struct world *w, const struct vcpu_plan *plan)
 {
 	struct vcpu *latched;
@@ -351,8 +374,9 @@ void world_resume(struct world *w, const struct vcpu_plan *plan)
 	w->halt_delay_ns = 0;
 	flush_mmu(w);
 	bp_arm(w);
+	tell_members(w);
 	for (unsigned i = 0; i < w->vcpu_count; i++)
-		w->vcpu[i].must_step_over = must_step_over(w, &w->vcpu[i]);
+		plan_step_over(w, &w->vcpu[i]);
 	pthread_mutex_lock(&w->lock);
 	for (unsigned i = 0; i < w->vcpu_count; i++) {
 		struct vcpu *v = &w->vcpu[i];
@@ -497,6 +521,7 @@ void world_destroy(struct world *w)
 	}
 	if (w->notify_fd >= 0)
 		close(w->notify_fd);
+	bp_free(&w->bps);
 	free(w->vcpu);
 	free(w);
 }

@@ -3,6 +3,8 @@
 
 #include "vm_internal.h"
 
+#include "umbra/log.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -41,21 +43,40 @@ static int open_parts(struct vm *vm, struct umbra_err *err)
 	return error;
 }
 
+static int open_accel(struct vm *vm, const struct accel_ops *accel, struct umbra_err *err)
+{
+	struct accel_vm_config config = {.mem = vm->mem,
+					 .bus = vm->bus,
+					 .vcpus = vm->config.vcpus,
+					 .boot = vm->config.fallback ? &vm->boot : NULL,
+					 .is_paranoid = vm->config.is_paranoid,
+					 .is_parallel = vm->config.is_parallel,
+					 .has_la57 = vm->config.has_la57};
+	int error;
+
+	config.zone = pc_zones(&config.zone_count);
+	error = accel->vm_open(&vm->accel_vm, &config, err);
+	if (!error)
+		vm->accel = accel;
+	return error;
+}
+
 static int open_cpus(struct vm *vm, struct umbra_err *err)
 {
-	struct accel_vm_config accel_config = {
-		.mem = vm->mem, .bus = vm->bus, .vcpus = vm->config.vcpus};
 	struct world_config world_config = {.vcpus = vm->config.vcpus,
-					    .accel = vm->config.accel,
 					    .mem = vm->mem,
 					    .on_resume = world_runs,
 					    .ctx = vm};
-	int error;
+	int error = open_accel(vm, vm->config.accel, err);
 
-	accel_config.zone = pc_zones(&accel_config.zone_count);
-	error = vm->config.accel->vm_open(&vm->accel_vm, &accel_config, err);
+	if (error && vm->config.fallback) {
+		log_warn("%s; -accel %s runs the guest", err->text, vm->config.fallback->name);
+		err->text[0] = '\0';
+		error = open_accel(vm, vm->config.fallback, err);
+	}
 	if (error)
 		return error;
+	world_config.accel = vm->accel;
 	world_config.accel_vm = vm->accel_vm;
 	return world_create(&vm->world, &world_config, err);
 }
@@ -107,7 +128,7 @@ void vm_destroy(struct vm *vm)
 		return;
 	world_destroy(vm->world);
 	if (vm->accel_vm)
-		vm->config.accel->vm_close(vm->accel_vm);
+		vm->accel->vm_close(vm->accel_vm);
 	if (vm->halt_timer)
 		loop_timer_del(vm->halt_timer);
 	bus_destroy(vm->bus);
@@ -137,7 +158,7 @@ int vm_reset(struct vm *vm, struct umbra_err *err)
 	vm->image = image;
 	mem_clear_ram(vm->mem);
 	bus_reset(vm->bus);
-	error = vm->config.accel->vm_reset(vm->accel_vm, err);
+	error = vm->accel->vm_reset(vm->accel_vm, err);
 	if (!error)
 		error = apply_image(vm, err);
 	if (!error)
@@ -164,7 +185,7 @@ struct bus *vm_bus(struct vm *vm)
 
 const struct accel_ops *vm_accel(const struct vm *vm)
 {
-	return vm->config.accel;
+	return vm->accel;
 }
 
 struct accel_vm *vm_accel_vm(struct vm *vm)

@@ -53,7 +53,7 @@ static void set_irq(void *ctx, unsigned gsi, bool is_high)
 {
 	struct vm *vm = ctx;
 
-	vm->config.accel->irq_set(vm->accel_vm, gsi, is_high);
+	vm->accel->irq_set(vm->accel_vm, gsi, is_high);
 }
 
 static void post_request(void *ctx, enum machine_request request, int code)

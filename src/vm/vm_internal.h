@@ -8,6 +8,7 @@
 
 struct vm {
 	struct vm_config config; /* strings are the caller's */
+	const struct accel_ops *accel; /* the one that was opened */
 	struct loop *loop;
 	struct gate *gate;
 	struct mem_space *mem;

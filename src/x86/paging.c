@@ -2,10 +2,11 @@
  *
  * What differs between the paging modes is data: one row per level, read by one walk.
  *
- * Reserved bits are judged for MAXPHYADDR 52, the widest that the architecture allows (SDM 3A
- * 4.1.4): a bit that is reserved only because this processor has fewer address bits is taken as an
- * address bit, and the walk then ends outside RAM.  PAE's PDPTEs are read from memory at each
- * walk; a processor may still use those that it loaded at the last MOV to CR3 (SDM 3A 4.4.1).
+ * A caller that gives no MAXPHYADDR gets 52, the widest that the architecture allows (SDM 3A
+ * 4.1.4): a bit that is reserved only because this processor has fewer address bits is then taken
+ * as an address bit, and the walk ends outside RAM.  A caller that gives no PDPTE registers has
+ * PAE's four top entries read from memory at each walk; a processor uses those that it loaded at
+ * the last MOV to CR3 (SDM 3A 4.4.1).
  *
  * Source: SDM 3A 4.3 (32-bit, tables 4-4 to 4-6), 4.4 (PAE, tables 4-8 to 4-11), 4.5 (4- and
  * 5-level, tables 4-14 to 4-20). */
@@ -16,12 +17,11 @@
 #define BIT(n)	     (1ull << (n))
 #define BITS(hi, lo) ((~0ull >> (63 - (hi))) & (~0ull << (lo)))
 
-#define ENTRY_P	   BIT(0)
-#define ENTRY_RW   BIT(1)
-#define ENTRY_US   BIT(2)
-#define ENTRY_PS   BIT(7) /* this entry maps a large page; PAT in a PTE */
-#define ENTRY_NX   BIT(63)
 #define ENTRY_ADDR BITS(51, 12)
+
+#define PHYS_BITS_MIN	32
+#define PHYS_BITS_MAX	52
+#define PHYS_BITS_PSE36 40 /* a 4 MiB page's address has no more */
 
 /* Which entries of a level end the walk with a page. */
 enum page_rule {
@@ -40,28 +40,28 @@ struct level_row {
 	uint64_t page_mask;	 /* address bits of an entry that maps a page */
 	uint64_t table_reserved; /* bits that must be 0 in an entry that names a table */
 	uint64_t page_reserved;	 /* the same for one that maps a page */
-	bool has_rights;	 /* PAE's PDPTE has none */
+	bool is_pdpte;		 /* PAE's: has neither rights nor A, and may be a register */
 };
 
 static const struct level_row LEVELS_32BIT[] = {
 	/* 4 MiB pages have 40-bit addresses: see pse36_address. */
-	{2, 22, 10, PAGE_IF_PSE, BITS(31, 22), 0, BIT(21), true},
-	{1, 12, 10, PAGE_ALWAYS, BITS(31, 12), 0, 0, true},
+	{2, 22, 10, PAGE_IF_PSE, BITS(31, 22), 0, BIT(21), false},
+	{1, 12, 10, PAGE_ALWAYS, BITS(31, 12), 0, 0, false},
 };
 
 static const struct level_row LEVELS_PAE[] = {
-	{3, 30, 2, PAGE_NEVER, 0, BITS(63, 52) | BITS(8, 5) | BITS(2, 1), 0, false},
-	{2, 21, 9, PAGE_IF_PS, BITS(51, 21), BITS(62, 52), BITS(62, 52) | BITS(20, 13), true},
-	{1, 12, 9, PAGE_ALWAYS, BITS(51, 12), 0, BITS(62, 52), true},
+	{3, 30, 2, PAGE_NEVER, 0, BITS(63, 52) | BITS(8, 5) | BITS(2, 1), 0, true},
+	{2, 21, 9, PAGE_IF_PS, BITS(51, 21), BITS(62, 52), BITS(62, 52) | BITS(20, 13), false},
+	{1, 12, 9, PAGE_ALWAYS, BITS(51, 12), 0, BITS(62, 52), false},
 };
 
 /* 4-level paging begins at the second row. */
 static const struct level_row LEVELS_LONG[] = {
-	{5, 48, 9, PAGE_NEVER, 0, ENTRY_PS, 0, true},
-	{4, 39, 9, PAGE_NEVER, 0, ENTRY_PS, 0, true},
-	{3, 30, 9, PAGE_IF_PS, BITS(51, 30), 0, BITS(29, 13), true},
-	{2, 21, 9, PAGE_IF_PS, BITS(51, 21), 0, BITS(20, 13), true},
-	{1, 12, 9, PAGE_ALWAYS, BITS(51, 12), 0, 0, true},
+	{5, 48, 9, PAGE_NEVER, 0, X86_PTE_PS, 0, false},
+	{4, 39, 9, PAGE_NEVER, 0, X86_PTE_PS, 0, false},
+	{3, 30, 9, PAGE_IF_PS, BITS(51, 30), 0, BITS(29, 13), false},
+	{2, 21, 9, PAGE_IF_PS, BITS(51, 21), 0, BITS(20, 13), false},
+	{1, 12, 9, PAGE_ALWAYS, BITS(51, 12), 0, 0, false},
 };
 
 struct mode_row {
@@ -70,25 +70,46 @@ struct mode_row {
 	unsigned entry_bytes;
 	unsigned linear_bits; /* width of a linear address */
 	bool is_canonical;    /* wider addresses must be sign-extended; else they do not exist */
-	bool has_nx;
-	uint64_t cr3_mask; /* address of the root table */
+	bool has_pkey;	      /* bits 62:59 of an entry that maps a page */
+	uint64_t cr3_mask;    /* address of the root table */
 };
 
 static const struct mode_row MODES[] = {
 	[X86_PAGING_NONE] = {NULL, 0, 0, 32, false, false, 0},
 	[X86_PAGING_32BIT] = {LEVELS_32BIT, 2, 4, 32, false, false, BITS(31, 12)},
-	[X86_PAGING_PAE] = {LEVELS_PAE, 3, 8, 32, false, true, BITS(31, 5)},
+	[X86_PAGING_PAE] = {LEVELS_PAE, 3, 8, 32, false, false, BITS(31, 5)},
 	[X86_PAGING_4LEVEL] = {LEVELS_LONG + 1, 4, 8, 48, true, true, BITS(51, 12)},
 	[X86_PAGING_5LEVEL] = {LEVELS_LONG, 5, 8, 57, true, true, BITS(51, 12)},
 };
 
+/* What one walk goes by. */
+struct walk_rules {
+	const struct x86_paging *regs;
+	const struct mode_row *mode;
+	gva_t va;
+	uint64_t reserved;	 /* in every entry, whatever its level */
+	uint64_t pse36_reserved; /* in a PDE that maps 4 MiB */
+	x86_phys_read_fn read;
+	void *ctx;
+};
+
+static enum x86_paging_mode mode_of(uint64_t cr0, uint64_t cr4, uint64_t efer)
+{
+	if (!(cr0 & X86_CR0_PG))
+		return X86_PAGING_NONE;
+	if (efer & X86_EFER_LMA)
+		return cr4 & X86_CR4_LA57 ? X86_PAGING_5LEVEL : X86_PAGING_4LEVEL;
+	return cr4 & X86_CR4_PAE ? X86_PAGING_PAE : X86_PAGING_32BIT;
+}
+
 enum x86_paging_mode x86_paging_mode_of(const struct x86_state *st)
 {
-	if (!(st->cr0 & X86_CR0_PG))
-		return X86_PAGING_NONE;
-	if (st->efer & X86_EFER_LMA)
-		return st->cr4 & X86_CR4_LA57 ? X86_PAGING_5LEVEL : X86_PAGING_4LEVEL;
-	return st->cr4 & X86_CR4_PAE ? X86_PAGING_PAE : X86_PAGING_32BIT;
+	return mode_of(st->cr0, st->cr4, st->efer);
+}
+
+enum x86_paging_mode x86_paging_mode(const struct x86_paging *regs)
+{
+	return mode_of(regs->cr0, regs->cr4, regs->efer);
 }
 
 static bool address_exists(const struct mode_row *mode, gva_t va)
@@ -100,15 +121,39 @@ static bool address_exists(const struct mode_row *mode, gva_t va)
 	return mode->is_canonical && above == ~0ull >> (mode->linear_bits - 1);
 }
 
-static bool maps_page(const struct level_row *row, const struct x86_state *st, uint64_t entry)
+static unsigned phys_bits_of(const struct x86_paging *regs)
+{
+	if (regs->phys_bits == 0 || regs->phys_bits > PHYS_BITS_MAX)
+		return PHYS_BITS_MAX;
+	return regs->phys_bits < PHYS_BITS_MIN ? PHYS_BITS_MIN : regs->phys_bits;
+}
+
+/* With M address bits, an entry of 8 bytes has bits 51:M reserved, and without EFER.NXE bit 63. In
+ * a PDE of 32-bit paging that maps 4 MiB, bits 20:(M-19) would be address bits M and up. */
+static void find_reserved(struct walk_rules *rules)
+{
+	unsigned phys_bits = phys_bits_of(rules->regs);
+
+	if (rules->mode->entry_bytes == 4) {
+		if (phys_bits < PHYS_BITS_PSE36)
+			rules->pse36_reserved = BITS(20, phys_bits - 19);
+		return;
+	}
+	if (phys_bits < PHYS_BITS_MAX)
+		rules->reserved = BITS(51, phys_bits);
+	if (!(rules->regs->efer & X86_EFER_NXE))
+		rules->reserved |= X86_PTE_NX;
+}
+
+static bool maps_page(const struct walk_rules *rules, const struct level_row *row, uint64_t entry)
 {
 	switch (row->page) {
 	case PAGE_NEVER:
 		return false;
 	case PAGE_IF_PS:
-		return entry & ENTRY_PS;
+		return entry & X86_PTE_PS;
 	case PAGE_IF_PSE:
-		return (entry & ENTRY_PS) && (st->cr4 & X86_CR4_PSE);
+		return (entry & X86_PTE_PS) && (rules->regs->cr4 & X86_CR4_PSE);
 	case PAGE_ALWAYS:
 		break;
 	}
@@ -131,63 +176,89 @@ static gpa_t page_address(const struct level_row *row, uint64_t entry)
 	return entry & row->page_mask;
 }
 
-static bool has_reserved_bits(const struct level_row *row, const struct x86_state *st,
-			      const struct mode_row *mode, uint64_t entry)
+static uint64_t reserved_bits(const struct walk_rules *rules, const struct level_row *row,
+			      uint64_t entry, bool is_page)
 {
-	uint64_t reserved = maps_page(row, st, entry) ? row->page_reserved : row->table_reserved;
+	uint64_t reserved = rules->reserved | (is_page ? row->page_reserved : row->table_reserved);
 
-	if (mode->has_nx && !(st->efer & X86_EFER_NXE))
-		reserved |= ENTRY_NX;
+	/* MOV CR3 looked at what it loaded; nothing looks at a PDPTE register again. */
+	if (row->is_pdpte && rules->regs->has_pdpte)
+		return 0;
+	if (is_page && row->page == PAGE_IF_PSE)
+		reserved |= rules->pse36_reserved;
 	return entry & reserved;
 }
 
 static void narrow_rights(struct x86_walk *walk, const struct level_row *row, uint64_t entry)
 {
-	if (!row->has_rights)
+	if (row->is_pdpte)
 		return;
-	walk->is_writable &= (entry & ENTRY_RW) != 0;
-	walk->is_user &= (entry & ENTRY_US) != 0;
-	walk->is_executable &= !(entry & ENTRY_NX);
+	walk->is_writable &= (entry & X86_PTE_RW) != 0;
+	walk->is_user &= (entry & X86_PTE_US) != 0;
+	walk->is_executable &= !(entry & X86_PTE_NX);
+	walk->is_accessed &= (entry & X86_PTE_A) != 0;
 }
 
-/* Read the entry for @va in the table at @table into the walk's next step. */
-static int read_entry(struct x86_walk *walk, const struct level_row *row, gpa_t table, gva_t va,
-		      x86_phys_read_fn read, void *ctx)
+/* Read the entry for the address in the table at @table into the walk's next step. */
+static bool read_entry(const struct walk_rules *rules, const struct level_row *row, gpa_t table,
+		       struct x86_walk *walk)
 {
 	struct x86_walk_step *step = &walk->step[walk->step_count];
-	unsigned bytes = MODES[walk->mode].entry_bytes;
 	uint8_t raw[8] = {0};
 
 	step->level = row->level;
-	step->index = (unsigned)(va >> row->shift) & ((1u << row->index_bits) - 1);
-	step->entry_gpa = table + (uint64_t)step->index * bytes;
-	if (!read(ctx, step->entry_gpa, raw, bytes))
-		return -EIO;
-	step->entry = le64_get(raw);
+	step->index = (unsigned)(rules->va >> row->shift) & ((1u << row->index_bits) - 1);
+	step->entry_gpa = table + (uint64_t)step->index * rules->mode->entry_bytes;
+	if (row->is_pdpte && rules->regs->has_pdpte)
+		step->entry = rules->regs->pdpte[step->index];
+	else if (rules->read(rules->ctx, step->entry_gpa, raw, rules->mode->entry_bytes))
+		step->entry = le64_get(raw);
+	else
+		return false;
 	walk->step_count++;
-	return 0;
+	return true;
 }
 
-static int walk_tables(const struct x86_state *st, gva_t va, x86_phys_read_fn read, void *ctx,
-		       struct x86_walk *walk)
+static int fail(struct x86_walk *walk, const struct level_row *row, enum x86_walk_fault fault)
 {
-	const struct mode_row *mode = &MODES[walk->mode];
-	gpa_t table = st->cr3 & mode->cr3_mask;
-	unsigned i;
+	walk->fault = fault;
+	walk->fault_level = row->level;
+	return fault == X86_WALK_BUS ? -EIO : -EFAULT;
+}
 
-	for (i = 0; i < mode->levels; i++) {
-		const struct level_row *row = &mode->level[i];
-		int rc = read_entry(walk, row, table, va, read, ctx);
-		uint64_t entry = walk->step[i].entry;
+static void take_page(const struct walk_rules *rules, const struct level_row *row, uint64_t entry,
+		      struct x86_walk *walk)
+{
+	walk->page_size = BIT(row->shift);
+	walk->gpa = page_address(row, entry) | (rules->va & (walk->page_size - 1));
+	walk->is_global = (entry & X86_PTE_G) && (rules->regs->cr4 & X86_CR4_PGE);
+	walk->is_dirty = (entry & X86_PTE_D) != 0;
+	if (rules->mode->has_pkey)
+		walk->pkey = (entry >> 59) & 15;
+}
 
-		if (rc < 0)
-			return rc;
-		if (!(entry & ENTRY_P) || has_reserved_bits(row, st, mode, entry))
-			return -EFAULT;
+static int walk_tables(const struct walk_rules *rules, struct x86_walk *walk)
+{
+	const struct mode_row *mode = rules->mode;
+	gpa_t table = rules->regs->cr3 & mode->cr3_mask;
+	const struct level_row *row;
+
+	for (row = mode->level; row < mode->level + mode->levels; row++) {
+		uint64_t entry;
+		bool is_page;
+
+		if (!read_entry(rules, row, table, walk))
+			return fail(walk, row, X86_WALK_BUS);
+		entry = walk->step[walk->step_count - 1].entry;
+		if (!(entry & X86_PTE_P))
+			return fail(walk, row, X86_WALK_NOT_PRESENT);
+		is_page = maps_page(rules, row, entry);
+		walk->reserved_bits = reserved_bits(rules, row, entry, is_page);
+		if (walk->reserved_bits)
+			return fail(walk, row, X86_WALK_RESERVED);
 		narrow_rights(walk, row, entry);
-		if (maps_page(row, st, entry)) {
-			walk->page_size = BIT(row->shift);
-			walk->gpa = page_address(row, entry) | (va & (walk->page_size - 1));
+		if (is_page) {
+			take_page(rules, row, entry, walk);
 			return 0;
 		}
 		table = entry & ENTRY_ADDR;
@@ -195,19 +266,38 @@ static int walk_tables(const struct x86_state *st, gva_t va, x86_phys_read_fn re
 	return -EFAULT; /* not reached: the last level of each mode always maps a page */
 }
 
+int x86_walk_paging(const struct x86_paging *regs, gva_t va, x86_phys_read_fn read, void *ctx,
+		    struct x86_walk *out_walk)
+{
+	enum x86_paging_mode mode = x86_paging_mode(regs);
+	struct walk_rules rules = {
+		.regs = regs, .mode = &MODES[mode], .va = va, .read = read, .ctx = ctx};
+
+	*out_walk = (struct x86_walk){
+		.mode = mode,
+		.is_writable = true,
+		.is_user = true,
+		.is_executable = true,
+		.is_accessed = true,
+	};
+	if (!address_exists(rules.mode, va)) {
+		out_walk->fault = X86_WALK_NONCANONICAL;
+		return -EFAULT;
+	}
+	if (mode == X86_PAGING_NONE) {
+		out_walk->gpa = va;
+		out_walk->is_dirty = true;
+		return 0;
+	}
+	find_reserved(&rules);
+	return walk_tables(&rules, out_walk);
+}
+
 int x86_walk(const struct x86_state *st, gva_t va, x86_phys_read_fn read, void *ctx,
 	     struct x86_walk *out_walk)
 {
-	memset(out_walk, 0, sizeof(*out_walk));
-	out_walk->mode = x86_paging_mode_of(st);
-	out_walk->is_writable = true;
-	out_walk->is_user = true;
-	out_walk->is_executable = true;
-	if (!address_exists(&MODES[out_walk->mode], va))
-		return -EFAULT;
-	if (out_walk->mode == X86_PAGING_NONE) {
-		out_walk->gpa = va;
-		return 0;
-	}
-	return walk_tables(st, va, read, ctx, out_walk);
+	const struct x86_paging regs = {
+		.cr0 = st->cr0, .cr3 = st->cr3, .cr4 = st->cr4, .efer = st->efer};
+
+	return x86_walk_paging(&regs, va, read, ctx, out_walk);
 }

@@ -3,9 +3,9 @@
 import os
 import subprocess
 
-from vm import GUESTS, UMBRA, Failure
+from vm import ACCEL, GUESTS, UMBRA, Failure
 
-ADD16 = [UMBRA, "-kernel", os.path.join(GUESTS, "add16.bin"), "--mode", "real", "-gdb", "none",
+ADD16 = [UMBRA, "-accel", ACCEL, "-kernel", os.path.join(GUESTS, "add16.bin"), "--mode", "real", "-gdb", "none",
          "--reg", "rax=2", "--reg", "rbx=2", "--on-halt", "exit:0"]
 
 

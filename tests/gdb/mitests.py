@@ -11,7 +11,7 @@ import os
 import re
 
 from gdbdriver import Gdb
-from vm import GUESTS, UMBRA, Failure, Umbra
+from vm import ACCEL, GUESTS, UMBRA, Failure, Umbra
 
 
 class Mi:
@@ -107,7 +107,7 @@ def editor_pause(transcript):
 def pipe_session(transcript):
     """gdb starts umbra itself and talks to it through a pipe: `target remote | umbra -gdb stdio`."""
     image = os.path.join(GUESTS, "hello64.elf")
-    command = [UMBRA, "-kernel", image, "-gdb", "stdio", "-serial", "null", "-S"]
+    command = [UMBRA, "-accel", ACCEL, "-kernel", image, "-gdb", "stdio", "-serial", "null", "-S"]
     with Gdb() as gdb:
         for line, pattern in ((f"file {image}", ""),
                               ("target remote | " + " ".join(command), "_start"),

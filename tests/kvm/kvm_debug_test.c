@@ -78,7 +78,8 @@ static void test_iret(struct rig *rig, enum accel_mode mode)
 /* All four debug registers in use: the last gives way for IRET, and is back afterwards. */
 static void test_iret_with_points(struct rig *rig)
 {
-	struct accel_debug debug = {.step = true, .point_count = ACCEL_MAX_POINTS};
+	struct accel_point point[KVM_POINTS];
+	struct accel_debug debug = {.step = true, .point_count = KVM_POINTS, .point = point};
 	struct accel_exit exit;
 	unsigned i;
 
@@ -88,16 +89,16 @@ static void test_iret_with_points(struct rig *rig)
 	}
 	rig_load(rig, ACCEL_LONG64, "\x90", 1);
 	probe_code_place(rig_ram(rig, 0, PROBE_MEM_BYTES), ACCEL_LONG64, PROBE_IRET);
-	for (i = 0; i < ACCEL_MAX_POINTS; i++)
-		debug.point[i] = (struct accel_point){.addr = PROBE_TARGET + 4 + i, .len = 1};
+	for (i = 0; i < KVM_POINTS; i++)
+		point[i] = (struct accel_point){.addr = PROBE_TARGET + 4 + i, .len = 1};
 	rig_debug(rig, &debug);
 	CHECK(rig, rig_step_to(rig, PROBE_TARGET));
 	debug.step = false;
-	debug.point[0].addr = debug.point[1].addr = debug.point[2].addr = 0x7000;
+	point[0].addr = point[1].addr = point[2].addr = 0x7000;
 	rig_debug(rig, &debug);
 	exit = rig_run(rig);
 	CHECK(rig, exit.kind == ACCEL_EXIT_DEBUG && exit.pc == PROBE_TARGET + 7);
-	CHECK(rig, exit.debug == ACCEL_DEBUG_POINT && exit.point_hits == 1u << 3);
+	CHECK(rig, exit.debug == ACCEL_DEBUG_POINT && exit.hit_count == 1 && exit.hit[0] == 3);
 	tap_result(rig->tap, "a step over IRET borrows the fourth debug register and returns it");
 }
 
@@ -169,7 +170,8 @@ static void test_trap(struct rig *rig, enum accel_mode mode)
 static void test_point(struct rig *rig, enum accel_mode mode)
 {
 	static const uint8_t code[] = {0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0xeb, 0xf7};
-	struct accel_debug debug = {.point_count = ACCEL_MAX_POINTS};
+	struct accel_point point[KVM_POINTS];
+	struct accel_debug debug = {.point_count = KVM_POINTS, .point = point};
 	char name[80];
 	unsigned i;
 
@@ -180,19 +182,18 @@ static void test_point(struct rig *rig, enum accel_mode mode)
 		return;
 	}
 	rig_load(rig, mode, code, sizeof(code));
-	for (i = 0; i < ACCEL_MAX_POINTS; i++)
-		debug.point[i] = (struct accel_point){.addr = PROBE_CODE + 1 + i, .len = 1};
-	for (i = 0; i < ACCEL_MAX_POINTS; i++) {
-		struct accel_debug rest = debug;
+	for (i = 0; i < KVM_POINTS; i++)
+		point[i] = (struct accel_point){.addr = PROBE_CODE + 1 + i, .len = 1};
+	for (i = 0; i < KVM_POINTS; i++) {
 		struct accel_exit exit;
 
 		/* The one just hit would hit again at once. */
 		if (i)
-			rest.point[i - 1].addr = PROBE_DATA;
-		rig_debug(rig, &rest);
+			point[i - 1].addr = PROBE_DATA;
+		rig_debug(rig, &debug);
 		exit = rig_run(rig);
 		CHECK(rig, exit.kind == ACCEL_EXIT_DEBUG && exit.debug == ACCEL_DEBUG_POINT);
-		CHECK(rig, exit.point_hits == 1u << i && exit.pc == PROBE_CODE + 1 + i);
+		CHECK(rig, exit.hit_count == 1 && exit.hit[0] == i && exit.pc == PROBE_CODE + 1 + i);
 	}
 	tap_result(rig->tap, name);
 }
@@ -201,7 +202,8 @@ static void test_watch(struct rig *rig, enum accel_mode mode)
 {
 	const struct accel_debug debug = {
 		.point_count = 1,
-		.point[0] = {.kind = ACCEL_POINT_WRITE, .addr = PROBE_DATA, .len = 4}};
+		.point = &(const struct accel_point){
+			.kind = ACCEL_POINT_WRITE, .addr = PROBE_DATA, .len = 4}};
 	struct accel_exit exit;
 	char name[80];
 
@@ -215,7 +217,7 @@ static void test_watch(struct rig *rig, enum accel_mode mode)
 	rig_debug(rig, &debug);
 	exit = rig_run(rig);
 	CHECK(rig, exit.kind == ACCEL_EXIT_DEBUG && exit.debug == ACCEL_DEBUG_POINT);
-	CHECK(rig, exit.point_hits == 1 && exit.pc == PROBE_CODE + 3);
+	CHECK(rig, exit.hit_count == 1 && exit.hit[0] == 0 && exit.pc == PROBE_CODE + 3);
 	tap_result(rig->tap, name);
 }
 
@@ -296,7 +298,7 @@ static void test_reflect_db(struct rig *rig)
 static void test_guest_tf(struct rig *rig)
 {
 	const struct accel_debug debug = {.point_count = 1,
-					  .point[0] = {.addr = PROBE_DATA, .len = 1}};
+					  .point = &(const struct accel_point){.addr = PROBE_DATA, .len = 1}};
 	struct rig_waiter waiter = {.rig = rig, .count = 1};
 	struct accel_exit exit;
 	pthread_t thread;

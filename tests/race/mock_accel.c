@@ -114,7 +114,7 @@ static bool at_point(struct accel_vcpu *v, struct accel_exit *out)
 		if (v->debug.point[i].addr != v->st.rip)
 			continue;
 		out->debug = ACCEL_DEBUG_POINT;
-		out->point_hits = 1u << i;
+		out->hit[out->hit_count++] = i;
 		return true;
 	}
 	return false;

@@ -32,6 +32,7 @@ static uint64_t dr7_kind(enum accel_point_kind kind)
 		return DR7_KIND_WRITE;
 	case ACCEL_POINT_ACCESS:
 		return DR7_KIND_ACCESS;
+	case ACCEL_POINT_READ: /* no debug register does that alone (SDM 3B 17.2.4) */
 	case ACCEL_POINT_EXEC:
 		break;
 	}
@@ -60,7 +61,7 @@ static void compose_points(const struct accel_debug *debug, const struct kvm_ste
 	uint64_t dr7 = 0;
 	unsigned i;
 
-	for (i = 0; i < debug->point_count && i < ACCEL_MAX_POINTS; i++) {
+	for (i = 0; i < debug->point_count && i < KVM_POINTS; i++) {
 		const struct accel_point *point = &debug->point[i];
 
 		if (step->has_target && step->target_slot == i)
@@ -96,7 +97,7 @@ void kvm_debug_compose(const struct accel_debug *debug, const struct kvm_step *s
 /* Taken up by the next run. */
 int kvm_debug_set(struct accel_vcpu *vcpu, const struct accel_debug *debug)
 {
-	if (debug->point_count > ACCEL_MAX_POINTS)
+	if (debug->point_count > KVM_POINTS)
 		return -EINVAL;
 	vcpu->debug = *debug;
 	return 0;
@@ -153,8 +154,11 @@ static void classify_db(uint64_t dr6, const struct accel_debug *debug, const str
 	unsigned hits = (unsigned)(dr6 & DR6_POINTS);
 	unsigned own = own_points(debug, step);
 
-	out->point_hits = hits & own;
-	if (out->point_hits)
+	for (unsigned i = 0; i < KVM_POINTS; i++) {
+		if (hits & own & 1u << i)
+			out->hit[out->hit_count++] = i;
+	}
+	if (out->hit_count)
 		out->debug |= ACCEL_DEBUG_POINT;
 	if (debug->step && (dr6 & DR6_BS))
 		out->debug |= ACCEL_DEBUG_STEP;

@@ -21,6 +21,8 @@
 
 /* Host.c: /dev/kvm and what it says of itself. */
 
+#define KVM_POINTS 4 /* debug registers DR0 to DR3 */
+
 struct kvm_host {
 	int fd;
 	size_t run_bytes;    /* of the area shared per vCPU */
@@ -119,6 +121,9 @@ struct kvm_probe {
  * Errors: what the host gives when it has no memory or descriptors left. */
 int kvm_probe_run(const struct kvm_host *host, const struct kvm_cpuid2 *cpuid,
 		  enum kvm_probe_depth depth, struct kvm_probe *out_probe, struct umbra_err *err);
+/* The first question of it alone: does code of this kind run at all? */
+int kvm_probe_can_run(const struct kvm_host *host, const struct kvm_cpuid2 *cpuid,
+		      enum accel_mode mode, bool *out_can_run, struct umbra_err *err);
 /* The result as a table for a person. */
 void kvm_probe_show(const struct kvm_probe *probe, const struct print_sink *sink);
 /* What is missing in a full one, what that means and what to do, a line each.  Returns how many. */
@@ -260,7 +265,7 @@ int kvm_debug_arm(struct accel_vcpu *vcpu);
 /* The ioctl's argument for @debug and the step @step; pure.  @allowed KVM_GUESTDBG_*. */
 void kvm_debug_compose(const struct accel_debug *debug, const struct kvm_step *step,
 		       unsigned allowed, struct kvm_guest_debug *out);
-/* What a KVM_EXIT_DEBUG means; pure.  Fills kind, debug, point_hits and guest_dr6. */
+/* What a KVM_EXIT_DEBUG means; pure.  Fills kind, debug, hit and guest_dr6. */
 void kvm_debug_classify(const struct kvm_debug_exit_arch *arch, const struct accel_debug *debug,
 			const struct kvm_step *step, struct accel_exit *out);
 int kvm_debug_reflect(struct accel_vcpu *vcpu, unsigned vector, uint64_t dr6);

@@ -180,12 +180,25 @@ static void probe_conclude(struct kvm_probe *out)
 		const struct kvm_mode_quirks *quirk = &out->quirk[mode];
 
 		if (caps->has_hw_break || caps->has_watch_write || caps->has_watch_access)
-			out->caps.hw_points = ACCEL_MAX_POINTS;
+			out->caps.hw_points = KVM_POINTS;
 		if (caps->can_run && caps->trap != ACCEL_TRAP_DEBUG)
 			out->caps.prefers_hw_break = true;
 		out->must_rearm |= quirk->step_needs_rearm;
 		out->must_read_ahead |= quirk->iret_steps_two || quirk->pushf_shows_tf;
 	}
+}
+
+int kvm_probe_can_run(const struct kvm_host *host, const struct kvm_cpuid2 *cpuid,
+		      enum accel_mode mode, bool *out_can_run, struct umbra_err *err)
+{
+	struct probe_vm vm;
+	int result = probe_vm_open(&vm, host, cpuid, err);
+
+	if (result)
+		return result;
+	*out_can_run = probe_can_run(&vm, mode);
+	probe_vm_close(&vm);
+	return 0;
 }
 
 int kvm_probe_run(const struct kvm_host *host, const struct kvm_cpuid2 *cpuid,

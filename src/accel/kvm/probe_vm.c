@@ -163,7 +163,7 @@ bool probe_arm(struct probe_vm *p, unsigned control, const struct accel_point *p
 
 	if (point) {
 		debug.point_count = 1;
-		debug.point[0] = *point;
+		debug.point = point;
 	}
 	kvm_debug_compose(&debug, &no_step, UINT32_MAX, &arg);
 	arg.control |= control;

@@ -52,6 +52,20 @@ static int check_vcpus(const struct accel_vm *vm, struct umbra_err *err)
 	return 0;
 }
 
+/* The guest begins in a mode that this KVM runs. */
+static int check_boot(const struct accel_vm *vm, const struct x86_state *boot,
+		      struct umbra_err *err)
+{
+	enum accel_mode mode = accel_mode_of(boot);
+	bool can_run;
+	int result = kvm_probe_can_run(&vm->host, vm->cpuid, mode, &can_run, err);
+
+	if (result || can_run)
+		return result;
+	return umbra_err_set(err, ENOTSUP, "this host's KVM cannot run %s guests",
+			     accel_mode_name(mode));
+}
+
 static int set_up(struct accel_vm *vm, const struct accel_vm_config *config, struct umbra_err *err)
 {
 	int result = check_vcpus(vm, err);
@@ -70,6 +84,8 @@ static int set_up(struct accel_vm *vm, const struct accel_vm_config *config, str
 	if (vm->flush_page == MAP_FAILED)
 		return umbra_err_set(err, ENOMEM, "no memory for the virtual machine");
 	result = kvm_zones_keep(vm, config->zone, config->zone_count, err);
+	if (!result && config->boot)
+		result = check_boot(vm, config->boot, err);
 	if (result)
 		return result;
 	return mem_set_listener(vm->mem, kvm_slots_listen, vm, err);

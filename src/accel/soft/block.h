@@ -18,6 +18,8 @@ int soft_blocks_init(struct soft_cpu *c);
 void soft_blocks_end(struct soft_cpu *c);
 /* The block at c->rip in c->mode, translated if need be.  May raise (instruction fetch). */
 const struct insn *soft_block_find(struct soft_cpu *c);
+/* Execute from block @i on until something leaves.  Flags and budget are in @c before and after. */
+void soft_run_block(struct soft_cpu *c, const struct insn *i);
 /* Everything goes: a mode of decoding changed, or the pool is full. */
 void soft_blocks_flush(struct soft_cpu *c);
 /* Blocks that begin or contain linear address @la go: a breakpoint was set or removed there. */

@@ -85,7 +85,9 @@ enum soft_pend {
  * and privileges: soft_tlb_select makes one current. */
 #define TLB_ENTRIES 1024u
 #define TLB_BANKS   8u
-#define TLB_NONE    (1ull << 63 | 0x800) /* no address is that far from its page */
+/* The tag of a void entry: a page that belongs in the neighbouring entry, so that no address which
+ * comes to entry @index is ever within 4 KiB of it. */
+#define TLB_NONE(index) (((uint64_t)(index) ^ 1) << 12)
 
 struct tlb_entry {
 	uint64_t rtag, wtag;
@@ -96,10 +98,11 @@ struct tlb_entry {
 struct tlb_bank {
 	struct tlb_entry entry[TLB_ENTRIES];
 	uint64_t root;	 /* mmu_root_id; ~0 = unused */
-	unsigned access; /* X86_PF_U or 0, and TLB_SMAP_OFF */
+	unsigned access; /* X86_PF_U or 0, TLB_SMAP_OFF, TLB_ALIGN */
 	uint64_t used;	 /* for replacement */
 };
 #define TLB_SMAP_OFF 0x100u
+#define TLB_ALIGN    0x200u /* alignment is checked: nothing ever hits in this bank */
 
 /* How flags are kept between instructions: the last result, its second source, and what made it.
  * See flags.h. */
@@ -122,8 +125,20 @@ struct soft_event {
 	bool has_error;
 	uint32_t error;
 	uint64_t cr2; /* #PF */
+	bool has_cr2; /* a double fault whose second fault was a #PF: cr2 is that one's */
 	uint64_t dr6; /* #DB: bits to set in DR6 */
 	uint64_t rip; /* where it happened: for the chain of faults */
+};
+
+/* See soft_rmw_begin. */
+struct soft_rmw {
+	uint8_t *bytes;
+	gva_t la;
+	gpa_t gpa;
+	unsigned len;
+	bool is_copy;
+	bool is_table, has_code;
+	uint8_t copy[16];
 };
 
 struct soft_cpu {
@@ -161,17 +176,20 @@ struct soft_cpu {
 	bool in_int_shadow;   /* STI or MOV SS: no interrupt before the next instruction */
 	bool in_debug_shadow; /* MOV SS: no #DB either */
 	bool nmi_blocked;     /* until IRET */
-	uint8_t sipi_vector;
+	atomic_uchar sipi_vector; /* another's thread writes it, then posts PEND_SIPI */
 	_Alignas(16) uint8_t xmm[16][16];
 	uint32_t mxcsr;
 	/* x87 state while it is not in the host's x87 unit (fpu.h). */
 	_Alignas(16) uint8_t x87[512]; /* FXSAVE image; its xmm part is not used */
 	bool x87_is_live;	       /* the host's unit holds it */
+	bool x87_is_plain; /* live, no exception unmasked and none pending: nothing to look at */
+	bool x87_ferr;	   /* CR0.NE=0: an exception holds IRQ 13 high */
 	uint64_t x87_ip, x87_dp;       /* of the last x87 instruction that was not a control one */
 	uint16_t x87_op, x87_cs, x87_ds;
 
 	/* Execution. */
 	bool mode_is_stale;	 /* soft_mode_update before the next block */
+	uint64_t jump_cs_base;	 /* CS.base that the jump cache was filled under (mode.c) */
 	jmp_buf escape;		 /* armed while guest code runs */
 	struct soft_event event; /* ESCAPE_EXCEPTION: what was raised */
 	bool has_event;		 /* event is to be delivered */
@@ -179,8 +197,17 @@ struct soft_cpu {
 	struct soft_event delivering;
 	unsigned chain_count; /* faults that led to a double or triple fault */
 	struct soft_event chain[3];
+	bool trap_tf;		  /* RFLAGS.TF was set before the instruction: #DB follows it,
+				   * unless an event delivery or SYSCALL clears this */
+	bool has_stepped;	  /* a SOFT_STEP block was completed */
+	bool was_delivered;	  /* an event was delivered since the last look */
 	bool step_once;	  /* run one instruction in SOFT_STEP mode, then go on */
 	uint64_t retired; /* instructions executed before the current slice */
+
+	/* For the slow paths of handlers.  A local there, once a function got its address, would keep
+	 * the compiler from going on by a sibling call. */
+	struct soft_rmw rmw;
+	_Alignas(16) uint8_t scratch[64];
 
 	struct tlb_bank *banks; /* TLB_BANKS */
 	uint64_t tlb_clock;
@@ -188,12 +215,16 @@ struct soft_cpu {
 
 	/* Stops for the debugger: points.c. */
 	struct soft_points *points;
+	bool wants_yield;     /* PAUSE, an IPI: pass the turn early */
+	bool at_exec_point;   /* a block left because the debugger has a point at its start */
 	bool skip_exec_point; /* the first instruction of a run does not stop at its own address */
 
 	struct soft_vm *vm;
 	struct lapic *lapic;
 	unsigned index;
 	const atomic_uint *req;
+	atomic_uint wakes;	 /* event count of the thread's sleep (turn.c) */
+	atomic_bool is_sleeping;
 	struct accel_debug debug;
 	uint64_t exits[16]; /* counts for show_exits, by enum in run.c */
 };
@@ -258,6 +289,14 @@ static inline bool soft_is_code64(const struct soft_cpu *c)
 	return soft_is_long(c) && c->seg[X86_CS].l;
 }
 
+/* Linear address of the next instruction. */
+static inline gva_t soft_linear_rip(const struct soft_cpu *c)
+{
+	if (soft_is_code64(c))
+		return c->rip;
+	return (uint32_t)(c->seg[X86_CS].base + c->rip);
+}
+
 /* Escapes (run.c).  None returns.  RIP becomes that of the current instruction. */
 
 _Noreturn void soft_raise(struct soft_cpu *c, enum x86_vector vector);
@@ -308,15 +347,6 @@ void soft_probe_load(struct soft_cpu *c, gva_t la, size_t len);
 /* A read-modify-write of 1 to 16 bytes.  begin makes every check and gives a pointer to the bytes,
  * naturally fit for a host atomic operation when they lie in RAM; end makes what was written there
  * real where it was a copy (MMIO, page crossing), and tells the shadow and the code cache. */
-struct soft_rmw {
-	uint8_t *bytes;
-	gva_t la;
-	gpa_t gpa;
-	unsigned len;
-	bool is_copy;
-	bool is_table, has_code;
-	uint8_t copy[16];
-};
 void soft_rmw_begin(struct soft_cpu *c, gva_t la, unsigned len, struct soft_rmw *out_rmw);
 void soft_rmw_end(struct soft_cpu *c, struct soft_rmw *rmw);
 
@@ -327,10 +357,17 @@ void soft_tlb_forget(void *vm, unsigned index);
 void soft_tlb_forget_all(struct soft_cpu *c);
 int soft_tlb_init(struct soft_cpu *c);
 void soft_tlb_end(struct soft_cpu *c);
+/* For mmu_tlb_hook.each: every valid entry of every bank. */
+void soft_tlb_each(struct soft_cpu *c,
+		   void (*fn)(void *arg, unsigned vcpu, gva_t gva, bool user, bool can_write,
+			      const uint8_t *host),
+		   void *arg);
 
 /* Instruction bytes for translation: up to @len bytes at linear @la, without crossing its page.
  * Returns how many, and the frame's GPA; raises #PF as an instruction fetch does. */
 size_t soft_fetch(struct soft_cpu *c, gva_t la, uint8_t *buf, size_t len, gpa_t *out_gpa);
+/* The GPA alone of a byte to execute; raises likewise. */
+gpa_t soft_fetch_gpa(struct soft_cpu *c, gva_t la);
 
 /* Segmentation (seg.c). */
 
@@ -348,6 +385,9 @@ struct soft_descriptor {
 };
 void soft_load_descriptor(struct soft_cpu *c, uint16_t selector, enum x86_vector vector,
 			  struct soft_descriptor *out_desc);
+/* The same without a fault: false when the selector is null or lies beyond its table (LAR, LSL, VERR,
+ * VERW).  16-byte descriptors of IA-32e mode are read whole. */
+bool soft_find_descriptor(struct soft_cpu *c, uint16_t selector, struct soft_descriptor *out_desc);
 struct x86_seg soft_seg_of(const struct soft_descriptor *desc, uint16_t selector);
 
 /* Stack of the current SS with its width (far.c): plain functions that push several values work on
@@ -383,6 +423,7 @@ int soft_irqchip_create(struct soft_vm *vm, struct umbra_err *err);
 void soft_irqchip_destroy(struct soft_vm *vm);
 void soft_irqchip_reset(struct soft_vm *vm);
 int soft_irqchip_add_cpu(struct soft_cpu *c, struct umbra_err *err); /* sets c->lapic */
+void soft_irqchip_remove_cpu(struct soft_cpu *c); /* before @c is freed: no post comes after it */
 void soft_irqchip_set(struct soft_vm *vm, unsigned gsi, bool is_high);
 /* Is a maskable interrupt waiting that IF=1 would let in (above TPR)? */
 bool soft_irq_is_pending(struct soft_cpu *c);
@@ -392,6 +433,9 @@ int soft_irq_take(struct soft_cpu *c);
  * that are due fire. */
 uint64_t soft_irqchip_deadline(struct soft_cpu *c);
 void soft_irqchip_tick(struct soft_cpu *c);
+/* Could the chips by themselves ever end a HLT of this vCPU with IF=0: an NMI by a timer or a line
+ * that is set up for it? */
+bool soft_irqchip_can_wake(struct soft_cpu *c);
 /* Local APIC as the guest reaches it: MMIO page at apic_base (xAPIC), MSRs 0x800.. (x2APIC; false =
  * #GP), CR8. */
 bool soft_lapic_mmio(struct soft_cpu *c, gpa_t gpa, bool is_write, unsigned len, void *data);
@@ -402,11 +446,18 @@ void soft_lapic_set_cr8(struct soft_cpu *c, uint64_t value);
 bool soft_lapic_set_base(struct soft_cpu *c, uint64_t apic_base); /* IA32_APIC_BASE; false = #GP */
 /* Request @pend of vCPU @c; wakes it from HLT.  Any thread. */
 void soft_post(struct soft_cpu *c, unsigned pend);
+/* The guest's DR0 to DR7 or CR4.DE changed (points.c). */
+void soft_points_guest_changed(struct soft_cpu *c);
 
 /* The CPU model (cpuid.c, msr.c). */
 void soft_cpuid(const struct soft_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out_regs[4]);
 bool soft_rdmsr(struct soft_cpu *c, uint32_t index, uint64_t *out_value); /* false = #GP */
 bool soft_wrmsr(struct soft_cpu *c, uint32_t index, uint64_t value);
+/* Power-up values of the registers that struct x86_state does not hold: xcr0, pkru, tsc_aux, MTRRs,
+ * misc_enable. */
+void soft_msr_reset(struct soft_cpu *c);
+/* Bits of CR4 that this CPU lacks. */
+uint64_t soft_cr4_reserved(const struct soft_vm *vm);
 
 /* FPU (fpu.c). */
 void soft_fpu_reset(struct soft_cpu *c);

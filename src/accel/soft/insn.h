@@ -16,6 +16,12 @@
 #include "cpu.h"
 #include "flags.h"
 
+/* clang makes no sibling call in a function that a local's address escaped from, inlined ones
+ * included, and slots would use up the stack. */
+#if defined(__clang__) && !defined(SOFT_LOOP)
+#define SOFT_LOOP
+#endif
+
 #define SOFT_LIKELY(x)	   __builtin_expect(!!(x), 1)
 #define SOFT_UNLIKELY(x)   __builtin_expect(!!(x), 0)
 #define SOFT_INLINE	   static inline __attribute__((always_inline))
@@ -45,8 +51,8 @@ struct insn {
 	uint64_t imm; /* immediate, sign-extended as the operation wants it; branches: target RIP */
 	int64_t disp; /* displacement or absolute address; branches: RIP behind */
 	uint8_t dst, src;    /* operands: byte offsets into soft_cpu.r; AH..BH are odd */
-	uint8_t base, index; /* address = [base] + ([index] << scale) + disp, as byte offsets */
-	uint8_t scale;
+	uint8_t base, index; /* address = [base] + [index] * scale + disp, as byte offsets */
+	uint8_t scale;	     /* 1, 2, 4 or 8: a shift would need CL, which holds an argument */
 	uint8_t seg_len; /* segment (enum x86_seg_reg) << 4 | length in bytes */
 	uint16_t place; /* bits 9:0 offset of the instruction in its block's bytes; 15:10 its number
 			 */
@@ -122,7 +128,7 @@ typedef int64_t soft_i64;
 /* The linear address of the memory operand.  In 64-bit mode without FS and GS this is the effective
  * address; everywhere else an address operation before this slot left it in SLOT_EA (ea.c). */
 #define SOFT_EA()                                                                                  \
-	(SOFT_REG(uint64_t, i->base) + (SOFT_REG(uint64_t, i->index) << i->scale) +                \
+	(SOFT_REG(uint64_t, i->base) + SOFT_REG(uint64_t, i->index) * i->scale +                   \
 	 (uint64_t)i->disp)
 
 SOFT_INLINE struct tlb_entry *soft_tlb_entry(const struct soft_cpu *c, uint64_t la)
@@ -172,12 +178,11 @@ SOFT_INLINE struct tlb_entry *soft_tlb_entry(const struct soft_cpu *c, uint64_t 
 		} else if (slow) {                                                                 \
 			return slow(SOFT_PASS(i));                                                 \
 		} else {                                                                           \
-			struct soft_rmw rmw_;                                                      \
 			SOFT_SPILL();                                                              \
-			soft_rmw_begin(c, la_, (bits) / 8, &rmw_);                                 \
-			(old) = *(soft_u##bits *)rmw_.bytes;                                       \
-			*(soft_u##bits *)rmw_.bytes = (uint##bits##_t)(value);                     \
-			soft_rmw_end(c, &rmw_);                                                    \
+			soft_rmw_begin(c, la_, (bits) / 8, &c->rmw);                               \
+			(old) = *(soft_u##bits *)c->rmw.bytes;                                     \
+			*(soft_u##bits *)c->rmw.bytes = (uint##bits##_t)(value);                   \
+			soft_rmw_end(c, &c->rmw);                                                  \
 		}                                                                                  \
 	} while (0)
 
@@ -189,7 +194,8 @@ SOFT_INLINE struct tlb_entry *soft_tlb_entry(const struct soft_cpu *c, uint64_t 
  *		SOFT_PUT(32, i->dst, v);
  *		SOFT_NEXT();
  *	}
- * A body may have several accesses only if those before the last change nothing. */
+ * A body may have several accesses only if those before the last change nothing.  It gives nobody
+ * the address of a local: soft_cpu.scratch and .rmw are there for that. */
 #define SOFT_MEM_OP(name)                                                                          \
 	SOFT_INLINE soft_ret name##_body(SOFT_ARGS, soft_op_fn *slow);                             \
 	static SOFT_COLD soft_ret name##_slow(SOFT_ARGS)                                           \
@@ -231,30 +237,39 @@ SOFT_INLINE struct tlb_entry *soft_tlb_entry(const struct soft_cpu *c, uint64_t 
 /* For plain functions: the operands of their slot. */
 SOFT_INLINE uint64_t soft_insn_address(const struct soft_cpu *c, const struct insn *i)
 {
-	return c->r[i->base / 8] + (c->r[i->index / 8] << i->scale) + (uint64_t)i->disp;
+	return c->r[i->base / 8] + c->r[i->index / 8] * i->scale + (uint64_t)i->disp;
 }
 
 /* Block-level handlers (block.c). */
 soft_ret op_enter(SOFT_ARGS);
+/* The same in SOFT_STEP mode, where the loop has just looked at requests and budget; and for a
+ * block with an exec point of the debugger at its start, which leaves before anything happens. */
+soft_ret op_enter_step(SOFT_ARGS);
+soft_ret op_enter_point(SOFT_ARGS);
+soft_ret op_enter_step_point(SOFT_ARGS);
 /* End of a block that was cut: go on at imm, through the link slot behind. */
 soft_ret op_continue(SOFT_ARGS);
+/* First slot of an evicted block: find what is there now. */
+soft_ret op_gone(SOFT_ARGS);
 /* End of a SOFT_STEP block: c->rip = imm, back to the loop. */
 soft_ret op_leave(SOFT_ARGS);
 /* imm = vector: raise it (#UD and the like found by translation). */
 soft_ret op_raise(SOFT_ARGS);
 
 /* Branches.  Direct: the link slot is i[1]; @taken chooses imm or disp of @i.  In SOFT_STEP mode
- * translation ends the block with handlers that leave; branch handlers need not know. */
-const struct insn *soft_link(struct soft_cpu *c, const struct insn *i, bool taken);
+ * translation ends the block with handlers that leave; branch handlers need not know.
+ * What is not linked yet goes on in block.c by a tail call: see the head of this file. */
+soft_ret op_link_taken(SOFT_ARGS);
+soft_ret op_link_behind(SOFT_ARGS);
 #define SOFT_BRANCH(taken_)                                                                        \
 	do {                                                                                       \
 		const struct link *l_ = (const struct link *)(i + 1);                              \
 		bool t_ = (taken_);                                                                \
 		const struct insn *b_ = t_ ? l_->taken : l_->behind;                               \
 		if (SOFT_UNLIKELY(l_->gen != c->link_gen || !b_)) {                                \
-			SOFT_SPILL();                                                              \
-			b_ = soft_link(c, i, t_);                                                  \
-			SOFT_RELOAD();                                                             \
+			if (t_)                                                                    \
+				return op_link_taken(SOFT_PASS(i));                                \
+			return op_link_behind(SOFT_PASS(i));                                       \
 		}                                                                                  \
 		SOFT_GO(b_);                                                                       \
 	} while (0)
@@ -266,22 +281,19 @@ struct jump_entry {
 	const struct insn *block;
 };
 #define JUMP_ENTRIES 4096u
-const struct insn *soft_jump_miss(struct soft_cpu *c, uint64_t rip);
+soft_ret op_jump_miss(SOFT_ARGS); /* to c->rip */
 #define SOFT_JUMP(rip_)                                                                            \
 	do {                                                                                       \
 		uint64_t to_ = (rip_);                                                             \
 		const struct jump_entry *j_ = &c->jumps[(to_ ^ to_ >> 12) & (JUMP_ENTRIES - 1)];   \
-		const struct insn *b_ = j_->block;                                                 \
 		if (SOFT_UNLIKELY(j_->rip != to_ ||                                                \
 				  j_->gen_mode != (c->link_gen << SOFT_MODE_BITS | c->mode))) {    \
-			SOFT_SPILL();                                                              \
-			b_ = soft_jump_miss(c, to_);                                               \
-			SOFT_RELOAD();                                                             \
+			c->rip = to_;                                                              \
+			return op_jump_miss(SOFT_PASS(i));                                         \
 		}                                                                                  \
-		SOFT_GO(b_);                                                                       \
+		SOFT_GO(j_->block);                                                                \
 	} while (0)
-/* soft_link and soft_jump_miss set c->rip to the target first: an escape out of the target's fetch
- * belongs to the target, not to the branch.  In SOFT_STEP mode, and when a request waits, they give
- * a block that only leaves. */
+/* All three set c->rip to the target first: an escape out of the target's fetch belongs to the
+ * target, not to the branch.  In SOFT_STEP mode, and when a request waits, they leave. */
 
 #endif

@@ -15,7 +15,8 @@ typedef bool soft_emit_fn(struct tr *t);
 enum soft_row_flag {
 	ROW_LOCK = 1 << 0,	/* LOCK is legal with a memory destination; t->is_locked */
 	ROW_CPL0 = 1 << 1,	/* #GP(0) unless CPL 0 (in real mode CPL is 0; v8086 is CPL 3) */
-	ROW_END = 1 << 2,	/* its last slot leaves the block (a branch or SOFT_PLAIN_END) */
+	ROW_END = 1 << 2,	/* its last slot leaves the block (a branch or SOFT_PLAIN_END);
+				 * translation itself appends an empty link slot behind it */
 	ROW_PROTECTED = 1 << 3, /* #UD in real and virtual-8086 mode */
 	ROW_X87 = 1 << 4,	/* #NM by CR0.EM, TS before anything else */
 	ROW_SSE = 1 << 5,	/* #UD or #NM by CR0 and CR4 before anything else */
@@ -62,6 +63,7 @@ struct tr {
 	unsigned address_bits; /* effective address size */
 	unsigned stack_bits;   /* width of (E/R)SP */
 	bool is_locked, has_rep, has_repne;
+	bool is_end; /* emit sets it where this form of the mnemonic leaves the block: ROW_END */
 	const ZydisDecodedInstruction *z;
 	const ZydisDecodedOperand *op; /* all operands, the visible ones first */
 	uint64_t rip;		       /* of this instruction */
@@ -73,6 +75,7 @@ struct tr {
 	struct insn *flag_slot;
 	soft_op_fn *no_flags_fn;
 	uint16_t place;
+	uint8_t seg; /* what tr_slot fills in: SS when the stack is used implicitly, else DS */
 };
 #define TR_SLOTS 8
 
@@ -87,8 +90,9 @@ struct insn *tr_slot_mem(struct tr *t, soft_op_fn *fn, const ZydisDecodedOperand
 /* The effective address only, truncated to the address size, no segment: LEA, INVLPG's operand
  * keeps its segment (tr_slot_mem). */
 struct insn *tr_slot_lea(struct tr *t, soft_op_fn *fn, const ZydisDecodedOperand *op);
-/* An address operation that leaves the linear address of [seg:offset register] in @slot: implicit
- * operands (strings, stack, XLAT). */
+/* An address operation that leaves the linear address of [seg:offset register + disp] in @slot:
+ * implicit operands (strings, stack, XLAT).  @reg is an enum x86_gpr or enum soft_slot.  The offset
+ * is truncated to the width of the stack for RSP and RBP, to the address size for all others. */
 void tr_address(struct tr *t, enum soft_slot slot, unsigned seg, unsigned reg, int64_t disp,
 		unsigned size, bool is_write);
 /* Byte offset of a general register in soft_cpu.r; AH, CH, DH, BH are odd. */
@@ -96,6 +100,24 @@ uint8_t tr_reg(ZydisRegister reg);
 #define TR_SLOT_OFFSET(slot) ((uint8_t)((slot)*8))
 /* Raise @vector instead of the instruction. */
 bool tr_raise(struct tr *t, enum x86_vector vector);
+/* MOV to or from a control or debug register (exec_cr.c): exec_move.c's row for MOV hands over here
+ * when an operand is one; sets is_end. */
+bool tr_mov_control(struct tr *t);
+/* MOVSD and CMPSD name an SSE instruction besides the string one (exec_sse_table.c): exec_string.c's
+ * rows hand over when t->z->opcode_map is ZYDIS_OPCODE_MAP_0F. */
+bool tr_sse_movsd(struct tr *t);
+bool tr_sse_cmpsd(struct tr *t);
+/* Forms of mnemonics that other files have the rows of (far.c): MOV with a segment register as one
+ * operand (exec_move.c hands over), POP of a segment register (exec_stack.c), and JMP, CALL and RET
+ * that Zydis calls far, z->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR (exec_branch.c).  They set
+ * is_end where the form leaves the block. */
+bool tr_mov_segment(struct tr *t);
+bool tr_pop_segment(struct tr *t);
+bool tr_far_branch(struct tr *t);
+/* A conditional jump was emitted at @jcc right behind an instruction whose last slot is @cmp
+ * (exec_branch.c): when @cmp is a comparison it knows, replace cmp->fn by a handler that does both.
+ * That finds @jcc at i[1] and the link at i[2]. */
+bool soft_fuse(struct tr *t, struct insn *cmp, struct insn *jcc);
 static inline unsigned tr_width(unsigned bits) /* index into tables of handlers by size */
 {
 	return FLAGS_WIDTH(bits);
@@ -118,6 +140,20 @@ static inline bool tr_is_imm(const ZydisDecodedOperand *op)
  * instruction that crosses into the next page names its frame in *@out_gpa2 (else ~0). */
 size_t soft_translate(struct soft_cpu *c, gpa_t gpa, struct insn *out, size_t max,
 		      unsigned *out_len, gpa_t *out_gpa2);
+/* Flag elision (elide.c). */
+
+/* What one instruction of a block means to the six status flags. */
+struct flag_use {
+	struct insn *slot; /* tr.flag_slot, tr.no_flags_fn */
+	soft_op_fn *no_flags_fn;
+	uint64_t reads;	 /* all six when it may fault or leave */
+	uint64_t writes; /* may be changed */
+	uint64_t kills;	 /* are certainly written */
+};
+void soft_flags_note(const struct tr *t, const struct soft_row *row, struct flag_use *out_use);
+/* Replace handlers whose flags nobody reads before the end of the block. */
+void soft_flags_elide(const struct flag_use *use, unsigned count);
+
 /* Build soft_vm.row. */
 int soft_rows_init(struct soft_vm *vm);
 void soft_rows_end(struct soft_vm *vm);

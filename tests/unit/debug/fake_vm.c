@@ -188,7 +188,7 @@ bool bp_is_supported(const struct world *world, enum bp_kind kind)
 	return kind != BP_WATCH_READ;
 }
 
-static struct bp_info *bp_find(struct world *world, enum bp_kind kind, gva_t addr, unsigned len)
+static struct bp_info *bp_find(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len)
 {
 	for (unsigned i = 0; i < world->bp_count; i++) {
 		struct bp_info *bp = &world->bp[i];
@@ -199,7 +199,7 @@ static struct bp_info *bp_find(struct world *world, enum bp_kind kind, gva_t add
 	return NULL;
 }
 
-int bp_insert(struct world *world, enum bp_kind kind, gva_t addr, unsigned len,
+int bp_insert(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len,
 	      struct umbra_err *err)
 {
 	bool is_watch = kind >= BP_WATCH_WRITE;
@@ -215,7 +215,7 @@ int bp_insert(struct world *world, enum bp_kind kind, gva_t addr, unsigned len,
 	return 0;
 }
 
-int bp_remove(struct world *world, enum bp_kind kind, gva_t addr, unsigned len)
+int bp_remove(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len)
 {
 	struct bp_info *bp = bp_find(world, kind, addr, len);
 

@@ -29,12 +29,13 @@ Test(kvm_debug, dr7_when_each_kind_and_length_in_each_register_then_follows_the_
 	unsigned i, slot;
 
 	for (i = 0; i < UMBRA_ARRAY_SIZE(DR7_ROWS); i++) {
-		for (slot = 0; slot < ACCEL_MAX_POINTS; slot++) {
-			struct accel_debug debug = {.point_count = slot + 1};
+		for (slot = 0; slot < KVM_POINTS; slot++) {
+			struct accel_point point[KVM_POINTS] = {{.addr = 0}};
+			struct accel_debug debug = {.point_count = slot + 1, .point = point};
 			struct kvm_guest_debug arg;
 			uint64_t dr7;
 
-			debug.point[slot] = (struct accel_point){
+			point[slot] = (struct accel_point){
 				.kind = DR7_ROWS[i].kind, .addr = 0x1000, .len = DR7_ROWS[i].len};
 			kvm_debug_compose(&debug, &NO_STEP, ALL_BITS, &arg);
 			dr7 = arg.arch.debugreg[7];
@@ -58,7 +59,7 @@ static const struct control_row CONTROL_ROWS[] = {
 	{{.step = true, .block_irq = true},
 	 KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ},
 	{{.trap = true}, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP},
-	{{.point_count = 1, .point[0] = {.len = 1}}, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP},
+	{{.point_count = 1, .point = &(const struct accel_point){.len = 1}}, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP},
 };
 
 Test(kvm_debug, control_when_composed_then_has_what_was_asked)
@@ -85,7 +86,7 @@ Test(kvm_debug, control_when_host_lacks_blockirq_then_does_without)
 Test(kvm_debug, target_when_registers_are_free_then_takes_the_next)
 {
 	const struct accel_debug debug = {
-		.step = true, .point_count = 1, .point[0] = {.addr = 0x10, .len = 1}};
+		.step = true, .point_count = 1, .point = &(const struct accel_point){.addr = 0x10, .len = 1}};
 	const struct kvm_step step = {.has_target = true, .target_slot = 1, .target = 0x99};
 	struct kvm_guest_debug arg;
 
@@ -98,11 +99,12 @@ Test(kvm_debug, target_when_registers_are_free_then_takes_the_next)
 
 Test(kvm_debug, target_when_all_registers_are_in_use_then_replaces_a_watchpoint_fully)
 {
-	struct accel_debug debug = {.step = true, .point_count = ACCEL_MAX_POINTS};
+	struct accel_point point[KVM_POINTS] = {{.addr = 0}};
+	struct accel_debug debug = {.step = true, .point_count = KVM_POINTS, .point = point};
 	const struct kvm_step step = {.has_target = true, .target_slot = 3, .target = 0x99};
 	struct kvm_guest_debug arg;
 
-	debug.point[3] = (struct accel_point){ACCEL_POINT_WRITE, 0x40, 4};
+	point[3] = (struct accel_point){ACCEL_POINT_WRITE, 0x40, 4};
 	kvm_debug_compose(&debug, &step, ALL_BITS, &arg);
 	cr_assert_eq(arg.arch.debugreg[3], 0x99);
 	cr_assert_eq(arg.arch.debugreg[7] >> 28 & 0xf, 0);
@@ -178,6 +180,15 @@ static const struct classify_row CLASSIFY[] = {
 	 1},
 };
 
+static unsigned hit_mask(const struct accel_exit *out)
+{
+	unsigned mask = 0;
+
+	for (unsigned i = 0; i < out->hit_count; i++)
+		mask |= 1u << out->hit[i];
+	return mask;
+}
+
 Test(kvm_debug, exit_when_classified_then_has_each_cause)
 {
 	unsigned i;
@@ -191,7 +202,7 @@ Test(kvm_debug, exit_when_classified_then_has_each_cause)
 		kvm_debug_classify(&arch, &row->debug, &row->step, &out);
 		cr_assert_eq(out.kind, ACCEL_EXIT_DEBUG);
 		cr_assert_eq(out.debug, row->causes, "%s: %#x", row->what, out.debug);
-		cr_assert_eq(out.point_hits, row->hits, "%s: %#x", row->what, out.point_hits);
+		cr_assert_eq(hit_mask(&out), row->hits, "%s: %#x", row->what, hit_mask(&out));
 		if (row->causes & ACCEL_DEBUG_GUEST)
 			cr_assert_eq(out.guest_dr6, row->dr6, "%s", row->what);
 	}

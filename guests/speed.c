@@ -1,0 +1,96 @@
+/* Raw speed: each loop of speed_loops.c, then port output and page-table switching, between a line
+ * that says "begin" and one that says "end"; whoever reads the UART has the clock.  On a back end
+ * whose time stamp counter counts instructions the end line says how many there were. */
+#include "guest.h"
+
+#include "speed_loops.h"
+
+#define CR0_MP	      0x2ul
+#define CR0_EM	      0x4ul
+#define CR4_OSFXSR    0x200ul
+#define CR4_OSXMMEXC  0x400ul
+#define PIO_COUNT     10000000u
+#define CR3_COUNT     1000000u
+#define UART_SCRATCH  0x3ff /* PC16550D 8.10: a register without effect */
+#define TABLE_ENTRIES 512u
+
+static uint64_t second_pml4[TABLE_ENTRIES] __attribute__((aligned(4096)));
+
+static uint64_t read_tsc(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+static void enable_fpu(void)
+{
+	uint64_t value;
+
+	__asm__ volatile("mov %%cr0, %0" : "=r"(value));
+	__asm__ volatile("mov %0, %%cr0" : : "r"((value | CR0_MP) & ~CR0_EM));
+	__asm__ volatile("mov %%cr4, %0" : "=r"(value));
+	__asm__ volatile("mov %0, %%cr4" : : "r"(value | CR4_OSFXSR | CR4_OSXMMEXC));
+	__asm__ volatile("fninit");
+}
+
+static uint64_t run_pio(uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		port_out8(UART_SCRATCH, (uint8_t)i);
+	return port_in8(UART_SCRATCH);
+}
+
+/* Two roots with the same mappings; a page is read after each switch. */
+static uint64_t run_cr3(uint64_t count)
+{
+	uint64_t root, sum = 0;
+	const volatile uint64_t *table;
+
+	__asm__ volatile("mov %%cr3, %0" : "=r"(root));
+	table = (const volatile uint64_t *)(root & ~0xffful);
+	for (unsigned i = 0; i < TABLE_ENTRIES; i++)
+		second_pml4[i] = table[i];
+	for (uint64_t i = 0; i < count; i++) {
+		__asm__ volatile("mov %0, %%cr3"
+				 :
+				 : "r"(i & 1 ? root : (uint64_t)second_pml4)
+				 : "memory");
+		sum += *(const volatile uint8_t *)&second_pml4[i & 511];
+	}
+	__asm__ volatile("mov %0, %%cr3" : : "r"(root) : "memory");
+	return sum;
+}
+
+static void measure(const struct speed_loop *loop)
+{
+	uint64_t start, result;
+
+	print_text("speed: begin ");
+	print_text(loop->name);
+	print_text("\n");
+	start = read_tsc();
+	result = loop->run(loop->count);
+	start = read_tsc() - start;
+	print_text("speed: end ");
+	print_text(loop->name);
+	print_field("ticks", start);
+	print_field("count", loop->count);
+	print_field("result", result);
+	print_text("\n");
+}
+
+int main(void)
+{
+	static const struct speed_loop machine[] = {{"pio", run_pio, PIO_COUNT},
+						    {"cr3", run_cr3, CR3_COUNT}};
+
+	enable_fpu();
+	for (unsigned i = 0; i < speed_loop_count; i++)
+		measure(&speed_loops[i]);
+	for (unsigned i = 0; i < sizeof(machine) / sizeof(machine[0]); i++)
+		measure(&machine[i]);
+	print_text("speed: done\n");
+	return 0;
+}

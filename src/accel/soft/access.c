@@ -1,0 +1,343 @@
+/* Memory accesses that the micro-TLB does not serve, and those of plain functions: page crossings,
+ * devices, ROM, frames in use as tables or with decoded code, watched pages, alignment checks.
+ * Everything that can raise happens before the first byte changes. */
+#include "tlb.h"
+
+#include "block.h"
+
+#include <assert.h>
+
+#define MAX_SPANS 2
+
+/* An access cut at the page's end. */
+struct spans {
+	unsigned count;
+	struct tlb_span span[MAX_SPANS];
+};
+
+/* Outside 64-bit mode addresses wrap at 4 GiB.  Deliveries are left out: they may enter a 64-bit
+ * handler while CS is still the old one. */
+static gva_t address_behind(const struct soft_cpu *c, gva_t la, size_t len)
+{
+	gva_t next = la + len;
+
+	if (soft_is_code64(c) || c->is_delivering || la >> 32)
+		return next;
+	return (uint32_t)next;
+}
+
+static void resolve(struct soft_cpu *c, gva_t la, size_t len, unsigned access, struct spans *out)
+{
+	size_t room = UMBRA_PAGE_SIZE - (la & ~UMBRA_PAGE_MASK);
+
+	assert(len > 0 && len <= UMBRA_PAGE_SIZE);
+	out->count = 1;
+	if (SOFT_LIKELY(len <= room)) {
+		soft_tlb_resolve(c, la, (unsigned)len, access, &out->span[0]);
+		return;
+	}
+	out->count = 2;
+	soft_tlb_resolve(c, la, (unsigned)room, access, &out->span[0]);
+	soft_tlb_resolve(c, address_behind(c, la, room), (unsigned)(len - room), access,
+			 &out->span[1]);
+	/* The second walk may have made a table of the first page. */
+	if (out->span[0].host)
+		out->span[0].is_table = mmu_is_table(c->vm->mmu, out->span[0].gpa);
+}
+
+/* SDM 3A 6.15, #AC: data accesses of CPL 3, each to a multiple of its size. */
+static void check_alignment(struct soft_cpu *c, gva_t la, unsigned size)
+{
+	if ((soft_tlb_class(c) & TLB_ALIGN) && (la & (size - 1)))
+		soft_raise_error(c, X86_EXC_AC, 0);
+}
+
+/* Devices. */
+
+static void access_device(struct soft_cpu *c, gpa_t gpa, bool is_write, unsigned len, uint8_t *data)
+{
+	while (len > 0) {
+		unsigned n = len < 8 ? len : 8;
+
+		if (!soft_lapic_mmio(c, gpa, is_write, n, data))
+			bus_mmio(c->vm->bus, gpa, is_write, n, data);
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+}
+
+/* Loads. */
+
+static void look_at_loads(struct soft_cpu *c, const struct spans *s)
+{
+	for (unsigned i = 0; i < s->count; i++)
+		soft_points_access(c, s->span[i].la, s->span[i].gpa, s->span[i].len, false);
+}
+
+static void copy_out(struct soft_cpu *c, const struct spans *s, uint8_t *buf)
+{
+	for (unsigned i = 0; i < s->count; i++) {
+		const struct tlb_span *span = &s->span[i];
+
+		if (span->host)
+			memcpy(buf, span->host, span->len);
+		else
+			access_device(c, span->gpa, false, span->len, buf);
+		buf += span->len;
+	}
+}
+
+static uint64_t value_at(const uint8_t *host, unsigned size)
+{
+	switch (size) {
+	case 1:
+		return *host;
+	case 2:
+		return *(const soft_u16 *)host;
+	case 4:
+		return *(const soft_u32 *)host;
+	default:
+		return *(const soft_u64 *)host;
+	}
+}
+
+/* One host access where the bytes lie together in memory, as atomic as the guest's. */
+static uint64_t load_slow(struct soft_cpu *c, gva_t la, unsigned size, unsigned access)
+{
+	uint8_t bytes[8] = {0};
+	struct spans s;
+
+	resolve(c, la, size, access, &s);
+	look_at_loads(c, &s);
+	if (SOFT_LIKELY(s.count == 1 && s.span[0].host))
+		return value_at(s.span[0].host, size);
+	copy_out(c, &s, bytes);
+	return le64_get(bytes);
+}
+
+/* The bytes at @la by the current bank, or NULL. */
+static uint8_t *hit(const struct soft_cpu *c, gva_t la, size_t len, bool is_write)
+{
+	const struct tlb_entry *e = soft_tlb_entry(c, la);
+	uint64_t offset = la ^ (is_write ? e->wtag : e->rtag);
+
+	if (offset > UMBRA_PAGE_SIZE - len || c->tlb->access != soft_tlb_class(c))
+		return NULL;
+	return e->host + offset;
+}
+
+uint64_t soft_load(struct soft_cpu *c, gva_t la, unsigned size)
+{
+	const uint8_t *host = hit(c, la, size, false);
+
+	if (SOFT_LIKELY(host != NULL))
+		return value_at(host, size);
+	check_alignment(c, la, size);
+	return load_slow(c, la, size, 0);
+}
+
+uint64_t soft_load_sys(struct soft_cpu *c, gva_t la, unsigned size)
+{
+	return load_slow(c, la, size, TLB_SYS);
+}
+
+void soft_load_bytes(struct soft_cpu *c, gva_t la, void *buf, size_t len)
+{
+	const uint8_t *host;
+	struct spans s;
+
+	if (len == 0)
+		return;
+	host = hit(c, la, len, false);
+	if (SOFT_LIKELY(host != NULL)) {
+		memcpy(buf, host, len);
+		return;
+	}
+	resolve(c, la, len, 0, &s);
+	look_at_loads(c, &s);
+	copy_out(c, &s, buf);
+}
+
+/* Stores. */
+
+/* Whatever may stop a store, in front of it. */
+static void look_at_stores(struct soft_cpu *c, const struct spans *s)
+{
+	for (unsigned i = 0; i < s->count; i++) {
+		const struct tlb_span *span = &s->span[i];
+
+		if (span->has_code)
+			soft_code_write_begin(c, span->gpa, span->len);
+		soft_points_access(c, span->la, span->gpa, span->len, true);
+	}
+}
+
+static void put_value(uint8_t *host, const uint8_t *bytes, unsigned size)
+{
+	switch (size) {
+	case 1:
+		*host = *bytes;
+		break;
+	case 2:
+		*(soft_u16 *)host = *(const soft_u16 *)bytes;
+		break;
+	case 4:
+		*(soft_u32 *)host = *(const soft_u32 *)bytes;
+		break;
+	case 8:
+		*(soft_u64 *)host = *(const soft_u64 *)bytes;
+		break;
+	default:
+		memcpy(host, bytes, size);
+		break;
+	}
+}
+
+static void write_span(struct soft_cpu *c, const struct tlb_span *span, const uint8_t *bytes)
+{
+	if (!span->host) {
+		uint8_t copy[UMBRA_PAGE_SIZE];
+
+		memcpy(copy, bytes, span->len);
+		access_device(c, span->gpa, true, span->len, copy);
+		return;
+	}
+	if (span->is_rom)
+		return;
+	if (span->is_table)
+		mmu_write(c->vm->mmu, c->index, span->gpa, bytes, span->len);
+	else
+		put_value(span->host, bytes, span->len);
+	if (span->has_code)
+		soft_code_written(c->vm, c, span->gpa, span->len);
+}
+
+static void copy_in(struct soft_cpu *c, const struct spans *s, const uint8_t *buf)
+{
+	for (unsigned i = 0; i < s->count; i++) {
+		write_span(c, &s->span[i], buf);
+		buf += s->span[i].len;
+	}
+}
+
+static void store_slow(struct soft_cpu *c, gva_t la, const void *buf, size_t len, unsigned access)
+{
+	struct spans s;
+
+	resolve(c, la, len, access | X86_PF_W, &s);
+	look_at_stores(c, &s);
+	copy_in(c, &s, buf);
+}
+
+void soft_store(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value)
+{
+	uint8_t *host = hit(c, la, size, true);
+	uint8_t bytes[8];
+
+	le64_put(bytes, value);
+	if (SOFT_LIKELY(host != NULL)) {
+		put_value(host, bytes, size);
+		return;
+	}
+	check_alignment(c, la, size);
+	store_slow(c, la, bytes, size, 0);
+}
+
+void soft_store_sys(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value)
+{
+	uint8_t bytes[8];
+
+	le64_put(bytes, value);
+	store_slow(c, la, bytes, size, TLB_SYS);
+}
+
+void soft_store_bytes(struct soft_cpu *c, gva_t la, const void *buf, size_t len)
+{
+	uint8_t *host;
+
+	if (len == 0)
+		return;
+	host = hit(c, la, len, true);
+	if (SOFT_LIKELY(host != NULL))
+		memcpy(host, buf, len);
+	else
+		store_slow(c, la, buf, len, 0);
+}
+
+/* Probes: page by page, any length. */
+
+static void probe(struct soft_cpu *c, gva_t la, size_t len, unsigned access)
+{
+	while (len > 0) {
+		size_t room = UMBRA_PAGE_SIZE - (la & ~UMBRA_PAGE_MASK);
+		size_t n = len < room ? len : room;
+		struct spans s;
+
+		if (!hit(c, la, n, access & X86_PF_W)) {
+			resolve(c, la, n, access, &s);
+			if (access & X86_PF_W)
+				look_at_stores(c, &s);
+			else
+				look_at_loads(c, &s);
+		}
+		la = address_behind(c, la, n);
+		len -= n;
+	}
+}
+
+void soft_probe_store(struct soft_cpu *c, gva_t la, size_t len)
+{
+	probe(c, la, len, X86_PF_W);
+}
+
+void soft_probe_load(struct soft_cpu *c, gva_t la, size_t len)
+{
+	probe(c, la, len, 0);
+}
+
+/* Read-modify-writes. */
+
+void soft_rmw_begin(struct soft_cpu *c, gva_t la, unsigned len, struct soft_rmw *out_rmw)
+{
+	const struct tlb_span *first;
+	struct spans s;
+
+	check_alignment(c, la, len);
+	resolve(c, la, len, X86_PF_W, &s);
+	look_at_loads(c, &s);
+	look_at_stores(c, &s);
+	first = &s.span[0];
+	*out_rmw = (struct soft_rmw){
+		.la = la,
+		.gpa = first->gpa,
+		.len = len,
+		.is_copy = s.count > 1 || !first->host || first->is_rom,
+		.is_table = first->is_table,
+		.has_code = first->has_code,
+	};
+	if (out_rmw->is_copy) {
+		out_rmw->bytes = out_rmw->copy;
+		copy_out(c, &s, out_rmw->copy);
+		return;
+	}
+	out_rmw->bytes = first->host;
+	if (out_rmw->is_table)
+		mmu_write_begin(c->vm->mmu, c->index, first->gpa, len);
+}
+
+/* A copy is written as a store would write it, but the debugger has been asked already. */
+void soft_rmw_end(struct soft_cpu *c, struct soft_rmw *rmw)
+{
+	struct spans s;
+
+	if (rmw->is_copy) {
+		resolve(c, rmw->la, rmw->len, X86_PF_W, &s);
+		copy_in(c, &s, rmw->copy);
+		return;
+	}
+	if (rmw->is_table)
+		mmu_write_end(c->vm->mmu, c->index, rmw->gpa, rmw->len);
+	if (rmw->has_code)
+		soft_code_written(c->vm, c, rmw->gpa, rmw->len);
+}

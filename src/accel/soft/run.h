@@ -1,0 +1,60 @@
+/* The loop of one vCPU, its turn, and stops: what run.c, turn.c, points.c and the accel_ops share. */
+#ifndef SOFT_RUN_H
+#define SOFT_RUN_H
+
+#include "block.h"
+#include "cpu.h"
+
+/* struct soft_cpu.exits: why the blocks were left. */
+enum soft_exit_reason {
+	EXIT_BLOCK_END,	/* an instruction that ends its block in the loop */
+	EXIT_REQUEST,
+	EXIT_EXCEPTION,
+	EXIT_INTERRUPT,
+	EXIT_HALT,
+	EXIT_TURN,
+	EXIT_STEP,
+	EXIT_RESTART,
+	EXIT_REASON_COUNT
+};
+
+void soft_run(struct soft_cpu *c, struct accel_exit *out_exit);
+
+/* turn.c: one vCPU executes at a time, in a fixed order (deterministic mode). */
+struct soft_turn;
+int soft_turn_create(struct soft_vm *vm);
+void soft_turn_destroy(struct soft_vm *vm);
+void soft_turn_reset(struct soft_vm *vm);
+/* Who will run until the next call: mask of vCPU numbers.  World stopped. */
+void soft_turn_plan(struct soft_vm *vm, uint64_t members);
+/* Wait until it is this vCPU's turn.  False when a request (*c->req) came first. */
+bool soft_turn_wait(struct soft_cpu *c);
+/* Begin a slice: sets c->left and c->slice from what is left of the quantum and the next timer.
+ * End it: retires what was executed, advances the clock, lets timers fire. */
+void soft_slice_begin(struct soft_cpu *c);
+void soft_slice_end(struct soft_cpu *c);
+/* Give the turn to the next vCPU that can use it. */
+void soft_turn_pass(struct soft_cpu *c);
+/* The vCPU cannot go on (HLT, wait for SIPI) and is between slices: pass the turn, skip to the next
+ * timer when everybody is idle, sleep.  Returns with the turn, when there may be something to look
+ * at; false when a request came first. */
+bool soft_turn_idle(struct soft_cpu *c);
+/* Have a sleeping vCPU thread look again.  Any thread; signal-safe. */
+void soft_wake(struct soft_cpu *c);
+/* run.c: would the loop deliver something to this halted vCPU now? */
+bool soft_has_wake_event(struct soft_cpu *c);
+
+/* points.c */
+int soft_points_init(struct soft_cpu *c);
+void soft_points_end(struct soft_cpu *c);
+int soft_points_set(struct soft_cpu *c, const struct accel_debug *debug);
+/* True when the guest's DR7 arms something: every instruction is looked at. */
+bool soft_points_guest_armed(const struct soft_cpu *c);
+/* The guest's execution breakpoints at @la: DR6 bits. */
+uint64_t soft_points_guest_exec(const struct soft_cpu *c, gva_t la);
+/* Hits since the last call: DR6 bits of the guest's, and debugger points into @out. */
+uint64_t soft_points_take(struct soft_cpu *c, struct accel_exit *out);
+/* The debugger's exec point at @la: index, or -1. */
+int soft_points_exec_at(const struct soft_cpu *c, gva_t la);
+
+#endif

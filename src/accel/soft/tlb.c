@@ -1,0 +1,329 @@
+/* The micro-TLB: what the handlers look at in line, in front of the shadow MMU.  It holds nothing
+ * that the shadow does not allow, and less than that: no write to a page with decoded code, nothing
+ * that the debugger watches.  A smaller one beside it serves instruction fetches. */
+#include "tlb.h"
+
+#include "block.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define FETCH_ENTRIES 256u
+#define PAGE_INDEXES  512u /* values of bits 20:12, as mmu_tlb_hook.forget names pages */
+#define NO_ROOT	      (~0ull)
+
+struct fetch_entry {
+	uint64_t tag; /* linear address of the page | 1; 0 = void */
+	uint64_t root;
+	bool is_user;
+	gpa_t gpa;
+	const uint8_t *host; /* NULL: no memory */
+};
+
+/* What soft_cpu.banks points to the start of. */
+struct tlb_state {
+	struct tlb_bank bank[TLB_BANKS];
+	struct fetch_entry fetch[FETCH_ENTRIES];
+	/* Bit n: code came from a page with n in bits 20:12, so links may depend on it. */
+	uint64_t code_index[PAGE_INDEXES / 64];
+};
+
+static struct tlb_state *state_of(const struct soft_cpu *c)
+{
+	return (struct tlb_state *)c->banks;
+}
+
+/* Banks. */
+
+static void clear_bank(struct tlb_bank *bank)
+{
+	for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+		bank->entry[i].rtag = TLB_NONE(i);
+		bank->entry[i].wtag = TLB_NONE(i);
+	}
+}
+
+int soft_tlb_init(struct soft_cpu *c)
+{
+	size_t size = (sizeof(struct tlb_state) + 63) & ~(size_t)63;
+	struct tlb_state *state = aligned_alloc(64, size);
+
+	if (!state)
+		return -ENOMEM;
+	memset(state, 0, size);
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		clear_bank(&state->bank[i]);
+		state->bank[i].root = NO_ROOT;
+	}
+	c->banks = state->bank;
+	c->tlb = state->bank;
+	return 0;
+}
+
+void soft_tlb_end(struct soft_cpu *c)
+{
+	free(state_of(c));
+	c->banks = NULL;
+	c->tlb = NULL;
+}
+
+unsigned soft_tlb_class(const struct soft_cpu *c)
+{
+	bool ac = c->rflags & X86_RFLAGS_AC;
+
+	if (c->cpl == 3)
+		return X86_PF_U | (ac && (c->cr0 & X86_CR0_AM) ? TLB_ALIGN : 0);
+	return ac && (c->cr4 & X86_CR4_SMAP) ? TLB_SMAP_OFF : 0;
+}
+
+static struct tlb_bank *find_bank(struct soft_cpu *c, uint64_t root, unsigned access)
+{
+	struct tlb_bank *oldest = c->banks;
+
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		struct tlb_bank *bank = &c->banks[i];
+
+		if (bank->root == root && bank->access == access)
+			return bank;
+		if (bank->used < oldest->used)
+			oldest = bank;
+	}
+	clear_bank(oldest);
+	oldest->root = root;
+	oldest->access = access;
+	return oldest;
+}
+
+void soft_tlb_select(struct soft_cpu *c)
+{
+	uint64_t root = mmu_root_id(c->vm->mmu, c->index);
+	unsigned access = soft_tlb_class(c);
+
+	if (c->tlb->root != root || c->tlb->access != access)
+		c->tlb = find_bank(c, root, access);
+	c->tlb->used = ++c->tlb_clock;
+}
+
+/* Forgetting. */
+
+static void drop_links(struct soft_cpu *c)
+{
+	struct tlb_state *state = state_of(c);
+
+	memset(state->code_index, 0, sizeof(state->code_index));
+	soft_links_drop(c);
+}
+
+/* Banks that are not in use are emptied when they are taken again. */
+void soft_tlb_forget_all(struct soft_cpu *c)
+{
+	struct tlb_state *state = state_of(c);
+
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		if (&state->bank[i] != c->tlb)
+			state->bank[i].root = NO_ROOT;
+	}
+	clear_bank(c->tlb);
+	memset(state->fetch, 0, sizeof(state->fetch));
+	drop_links(c);
+}
+
+static void forget_index(struct soft_cpu *c, unsigned index)
+{
+	struct tlb_state *state = state_of(c);
+
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		for (unsigned n = index; n < TLB_ENTRIES; n += PAGE_INDEXES) {
+			state->bank[i].entry[n].rtag = TLB_NONE(n);
+			state->bank[i].entry[n].wtag = TLB_NONE(n);
+		}
+	}
+	state->fetch[index % FETCH_ENTRIES].tag = 0;
+	if (state->code_index[index / 64] >> (index % 64) & 1)
+		drop_links(c);
+}
+
+void soft_tlb_forget(void *vm_, unsigned index)
+{
+	struct soft_vm *vm = vm_;
+
+	for (unsigned i = 0; i < vm->cpu_count; i++) {
+		struct soft_cpu *c = vm->cpu[i];
+
+		if (!c)
+			continue;
+		if (vm->is_parallel)
+			soft_post(c, PEND_FLUSH);
+		else if (index >= PAGE_INDEXES)
+			soft_tlb_forget_all(c);
+		else
+			forget_index(c, index);
+	}
+}
+
+static void withdraw_from(struct soft_cpu *c, gpa_t frame)
+{
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		struct tlb_bank *bank = &c->banks[i];
+
+		if (bank->root == NO_ROOT)
+			continue;
+		for (unsigned n = 0; n < TLB_ENTRIES; n++) {
+			if (bank->entry[n].gpa == frame)
+				bank->entry[n].wtag = TLB_NONE(n);
+		}
+	}
+}
+
+void soft_tlb_withdraw_write(struct soft_vm *vm, gpa_t gpa)
+{
+	for (unsigned i = 0; i < vm->cpu_count; i++) {
+		struct soft_cpu *c = vm->cpu[i];
+
+		if (!c)
+			continue;
+		if (vm->is_parallel)
+			soft_post(c, PEND_FLUSH);
+		else
+			withdraw_from(c, gpa & UMBRA_PAGE_MASK);
+	}
+}
+
+void soft_tlb_each(struct soft_cpu *c,
+		   void (*fn)(void *arg, unsigned vcpu, gva_t gva, bool user, bool can_write,
+			      const uint8_t *host),
+		   void *arg)
+{
+	for (unsigned i = 0; i < TLB_BANKS; i++) {
+		const struct tlb_bank *bank = &c->banks[i];
+
+		if (bank->root != c->tlb->root)
+			continue;
+		for (unsigned n = 0; n < TLB_ENTRIES; n++) {
+			const struct tlb_entry *e = &bank->entry[n];
+			bool can_read = e->rtag != TLB_NONE(n), can_write = e->wtag != TLB_NONE(n);
+
+			if (can_read || can_write)
+				fn(arg, c->index, can_read ? e->rtag : e->wtag,
+				   bank->access & X86_PF_U, can_write, e->host);
+		}
+	}
+}
+
+/* Filling. */
+
+_Noreturn static void raise_fault(struct soft_cpu *c, gva_t la, const struct mmu_fault *fault)
+{
+	if (fault->vector == X86_EXC_PF)
+		soft_raise_pf(c, la, fault->error);
+	/* Not canonical (SDM 1 3.3.7.1). */
+	if (c->cur && SOFT_SEG_OF(c->cur) == X86_SS)
+		soft_raise_error(c, X86_EXC_SS, 0);
+	soft_raise_error(c, X86_EXC_GP, 0);
+}
+
+/* From now on a micro-TLB may write to the frame: see soft_tlb_withdraw_write. */
+static void note_writable(struct soft_vm *vm, gpa_t gpa)
+{
+	_Atomic uint8_t *frame = &vm->code_frame[gpa / UMBRA_PAGE_SIZE];
+
+	if (!(atomic_load_explicit(frame, memory_order_relaxed) & FRAME_WAS_WRITTEN))
+		atomic_fetch_or_explicit(frame, FRAME_WAS_WRITTEN, memory_order_relaxed);
+}
+
+static void fill(struct soft_cpu *c, gva_t la, const struct mmu_page *page, bool has_code)
+{
+	unsigned n = (unsigned)(la >> 12) & (TLB_ENTRIES - 1);
+	struct tlb_entry *e = &c->tlb->entry[n];
+	gva_t start = la & UMBRA_PAGE_MASK;
+	unsigned can = page->can & ~soft_points_withhold(c, start, page->gpa);
+
+	if (has_code || page->is_table || page->is_rom)
+		can &= ~MMU_CAN_WRITE;
+	if (can & MMU_CAN_WRITE)
+		note_writable(c->vm, page->gpa);
+	e->rtag = can & MMU_CAN_READ ? start : TLB_NONE(n);
+	e->wtag = can & MMU_CAN_WRITE ? start : TLB_NONE(n);
+	e->host = page->host;
+	e->gpa = page->gpa;
+}
+
+void soft_tlb_resolve(struct soft_cpu *c, gva_t la, unsigned len, unsigned access,
+		      struct tlb_span *out_span)
+{
+	unsigned class = access & TLB_SYS ? 0 : soft_tlb_class(c);
+	unsigned offset = (unsigned)(la & ~UMBRA_PAGE_MASK);
+	struct mmu_page page;
+	struct mmu_fault fault;
+	bool has_code;
+
+	if (mmu_translate(c->vm->mmu, c->index, la, (access & X86_PF_W) | (class & X86_PF_U),
+			  class & TLB_SMAP_OFF, &page, &fault) != 0)
+		raise_fault(c, la, &fault);
+	has_code = page.host && soft_frame_has_code(c->vm, page.gpa);
+	if (page.host && class == c->tlb->access && !(class & TLB_ALIGN))
+		fill(c, la, &page, has_code);
+	*out_span = (struct tlb_span){
+		.la = la,
+		.gpa = page.gpa + offset,
+		.host = page.host ? page.host + offset : NULL,
+		.len = len,
+		.is_table = page.is_table,
+		.is_rom = page.is_rom,
+		.has_code = has_code,
+	};
+}
+
+/* Instruction fetches. */
+
+static const struct fetch_entry *fetch_page(struct soft_cpu *c, gva_t la)
+{
+	struct tlb_state *state = state_of(c);
+	unsigned index = (unsigned)(la >> 12) & (PAGE_INDEXES - 1);
+	struct fetch_entry *e = &state->fetch[index % FETCH_ENTRIES];
+	bool is_user = c->cpl == 3;
+	struct mmu_page page;
+	struct mmu_fault fault;
+
+	state->code_index[index / 64] |= 1ull << (index % 64);
+	if (e->tag == ((la & UMBRA_PAGE_MASK) | 1) && e->root == c->tlb->root &&
+	    e->is_user == is_user)
+		return e;
+	if (mmu_translate(c->vm->mmu, c->index, la, X86_PF_I | (is_user ? X86_PF_U : 0), false,
+			  &page, &fault) != 0) {
+		if (fault.vector == X86_EXC_PF)
+			soft_raise_pf(c, la, fault.error);
+		soft_raise_error(c, X86_EXC_GP, 0);
+	}
+	/* The walk may have made the shadow forget this very index. */
+	state->code_index[index / 64] |= 1ull << (index % 64);
+	*e = (struct fetch_entry){
+		.tag = (la & UMBRA_PAGE_MASK) | 1,
+		.root = c->tlb->root,
+		.is_user = is_user,
+		.gpa = page.gpa,
+		.host = page.host,
+	};
+	return e;
+}
+
+gpa_t soft_fetch_gpa(struct soft_cpu *c, gva_t la)
+{
+	return fetch_page(c, la)->gpa + (la & ~UMBRA_PAGE_MASK);
+}
+
+/* Nothing executes out of a device: its bytes are those that nobody drives, all ones. */
+size_t soft_fetch(struct soft_cpu *c, gva_t la, uint8_t *buf, size_t len, gpa_t *out_gpa)
+{
+	const struct fetch_entry *e = fetch_page(c, la);
+	size_t offset = la & ~UMBRA_PAGE_MASK;
+	size_t room = UMBRA_PAGE_SIZE - offset;
+	size_t n = len < room ? len : room;
+
+	if (e->host)
+		memcpy(buf, e->host + offset, n);
+	else
+		memset(buf, 0xff, n);
+	*out_gpa = e->gpa;
+	return n;
+}

@@ -1,0 +1,36 @@
+/* What the micro-TLB (tlb.c), the accesses that miss it (access.c) and the code cache (code.c)
+ * share.
+ */
+#ifndef SOFT_TLB_H
+#define SOFT_TLB_H
+
+#include "cpu.h"
+
+/* Besides X86_PF_W and X86_PF_I in the access of soft_tlb_resolve: made by the processor itself
+ * (descriptor tables, TSS), so with the supervisor's rights whatever the CPL, and never excused
+ * from SMAP by RFLAGS.AC (SDM 3A 4.6). */
+#define TLB_SYS 0x400u
+
+/* Bits of soft_vm.code_frame. */
+#define FRAME_HAS_CODE	  1u /* some vCPU holds blocks of it: no micro-TLB may have a wtag for it */
+#define FRAME_WAS_WRITTEN 2u /* some micro-TLB may have a wtag for it */
+
+/* The part of an access that lies in one page. */
+struct tlb_span {
+	gva_t la;
+	gpa_t gpa;
+	uint8_t *host; /* the first byte; NULL: a device, or nothing */
+	unsigned len;
+	bool is_table, is_rom, has_code;
+};
+
+/* Bits of tlb_bank.access for explicit accesses of the current CPL. */
+unsigned soft_tlb_class(const struct soft_cpu *c);
+/* Translate @len bytes at @la, all in one page, for @access (mask of X86_PF_W, TLB_SYS), and fill
+ * the current bank where it fits.  Raises what the access raises. */
+void soft_tlb_resolve(struct soft_cpu *c, gva_t la, unsigned len, unsigned access,
+		      struct tlb_span *out_span);
+/* No micro-TLB of @vm may write to the frame at @gpa by itself any more. */
+void soft_tlb_withdraw_write(struct soft_vm *vm, gpa_t gpa);
+
+#endif

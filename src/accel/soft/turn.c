@@ -1,0 +1,292 @@
+/* Whose turn it is, and what time it is.
+ *
+ * Deterministic mode: one vCPU executes at a time.  The turn goes round in the order of the vCPU
+ * numbers, after a fixed number of instructions or earlier when its holder halts, spins on PAUSE or
+ * sends an interrupt to another; time is the number of instructions that were executed by all, plus
+ * what was skipped while all of them were idle.  Nothing else decides, so the same input gives the
+ * same run.
+ *
+ * Only the holder touches the turn and the clock, except for a machine that is idle altogether:
+ *   1. Everybody idle, a timer is set: the holder moves the clock there and lets it fire.
+ *   2. Everybody idle, no timer: the holder gives the turn back (NOBODY) and sleeps; the first vCPU
+ *      that is posted to takes it by compare-and-swap.  A post between the last look and the sleep
+ *      has moved `wakes`, and the sleep does not begin.
+ *   3. The turn goes to a vCPU that the world has not released from park yet, or that left run() for
+ *      a request: it stays there until that vCPU comes or the world stops.  The plan of the resume
+ *      says who will come, so which vCPU runs next does not depend on whose thread wakes first. */
+#include "run.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define QUANTUM	  50000 /* instructions: more gains no speed, less costs some */
+#define NOBODY	  (~0u)
+#define SPINS	  100 /* yields before a thread sleeps: the turn often comes back soon */
+
+struct soft_turn {
+	atomic_uint holder;	/* vCPU number or NOBODY; release, pairs with the waiter's acquire */
+	uint64_t members;	/* [world stopped] who runs */
+	int64_t quantum_left;	/* [holder] */
+	atomic_ullong clock;	/* [holder] writes; instructions and skipped time at slice start */
+	atomic_ullong idle;	/* mask: vCPUs in soft_turn_idle with nothing to do */
+};
+
+int soft_turn_create(struct soft_vm *vm)
+{
+	vm->turn = calloc(1, sizeof(*vm->turn));
+	if (!vm->turn)
+		return -ENOMEM;
+	vm->turn->quantum_left = QUANTUM;
+	vm->turn->members = ~0ull;
+	return 0;
+}
+
+void soft_turn_destroy(struct soft_vm *vm)
+{
+	free(vm->turn);
+}
+
+/* Power-up: the clock begins anew, and cpu 0 has the turn. */
+void soft_turn_reset(struct soft_vm *vm)
+{
+	vm->turn->quantum_left = QUANTUM;
+	atomic_store_explicit(&vm->turn->clock, 0, memory_order_relaxed);
+	atomic_store_explicit(&vm->turn->holder, 0, memory_order_relaxed);
+	atomic_store_explicit(&vm->turn->idle, 0, memory_order_relaxed);
+}
+
+/* Sleeping and waking: an event count.  The sleeper reads `wakes`, looks whether there is something
+ * to do, and sleeps only while `wakes` is what it read; a waker makes its news visible first and
+ * moves `wakes` then. */
+
+static bool is_asked(const struct soft_cpu *c)
+{
+	return atomic_load_explicit(c->req, memory_order_acquire) != 0;
+}
+
+static unsigned sleep_prepare(struct soft_cpu *c)
+{
+	return atomic_load(&c->wakes);
+}
+
+static void sleep_until_moved(struct soft_cpu *c, unsigned seen)
+{
+	for (unsigned i = 0; i < SPINS; i++) {
+		if (atomic_load_explicit(&c->wakes, memory_order_relaxed) != seen)
+			return;
+		sched_yield();
+	}
+	atomic_store(&c->is_sleeping, true);
+	if (atomic_load(&c->wakes) == seen)
+		syscall(SYS_futex, &c->wakes, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+	atomic_store(&c->is_sleeping, false);
+}
+
+void soft_wake(struct soft_cpu *c)
+{
+	atomic_fetch_add(&c->wakes, 1);
+	if (atomic_load(&c->is_sleeping))
+		syscall(SYS_futex, &c->wakes, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void soft_post(struct soft_cpu *c, unsigned pend)
+{
+	atomic_fetch_or_explicit(&c->pend, pend, memory_order_release);
+	atomic_fetch_and_explicit(&c->vm->turn->idle, ~(1ull << c->index), memory_order_release);
+	soft_wake(c);
+}
+
+/* Time. */
+
+static int64_t executed(const struct soft_cpu *c)
+{
+	int64_t left = c->left;
+
+	/* In the middle of a block the whole of it has been taken off the budget already. */
+	if (c->cur)
+		left += c->entry->disp - (int64_t)SOFT_ORDINAL_OF(c->cur);
+	return c->slice - left;
+}
+
+static uint64_t clock_of(const struct soft_turn *turn)
+{
+	return atomic_load_explicit(&turn->clock, memory_order_relaxed);
+}
+
+uint64_t soft_now(const struct soft_cpu *c)
+{
+	return clock_of(c->vm->turn) + (uint64_t)executed(c);
+}
+
+uint64_t soft_tsc(const struct soft_cpu *c)
+{
+	return soft_now(c) + c->msr.tsc;
+}
+
+void soft_set_tsc(struct soft_cpu *c, uint64_t tsc)
+{
+	c->msr.tsc = tsc - soft_now(c);
+}
+
+/* The next timer of any vCPU; ~0 = none is set. */
+static uint64_t next_deadline(const struct soft_vm *vm)
+{
+	uint64_t next = ~0ull;
+
+	for (unsigned i = 0; i < vm->cpu_count; i++)
+		next = u64_min(next, soft_irqchip_deadline(vm->cpu[i]));
+	return next;
+}
+
+static void tick_all(const struct soft_vm *vm)
+{
+	for (unsigned i = 0; i < vm->cpu_count; i++)
+		soft_irqchip_tick(vm->cpu[i]);
+}
+
+void soft_slice_begin(struct soft_cpu *c)
+{
+	struct soft_turn *turn = c->vm->turn;
+	uint64_t now = clock_of(turn);
+	uint64_t deadline = next_deadline(c->vm);
+	uint64_t until = deadline > now ? deadline - now : 1;
+
+	c->slice = (int64_t)u64_min(until, (uint64_t)turn->quantum_left);
+	c->left = c->slice;
+}
+
+void soft_slice_end(struct soft_cpu *c)
+{
+	struct soft_turn *turn = c->vm->turn;
+	int64_t count = executed(c);
+	uint64_t now = clock_of(turn) + (uint64_t)count;
+
+	c->slice = 0;
+	c->left = 0;
+	c->retired += (uint64_t)count;
+	turn->quantum_left -= count;
+	atomic_store_explicit(&turn->clock, now, memory_order_relaxed);
+	if (now >= next_deadline(c->vm))
+		tick_all(c->vm);
+	if (turn->quantum_left <= 0)
+		turn->quantum_left = QUANTUM;
+}
+
+/* The turn. */
+
+static bool is_member(const struct soft_turn *turn, unsigned index)
+{
+	return turn->members >> index & 1;
+}
+
+static bool is_idle(const struct soft_turn *turn, unsigned index)
+{
+	return atomic_load_explicit(&turn->idle, memory_order_acquire) >> index & 1;
+}
+
+/* The vCPU after @index that can use the turn; @index itself when no other can. */
+static unsigned next_after(const struct soft_vm *vm, unsigned index)
+{
+	for (unsigned n = 1; n < vm->cpu_count; n++) {
+		unsigned i = (index + n) % vm->cpu_count;
+
+		if (is_member(vm->turn, i) && !is_idle(vm->turn, i))
+			return i;
+	}
+	return index;
+}
+
+static void set_holder(struct soft_vm *vm, unsigned index)
+{
+	vm->turn->quantum_left = QUANTUM;
+	atomic_store_explicit(&vm->turn->holder, index, memory_order_release);
+	if (index != NOBODY)
+		soft_wake(vm->cpu[index]);
+}
+
+void soft_turn_plan(struct soft_vm *vm, uint64_t members)
+{
+	struct soft_turn *turn = vm->turn;
+	unsigned holder = atomic_load_explicit(&turn->holder, memory_order_relaxed);
+
+	turn->members = members;
+	atomic_store_explicit(&turn->idle, 0, memory_order_relaxed);
+	if (holder != NOBODY && is_member(turn, holder))
+		return;
+	holder = next_after(vm, holder == NOBODY ? vm->cpu_count - 1 : holder);
+	turn->quantum_left = QUANTUM;
+	atomic_store_explicit(&turn->holder, holder, memory_order_release);
+}
+
+/* True when the vCPU holds the turn; one that nobody holds is taken. */
+static bool has_turn(struct soft_cpu *c)
+{
+	unsigned holder = atomic_load_explicit(&c->vm->turn->holder, memory_order_acquire);
+
+	return holder == c->index ||
+	       (holder == NOBODY &&
+		atomic_compare_exchange_strong(&c->vm->turn->holder, &holder, c->index));
+}
+
+bool soft_turn_wait(struct soft_cpu *c)
+{
+	for (;;) {
+		unsigned seen = sleep_prepare(c);
+
+		if (is_asked(c))
+			return false;
+		if (has_turn(c))
+			return true;
+		sleep_until_moved(c, seen);
+	}
+}
+
+void soft_turn_pass(struct soft_cpu *c)
+{
+	unsigned next = next_after(c->vm, c->index);
+
+	c->wants_yield = false;
+	if (next != c->index)
+		set_holder(c->vm, next);
+}
+
+/* Everybody is idle: let time go by until something happens.  True when the clock was moved. */
+static bool skip_time(struct soft_cpu *c)
+{
+	struct soft_turn *turn = c->vm->turn;
+	uint64_t deadline = next_deadline(c->vm);
+
+	if (deadline == ~0ull)
+		return false;
+	if (deadline > clock_of(turn))
+		atomic_store_explicit(&turn->clock, deadline, memory_order_relaxed);
+	tick_all(c->vm);
+	return true;
+}
+
+bool soft_turn_idle(struct soft_cpu *c)
+{
+	struct soft_turn *turn = c->vm->turn;
+	unsigned seen = sleep_prepare(c);
+	unsigned next;
+
+	if (is_asked(c) || soft_has_wake_event(c))
+		return soft_turn_wait(c);
+	atomic_fetch_or(&turn->idle, 1ull << c->index);
+	if (atomic_load(&c->wakes) != seen)
+		atomic_fetch_and(&turn->idle, ~(1ull << c->index));
+	next = next_after(c->vm, c->index);
+	if (next != c->index) {
+		set_holder(c->vm, next);
+		return soft_turn_wait(c);
+	}
+	if (skip_time(c))
+		return soft_turn_wait(c);
+	set_holder(c->vm, NOBODY);
+	sleep_until_moved(c, seen);
+	return soft_turn_wait(c);
+}

@@ -1,0 +1,326 @@
+/* The invariants, as far as they can be judged page by page: I1 to I6 and I8.  verify_root.c has
+ * what needs a linear address.
+ *
+ * Each check is written from the promise, not from the code that keeps it: counts are counted
+ * again, guest entries are read again. */
+#include "verify.h"
+
+#include "umbra/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LINE_MAX_BYTES	 256u
+#define PARANOID_LOG_MAX 64u /* findings; a broken shadow finds the same ones again and again */
+
+/* Reporting. */
+
+void verify_bad(struct verifier *v, const char *invariant, const struct shadow_page *sp,
+		unsigned index, const char *fmt, ...)
+{
+	char text[LINE_MAX_BYTES];
+	va_list args;
+
+	v->findings++;
+	if (!v->sink)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	print_to(v->sink, "verify bad %s sp=%u i=%u gfn=%#llx level=%u%s\n", invariant, sp->id,
+		 index, (unsigned long long)sp->key.gfn, (unsigned)sp->key.role.level, text);
+}
+
+void verify_bad_root(struct verifier *v, const char *invariant, const struct mmu_root *root,
+		     const char *fmt, ...)
+{
+	char text[LINE_MAX_BYTES];
+	va_list args;
+
+	v->findings++;
+	if (!v->sink)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	print_to(v->sink, "verify bad %s root=%llu cr3=%#llx%s\n", invariant,
+		 (unsigned long long)root->id, (unsigned long long)root->regs.cr3, text);
+}
+
+bool verify_is_stale(const struct shadow_page *sp, unsigned index)
+{
+	uint64_t known = sp->gpte[index];
+
+	return !sp->key.role.is_direct &&
+	       ((shadow_read_entry(sp, index) ^ known) & shadow_relevant_bits(sp, known));
+}
+
+/* Lists: whether an entry stands in the one that begins at @head. */
+
+static bool is_linked(const struct mmu *mmu, shadow_handle head, const struct shadow_page *sp,
+		      unsigned index)
+{
+	shadow_handle handle = handle_of(sp, index);
+	struct shadow_link link = sp->link[index];
+	shadow_handle limit = mmu->page_count * SHADOW_ENTRIES;
+
+	if (link.prev > limit || link.next > limit)
+		return false;
+	if (link.next && handle_page(mmu, link.next)->link[handle_index(link.next)].prev != handle)
+		return false;
+	if (!link.prev)
+		return head == handle;
+	return handle_page(mmu, link.prev)->link[handle_index(link.prev)].next == handle;
+}
+
+/* The page of an entry in a list, or NULL when the list names what does not exist. */
+static struct shadow_page *listed_page(const struct mmu *mmu, shadow_handle handle)
+{
+	struct shadow_page *sp;
+
+	if (handle > mmu->page_count * SHADOW_ENTRIES)
+		return NULL;
+	sp = handle_page(mmu, handle);
+	return sp->is_live && (sp->spte[handle_index(handle)] & SPTE_P) ? sp : NULL;
+}
+
+/* Leaves. */
+
+static const struct mem_region *region_of_host(const struct mmu *mmu, const uint8_t *host)
+{
+	const struct mem_region *region;
+	unsigned i;
+
+	for (i = 0; (region = mem_region_at(mmu->mem, i)) != NULL; i++) {
+		if (host >= region->host && (uint64_t)(host - region->host) < region->len)
+			break;
+	}
+	return region;
+}
+
+static void check_host(struct verifier *v, const struct shadow_page *sp, unsigned index)
+{
+	uint64_t spte = sp->spte[index];
+	gpa_t gpa = shadow_leaf_gpa(sp, index, sp->gpte[index]);
+	const uint8_t *host = (const uint8_t *)(uintptr_t)(spte & SPTE_HOST);
+	const struct mem_region *region = mem_find(v->mmu->mem, gpa);
+	bool has_host = !(spte & SPTE_MMIO);
+
+	if (has_host != (region != NULL) || has_host != (host != NULL) ||
+	    (has_host && !region_of_host(v->mmu, host)))
+		verify_bad(v, "I8", sp, index, " gpa=%#llx spte=%#llx is not in the memory map",
+			   (unsigned long long)gpa, (unsigned long long)spte);
+	else if (has_host && host != region->host + (gpa - region->gpa))
+		verify_bad(v, "I2", sp, index, " gpa=%#llx host=%p is another frame's page",
+			   (unsigned long long)gpa, (const void *)host);
+	if (region && !(spte & SPTE_ROM) != (region->kind == MEM_RAM))
+		verify_bad(v, "I2", sp, index, " gpa=%#llx spte=%#llx mistakes ROM for RAM",
+			   (unsigned long long)gpa, (unsigned long long)spte);
+}
+
+static void check_leaf(struct verifier *v, const struct shadow_page *sp, unsigned index)
+{
+	uint64_t spte = sp->spte[index];
+	gpa_t gpa = shadow_leaf_gpa(sp, index, sp->gpte[index]);
+	const struct frame *frame = frame_find(v->mmu, gpa >> SHADOW_GFN_SHIFT);
+	const uint64_t by_frame = SPTE_HOST | SPTE_MAY_WRITE | SPTE_ROM | SPTE_MMIO;
+
+	v->leaves++;
+	check_host(v, sp, index);
+	if ((spte & ~by_frame) != shadow_leaf_rights(sp, sp->gpte[index]))
+		verify_bad(v, "I2", sp, index, " spte=%#llx, its guest entry says %#llx",
+			   (unsigned long long)spte,
+			   (unsigned long long)shadow_leaf_rights(sp, sp->gpte[index]));
+	if (!frame || !is_linked(v->mmu, frame->leaves, sp, index))
+		verify_bad(v, "I4", sp, index, " gpa=%#llx is not in the reverse map",
+			   (unsigned long long)gpa);
+	if (!(spte & SPTE_MAY_WRITE))
+		return;
+	if (frame && frame->tables)
+		verify_bad(v, "I1", sp, index, " table at gpa=%#llx is writable",
+			   (unsigned long long)gpa);
+	if (!(spte & SPTE_D) || (spte & (SPTE_ROM | SPTE_MMIO)))
+		verify_bad(v, "I3", sp, index, " spte=%#llx is writable without D, or no RAM",
+			   (unsigned long long)spte);
+}
+
+/* Pages. */
+
+static void check_child(struct verifier *v, const struct shadow_page *sp, unsigned index)
+{
+	const struct shadow_page *child = spte_child(sp->spte[index]);
+	struct shadow_key key = shadow_child_key(sp, index, sp->gpte[index]);
+
+	if (!child->is_live || child->key.gfn != key.gfn || child->key.role.word != key.role.word)
+		verify_bad(v, "I5", sp, index,
+			   " child sp=%u gfn=%#llx role=%#x, should be gfn=%#llx role=%#x",
+			   child->id, (unsigned long long)child->key.gfn, child->key.role.word,
+			   (unsigned long long)key.gfn, key.role.word);
+	if (!is_linked(v->mmu, child->parents, sp, index))
+		verify_bad(v, "I5", sp, index, " child sp=%u does not know this parent", child->id);
+}
+
+static void check_entries(struct verifier *v, const struct shadow_page *sp)
+{
+	unsigned present = 0, i;
+
+	for (i = 0; i < SHADOW_ENTRIES; i++) {
+		if (!(sp->spte[i] & SPTE_P))
+			continue;
+		present++;
+		if (verify_is_stale(sp, i))
+			verify_bad(v, "I6", sp, i, " guest entry is %#llx, was %#llx",
+				   (unsigned long long)shadow_read_entry(sp, i),
+				   (unsigned long long)sp->gpte[i]);
+		if (spte_is_leaf(sp->spte[i]) != (sp->key.role.level == 1))
+			verify_bad(v, "I5", sp, i, " spte=%#llx is of another level",
+				   (unsigned long long)sp->spte[i]);
+		else if (sp->key.role.level == 1)
+			check_leaf(v, sp, i);
+		else
+			check_child(v, sp, i);
+	}
+	if (present != sp->present)
+		verify_bad(v, "I5", sp, 0, " has %u entries, counted %u", present, sp->present);
+}
+
+static void check_references(struct verifier *v, const struct shadow_page *sp)
+{
+	uint32_t roots = v->roots_of_page[sp->id], parents = 0;
+	shadow_handle handle = sp->parents;
+
+	while (handle && parents <= sp->refs) {
+		const struct shadow_page *parent = listed_page(v->mmu, handle);
+
+		if (!parent || spte_child(parent->spte[handle_index(handle)]) != sp) {
+			verify_bad(v, "I5", sp, 0, " parent entry %u does not name it", handle - 1);
+			return;
+		}
+		parents++;
+		handle = parent->link[handle_index(handle)].next;
+	}
+	if (parents + roots != sp->refs || roots != sp->root_refs)
+		verify_bad(v, "I5", sp, 0, " refs=%u roots=%u, but %u parents and %u roots",
+			   sp->refs, sp->root_refs, parents, roots);
+}
+
+/* Without its place among the tables of its frame a page is not protected from writes. */
+static void check_protection(struct verifier *v, const struct shadow_page *sp)
+{
+	const struct frame *frame = frame_find(v->mmu, sp->key.gfn);
+	const struct shadow_page *other = frame ? frame->tables : NULL;
+
+	if (sp->key.role.is_direct)
+		return;
+	while (other && other != sp)
+		other = other->next_of_frame;
+	if (!other || sp->frame != frame)
+		verify_bad(v, "I1", sp, 0, " its frame is not known as a table");
+}
+
+static void check_pages(struct verifier *v)
+{
+	unsigned i;
+
+	for (i = 0; i < v->mmu->page_count; i++) {
+		const struct shadow_page *sp = v->mmu->page[i];
+
+		if (!sp->is_live)
+			continue;
+		check_entries(v, sp);
+		check_references(v, sp);
+		check_protection(v, sp);
+	}
+}
+
+/* The reverse map, from its side. */
+
+static uint64_t check_frame(struct verifier *v, const struct frame *frame)
+{
+	shadow_handle handle = frame->leaves;
+	uint64_t count = 0;
+
+	while (handle && count <= v->leaves) {
+		unsigned index = handle_index(handle);
+		const struct shadow_page *sp = listed_page(v->mmu, handle);
+
+		if (!sp || !spte_is_leaf(sp->spte[index]) ||
+		    shadow_leaf_gpa(sp, index, sp->gpte[index]) >> SHADOW_GFN_SHIFT != frame->gfn) {
+			verify_bad(v, "I4", v->mmu->page[(handle - 1) / SHADOW_ENTRIES], index,
+				   " is no leaf of gfn=%#llx", (unsigned long long)frame->gfn);
+			break;
+		}
+		count++;
+		handle = sp->link[index].next;
+	}
+	return count;
+}
+
+static void check_frames(struct verifier *v)
+{
+	uint64_t count = 0, i;
+
+	for (i = 0; i <= v->mmu->frame_hash_mask; i++) {
+		const struct frame *frame;
+
+		for (frame = v->mmu->frame_hash[i]; frame; frame = frame->next)
+			count += check_frame(v, frame);
+	}
+	if (count != v->leaves || v->leaves != v->mmu->stats.leaves) {
+		v->findings++;
+		if (v->sink)
+			print_to(v->sink,
+				 "verify bad I4 %llu leaves, %u counted, %llu in the reverse map\n",
+				 (unsigned long long)v->leaves, v->mmu->stats.leaves,
+				 (unsigned long long)count);
+	}
+}
+
+static void count_roots(struct verifier *v)
+{
+	unsigned i;
+
+	for (i = 0; i < v->mmu->max_roots * SHADOW_TOPS; i++) {
+		const struct shadow_page *sp = v->mmu->root[i / SHADOW_TOPS].top[i % SHADOW_TOPS];
+
+		if (sp)
+			v->roots_of_page[sp->id]++;
+	}
+}
+
+unsigned verify_locked(struct mmu *mmu, const struct print_sink *sink, bool with_tlb)
+{
+	struct verifier v = {.mmu = mmu, .sink = sink};
+
+	v.roots_of_page = calloc(mmu->max_pages, sizeof(*v.roots_of_page));
+	if (!v.roots_of_page) {
+		if (sink)
+			print_to(sink, "verify bad: no memory to check with\n");
+		return 1;
+	}
+	count_roots(&v);
+	check_pages(&v);
+	check_frames(&v);
+	verify_roots(&v);
+	if (with_tlb)
+		verify_tlbs(&v);
+	free(v.roots_of_page);
+	return v.findings;
+}
+
+/* Paranoid mode. */
+
+static void log_finding(void *ctx, const char *text, size_t len)
+{
+	(void)ctx;
+	log_error("%.*s", len > 0 ? (int)len - 1 : 0, text); /* without the newline */
+}
+
+void verify_paranoid(struct mmu *mmu, bool with_tlb)
+{
+	const struct print_sink log = {.text = log_finding};
+	bool is_quiet = mmu->paranoid_findings > PARANOID_LOG_MAX;
+
+	mmu->paranoid_findings += verify_locked(mmu, is_quiet ? NULL : &log, with_tlb);
+}
