@@ -181,7 +181,7 @@ struct accel_ops {
 	void (*mmu_flush)(struct accel_vm *vm);
 	/* The world leaves STOPPED: bit i of @members says that vCPU i will run.  NULL: not needed. */
 	void (*vm_resume)(struct accel_vm *vm, uint64_t members);
-	void (*show)(struct accel_vm *vm, const struct print_sink *sink); /* `monitor kvm` */
+	void (*show)(struct accel_vm *vm, const struct print_sink *sink); /* `monitor accel` */
 	/* Exit counts by reason of one vCPU; reading while it runs is racy by nature. */
 	void (*show_exits)(const struct accel_vcpu *vcpu, const struct print_sink *sink);
 

@@ -154,7 +154,7 @@ static int run_quit(struct mon_call *call)
 	return 0;
 }
 
-static int run_kvm(struct mon_call *call)
+static int run_accel(struct mon_call *call)
 {
 	const struct accel_ops *accel = vm_accel(call->target->vm);
 
@@ -194,7 +194,7 @@ static const struct mon_word WORDS[] = {
 	{"quit", "[CODE]", "end umbra with this exit status (137)", 1, run_quit},
 	{"why", "", "why the machine stopped, and why a write or breakpoint was refused", 0,
 	 run_why},
-	{"kvm", "", "the accelerator, and what it was found able to do", 0, run_kvm},
+	{"accel", "", "what runs the guest, and what it was found able to do", 0, run_accel},
 	{"version", "", "which umbra this is", 0, run_version},
 };
 

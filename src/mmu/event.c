@@ -18,8 +18,7 @@ static void tell(struct mmu *mmu, const struct mmu_event *event)
 
 void tell_cr3(struct mmu *mmu, unsigned vcpu, uint64_t old, uint64_t now)
 {
-	tell(mmu, &(struct mmu_event){
-			  .kind = MMU_EVENT_CR3, .vcpu = vcpu, .old = old, .now = now});
+	tell(mmu, &(struct mmu_event){.kind = MMU_EVENT_CR3, .vcpu = vcpu, .old = old, .now = now});
 }
 
 void tell_invlpg(struct mmu *mmu, unsigned vcpu, gva_t gva)
@@ -79,9 +78,8 @@ void frame_begin_seen(struct mmu *mmu, struct frame *frame)
 	if (frame->seen)
 		return;
 	frame->seen = malloc(UMBRA_PAGE_SIZE);
-	if (frame->seen &&
-	    mem_peek(mmu->mem, frame->gfn << SHADOW_GFN_SHIFT, frame->seen, UMBRA_PAGE_SIZE) !=
-		    UMBRA_PAGE_SIZE)
+	if (frame->seen && mem_peek(mmu->mem, frame->gfn << SHADOW_GFN_SHIFT, frame->seen,
+				    UMBRA_PAGE_SIZE) != UMBRA_PAGE_SIZE)
 		frame_end_seen(frame); /* nobody can write where no memory is */
 }
 

@@ -1,6 +1,7 @@
 /* Guest frames: the reverse map, write protection, and what micro-TLBs must forget. */
 #include "shadow.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #define CHAINS_MIN  1024u
@@ -15,7 +16,7 @@ int frames_init(struct mmu *mmu, uint64_t ram_frames)
 		chains *= 2;
 	mmu->frame_hash = calloc(chains, sizeof(struct frame *));
 	mmu->frame_hash_mask = chains - 1;
-	return mmu->frame_hash ? 0 : -1;
+	return mmu->frame_hash ? 0 : -ENOMEM;
 }
 
 static void free_list(struct frame *frame)
@@ -104,8 +105,7 @@ void list_add(const struct mmu *mmu, shadow_handle *head, struct shadow_page *sp
 	*head = handle;
 }
 
-void list_remove(const struct mmu *mmu, shadow_handle *head, struct shadow_page *sp,
-		 unsigned index)
+void list_remove(const struct mmu *mmu, shadow_handle *head, struct shadow_page *sp, unsigned index)
 {
 	struct shadow_link link = sp->link[index];
 

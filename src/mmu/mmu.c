@@ -5,7 +5,6 @@
 
 #include "umbra/lock.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -94,7 +93,6 @@ static void choose_root(struct mmu *mmu, struct mmu_vcpu *vcpu, const struct x86
 	root = root_get(mmu, &vcpu->regs);
 	vcpu->root->users--;
 	root->users++;
-	root->used = ++mmu->clock;
 	vcpu->root = root;
 	vcpu->root_id = root->id;
 }

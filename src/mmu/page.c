@@ -3,13 +3,14 @@
  * linear pages the micro-TLBs must forget; the caller tells them before it drops the lock. */
 #include "shadow.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
-#define MAX_PAGES_MIN	  512u
-#define MAX_PAGES_MAX	  32768u
-#define FRAMES_PER_PAGE	  32u /* the default: one shadow page for so many frames of RAM */
-#define PAGES_PER_VCPU	  8u  /* its top pages and one path at least */
-#define RECYCLE_PART	  8u  /* one call frees about that part of what is old */
+#define MAX_PAGES_MIN	512u
+#define MAX_PAGES_MAX	32768u
+#define FRAMES_PER_PAGE 32u /* the default: one shadow page for so many frames of RAM */
+#define PAGES_PER_VCPU	8u  /* its top pages and one path at least */
+#define RECYCLE_PART	8u  /* one call frees about that part of what is old */
 
 static uint64_t ram_frames(const struct mem_space *mem)
 {
@@ -45,7 +46,7 @@ int shadow_pages_init(struct mmu *mmu)
 	mmu->page = calloc(mmu->max_pages, sizeof(struct shadow_page *));
 	mmu->page_hash = calloc(chains, sizeof(struct shadow_page *));
 	mmu->page_hash_mask = chains - 1;
-	return mmu->page && mmu->page_hash ? frames_init(mmu, frames) : -1;
+	return mmu->page && mmu->page_hash ? frames_init(mmu, frames) : -ENOMEM;
 }
 
 void shadow_pages_end(struct mmu *mmu)
@@ -300,7 +301,8 @@ bool shadow_set_leaf(struct mmu *mmu, struct shadow_page *sp, unsigned index, ui
 	if (!frame)
 		return false;
 	spte = leaf_spte(mmu, sp, frame, gpte);
-	if ((old & SPTE_P) && shadow_leaf_gpa(sp, index, sp->gpte[index]) >> SHADOW_GFN_SHIFT == gfn &&
+	if ((old & SPTE_P) &&
+	    shadow_leaf_gpa(sp, index, sp->gpte[index]) >> SHADOW_GFN_SHIFT == gfn &&
 	    only_gains_dirty(old, spte)) {
 		sp->spte[index] = spte;
 		sp->gpte[index] = gpte;

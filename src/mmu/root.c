@@ -4,6 +4,8 @@
  * Source: SDM 3A 4.5 and, for PAE's registers, 4.4.1. */
 #include "shadow.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #define ROOTS_MIN 512u
@@ -18,7 +20,7 @@ int roots_init(struct mmu *mmu)
 {
 	mmu->max_roots = ROOTS_MIN + mmu->config.vcpus;
 	mmu->root = calloc(mmu->max_roots, sizeof(*mmu->root));
-	return mmu->root ? 0 : -1;
+	return mmu->root ? 0 : -ENOMEM;
 }
 
 /* PDPTEs. */
@@ -64,8 +66,7 @@ static uint32_t key_bits(const struct x86_paging *regs, enum x86_paging_mode mod
 	bool has_pkeys = mode >= X86_PAGING_4LEVEL && (regs->cr4 & X86_CR4_PKE);
 
 	return (has_nx ? ROOT_NXE : 0) | (has_pse ? ROOT_PSE : 0) | (has_pkeys ? ROOT_PKE : 0) |
-	       (regs->cr0 & X86_CR0_WP ? ROOT_WP : 0) |
-	       (regs->cr4 & X86_CR4_SMEP ? ROOT_SMEP : 0) |
+	       (regs->cr0 & X86_CR0_WP ? ROOT_WP : 0) | (regs->cr4 & X86_CR4_SMEP ? ROOT_SMEP : 0) |
 	       (regs->cr4 & X86_CR4_SMAP ? ROOT_SMAP : 0);
 }
 
@@ -123,6 +124,7 @@ static struct mmu_root *evict_root(struct mmu *mmu)
 		if (root->users == 0 && (!oldest || root->used < oldest->used))
 			oldest = root;
 	}
+	assert(oldest);
 	if (oldest->id) {
 		root_clear(mmu, oldest);
 		unhash_root(mmu, oldest);
@@ -146,25 +148,35 @@ static unsigned levels_of(enum x86_paging_mode mode)
 	return 5;
 }
 
-struct mmu_root *root_get(struct mmu *mmu, const struct x86_paging *regs)
+static struct mmu_root *make_root(struct mmu *mmu, const struct x86_paging *regs,
+				  const struct root_key *key)
 {
-	struct root_key key;
-	struct mmu_root *root, **chain;
+	struct mmu_root **chain = chain_of(mmu, key);
+	struct mmu_root *root = evict_root(mmu);
 
-	root_make_key(regs, &key);
-	chain = chain_of(mmu, &key);
-	for (root = *chain; root; root = root->next) {
-		if (is_same_key(&root->key, &key))
-			return root;
-	}
-	root = evict_root(mmu);
-	*root = (struct mmu_root){.key = key,
+	*root = (struct mmu_root){.key = *key,
 				  .regs = *regs,
 				  .id = mmu->next_root_id++,
-				  .levels = levels_of(key.mode),
+				  .levels = levels_of((enum x86_paging_mode)key->mode),
 				  .next = *chain};
 	*chain = root;
 	mmu->stats.roots++;
+	return root;
+}
+
+struct mmu_root *root_get(struct mmu *mmu, const struct x86_paging *regs)
+{
+	struct root_key key;
+	struct mmu_root *root;
+
+	root_make_key(regs, &key);
+	for (root = *chain_of(mmu, &key); root; root = root->next) {
+		if (is_same_key(&root->key, &key))
+			break;
+	}
+	if (!root)
+		root = make_root(mmu, regs, &key);
+	root->used = ++mmu->clock;
 	return root;
 }
 

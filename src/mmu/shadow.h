@@ -34,21 +34,21 @@
  *
  * W, U and X are the guest's rights over all levels; CR0.WP, SMEP, SMAP, PKRU and the CPL are
  * applied when an access comes.  With TABLE, bits 47:6 are the address of a struct shadow_page. */
-#define SPTE_P	       (1ull << 0)
-#define SPTE_TABLE     (1ull << 1)
-#define SPTE_W	       (1ull << 2)
-#define SPTE_U	       (1ull << 3)
-#define SPTE_X	       (1ull << 4)
-#define SPTE_D	       (1ull << 5) /* the guest's D is set */
-#define SPTE_G	       (1ull << 6) /* the guest's G, whatever CR4.PGE */
-#define SPTE_MAY_WRITE (1ull << 7) /* RAM, D is set, and no table: stores need not come here */
-#define SPTE_ROM       (1ull << 8)
-#define SPTE_MMIO      (1ull << 9)  /* neither RAM nor ROM: no host page */
-#define SPTE_BIG       (1ull << 10) /* part of a large page of the guest */
+#define SPTE_P		(1ull << 0)
+#define SPTE_TABLE	(1ull << 1)
+#define SPTE_W		(1ull << 2)
+#define SPTE_U		(1ull << 3)
+#define SPTE_X		(1ull << 4)
+#define SPTE_D		(1ull << 5) /* the guest's D is set */
+#define SPTE_G		(1ull << 6) /* the guest's G, whatever CR4.PGE */
+#define SPTE_MAY_WRITE	(1ull << 7) /* RAM, D is set, and no table: stores need not come here */
+#define SPTE_ROM	(1ull << 8)
+#define SPTE_MMIO	(1ull << 9)  /* neither RAM nor ROM: no host page */
+#define SPTE_BIG	(1ull << 10) /* part of a large page of the guest */
 #define SPTE_PKEY_SHIFT 52
-#define SPTE_PKEY      (15ull << SPTE_PKEY_SHIFT)
-#define SPTE_HOST      BITS(47, 12)
-#define SPTE_CHILD     BITS(47, 6)
+#define SPTE_PKEY	(15ull << SPTE_PKEY_SHIFT)
+#define SPTE_HOST	BITS(47, 12)
+#define SPTE_CHILD	BITS(47, 6)
 
 /* Rights of a role: the bits SPTE_W, _U and _X, moved to 0. */
 #define ACCESS_SHIFT 2
@@ -94,15 +94,15 @@ struct shadow_page {
 	struct shadow_key key;
 	uint32_t id;
 	bool is_live;
-	uint16_t present;      /* entries */
-	uint32_t refs;	       /* parents + roots that begin here */
-	uint32_t root_refs;    /* of those, roots */
+	uint16_t present;	/* entries */
+	uint32_t refs;		/* parents + roots that begin here */
+	uint32_t root_refs;	/* of those, roots */
 	uint32_t unused_writes; /* to the guest table since a translation came through here */
-	uint64_t used;	       /* mmu.clock of that translation */
+	uint64_t used;		/* mmu.clock of that translation */
 	shadow_handle parents;
-	const uint8_t *table;	   /* the guest table's bytes; NULL: direct, or outside memory */
-	struct frame *frame;	   /* of the guest table; NULL: direct */
-	struct shadow_page *next;  /* in its hash chain, or in the list of free ones */
+	const uint8_t *table;	  /* the guest table's bytes; NULL: direct, or outside memory */
+	struct frame *frame;	  /* of the guest table; NULL: direct */
+	struct shadow_page *next; /* in its hash chain, or in the list of free ones */
 	struct shadow_page *next_of_frame;
 	uint64_t spte[SHADOW_ENTRIES];
 	uint64_t gpte[SHADOW_ENTRIES]; /* of present entries, as last read; not for direct ones */
@@ -136,11 +136,11 @@ struct root_key {
 
 struct mmu_root {
 	struct root_key key;
-	struct x86_paging regs; /* one set of registers that has the key */
-	uint64_t id;		/* mmu_root_id; 0 = this record is free */
-	uint64_t used;		/* mmu.clock of the last mmu_set_regs that chose it */
-	unsigned users;		/* vCPUs */
-	unsigned levels;	/* level of the top shadow pages */
+	struct x86_paging regs;		      /* one set of registers that has the key */
+	uint64_t id;			      /* mmu_root_id; 0 = this record is free */
+	uint64_t used;			      /* mmu.clock of the last mmu_set_regs that chose it */
+	unsigned users;			      /* vCPUs */
+	unsigned levels;		      /* level of the top shadow pages */
 	struct shadow_page *top[SHADOW_TOPS]; /* made when first needed */
 	struct mmu_root *next;		      /* in its hash chain */
 };
@@ -148,7 +148,7 @@ struct mmu_root {
 struct mmu_vcpu {
 	struct x86_paging regs;
 	struct mmu_root *root;
-	uint64_t root_id;      /* [vcpu] of root: read without the lock */
+	uint64_t root_id;	/* [vcpu] of root: read without the lock */
 	struct x86_walk rights; /* for x86_walk_allows: only the mode and rights are used */
 	struct mmu_walk walk;	/* of the miss at hand */
 };
@@ -283,7 +283,7 @@ void forget_flush(struct mmu *mmu);
 /* root.c */
 
 int roots_init(struct mmu *mmu);
-/* The record for @regs; NULL: all are in use by vCPUs. */
+/* The record for @regs; it is the most recently used one then. */
 struct mmu_root *root_get(struct mmu *mmu, const struct x86_paging *regs);
 /* The registers with what mmu_create fixed, and PDPTEs where PAE paging was given none. */
 void root_normalize_regs(const struct mmu *mmu, struct x86_paging *regs);
@@ -305,7 +305,8 @@ bool root_is_loaded(const struct mmu *mmu, const struct shadow_page *sp);
 
 /* The leaf page for @gva and the index in it, or NULL. */
 struct shadow_page *shadow_lookup(const struct mmu_root *root, gva_t gva, unsigned *out_index);
-/* Fill the path that @walk found.  Returns 0, -ENOMEM, or -EFAULT when the root has no such path. */
+/* Fill the path that @walk found.  Returns 0, -ENOMEM, or -EFAULT when the root has no such path.
+ */
 int shadow_fill(struct mmu *mmu, struct mmu_root *root, gva_t gva, const struct x86_walk *walk);
 /* What a class of access may do by its registers: mask of MMU_CAN_*, D and tables not regarded. */
 unsigned shadow_class_rights(struct mmu_vcpu *vcpu, uint64_t spte, bool is_user, bool smap_off);

@@ -8,7 +8,7 @@ struct verifier {
 	struct mmu *mmu;
 	const struct print_sink *sink; /* may be NULL */
 	unsigned findings;
-	uint64_t leaves;	/* present ones, counted */
+	uint64_t leaves;	 /* present ones, counted */
 	uint32_t *roots_of_page; /* by id, counted */
 };
 

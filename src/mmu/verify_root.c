@@ -31,7 +31,8 @@ static uint64_t rights_of_walk(const struct x86_walk *walk)
 
 	return SPTE_P | (walk->is_writable ? SPTE_W : 0) | (walk->is_user ? SPTE_U : 0) |
 	       (walk->is_executable ? SPTE_X : 0) | (walk->is_dirty ? SPTE_D : 0) |
-	       (last & X86_PTE_G ? SPTE_G : 0) | (walk->page_size > UMBRA_PAGE_SIZE ? SPTE_BIG : 0) |
+	       (last & X86_PTE_G ? SPTE_G : 0) |
+	       (walk->page_size > UMBRA_PAGE_SIZE ? SPTE_BIG : 0) |
 	       (uint64_t)walk->pkey << SPTE_PKEY_SHIFT;
 }
 
@@ -209,6 +210,7 @@ static bool make_rebuilt(struct mmu *mmu)
 	config.tlb = (struct mmu_tlb_hook){0};
 	config.is_paranoid = false;
 	config.max_shadow_pages = mmu->max_pages;
+	config.vcpus++; /* room for one root more: it holds one that it begins with */
 	return mmu_create(&mmu->rebuilt, &config, NULL) == 0;
 }
 

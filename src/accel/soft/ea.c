@@ -225,16 +225,15 @@ static unsigned width_of_register(const struct tr *t, unsigned reg)
 	return reg == X86_RSP || reg == X86_RBP ? t->stack_bits : t->address_bits;
 }
 
-void tr_address(struct tr *t, enum soft_slot slot, unsigned seg, unsigned reg, int64_t disp,
-		unsigned size, bool is_write)
+void tr_address_of(struct tr *t, enum soft_slot slot, const struct tr_implicit *op)
 {
 	struct address a = {
-		.base = (uint8_t)(reg * 8),
+		.base = (uint8_t)(op->reg * 8),
 		.index = TR_SLOT_OFFSET(SLOT_ZERO),
-		.disp = disp,
-		.seg = seg,
-		.bits = width_of_register(t, reg),
+		.disp = op->disp,
+		.seg = op->seg,
+		.bits = width_of_register(t, op->reg),
 	};
 
-	emit_address(t, choose(t, &a, is_write), &a, TR_SLOT_OFFSET(slot))->imm = size;
+	emit_address(t, choose(t, &a, op->is_write), &a, TR_SLOT_OFFSET(slot))->imm = op->size;
 }

@@ -12,9 +12,6 @@
 
 #define ERROR_OF(s) ((uint16_t)((s)&0xfffc))
 
-/* Bits of a descriptor's upper half that must be 0 in a 16-byte one: the second type field. */
-#define HIGH_TYPE (0x1full << 40)
-
 /* GDTR and IDTR: imm = bytes of the base. */
 
 static void load_table(struct soft_cpu *c, const struct insn *i, struct x86_table_reg *reg)
@@ -139,8 +136,6 @@ static void load_system(struct soft_cpu *c, uint16_t selector, unsigned types,
 		sys_gp(c, ERROR_OF(selector));
 	soft_load_descriptor(c, selector, X86_EXC_GP, out_desc);
 	if (!is_system(out_desc) || !(types >> system_type(out_desc) & 1))
-		sys_gp(c, ERROR_OF(selector));
-	if (soft_is_long(c) && (out_desc->high & HIGH_TYPE))
 		sys_gp(c, ERROR_OF(selector));
 	if (!is_present(out_desc))
 		soft_raise_error(c, X86_EXC_NP, ERROR_OF(selector));

@@ -160,9 +160,9 @@ static bool take_nmi(struct soft_cpu *c)
 {
 	struct soft_event event = {.type = EVENT_NMI, .vector = X86_EXC_NMI, .rip = c->rip};
 
-	if (c->nmi_blocked || c->in_int_shadow || !may_interrupt(c))
+	if (!c->nmi_is_pending || c->nmi_blocked || c->in_int_shadow || !may_interrupt(c))
 		return false;
-	atomic_fetch_and_explicit(&c->pend, ~(unsigned)PEND_NMI, memory_order_relaxed);
+	c->nmi_is_pending = false;
 	deliver(c, &event);
 	return true;
 }
@@ -184,11 +184,17 @@ static bool take_interrupt(struct soft_cpu *c)
 	return true;
 }
 
-/* Requests that others posted.  NMI stays until it is taken. */
+/* Requests that others posted.  All bits go, or no block would begin. */
 static void take_posts(struct soft_cpu *c)
 {
-	unsigned pend = atomic_fetch_and_explicit(&c->pend, PEND_NMI, memory_order_acquire);
+	unsigned pend = atomic_exchange_explicit(&c->pend, 0, memory_order_acquire);
 
+	if (pend & PEND_NMI)
+		c->nmi_is_pending = true;
+	if (pend & PEND_IRQ) { /* a timer may be due sooner than the slice was planned for */
+		soft_slice_end(c);
+		soft_slice_begin(c);
+	}
 	if (pend & PEND_FLUSH)
 		soft_tlb_forget_all(c);
 	if (pend & PEND_EVICT)
@@ -211,9 +217,7 @@ static bool take_events(struct soft_cpu *c)
 	}
 	if (c->activity == X86_WAIT_FOR_SIPI)
 		return false;
-	if ((atomic_load_explicit(&c->pend, memory_order_relaxed) & PEND_NMI) && take_nmi(c))
-		return true;
-	return take_interrupt(c);
+	return take_nmi(c) || take_interrupt(c);
 }
 
 bool soft_has_wake_event(struct soft_cpu *c)
@@ -224,7 +228,7 @@ bool soft_has_wake_event(struct soft_cpu *c)
 		return true;
 	if (c->activity == X86_WAIT_FOR_SIPI)
 		return false;
-	return ((pend & PEND_NMI) && !c->nmi_blocked) ||
+	return (((pend & PEND_NMI) || c->nmi_is_pending) && !c->nmi_blocked) ||
 	       ((c->rflags & X86_RFLAGS_IF) && soft_irq_is_pending(c));
 }
 
@@ -361,9 +365,7 @@ static bool look_at_stops(struct soft_cpu *c, struct accel_exit *out)
 /* True when the vCPU is to leave run(): out->kind is set. */
 static bool look_at_requests(struct soft_cpu *c, struct accel_exit *out)
 {
-	unsigned pend = atomic_load_explicit(&c->pend, memory_order_relaxed);
-
-	if (pend & ~(unsigned)PEND_NMI)
+	if (atomic_load_explicit(&c->pend, memory_order_relaxed))
 		take_posts(c);
 	if (atomic_load_explicit(c->req, memory_order_acquire) == 0)
 		return false;

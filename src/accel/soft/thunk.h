@@ -42,8 +42,8 @@ void thunk_run_mmx(uint64_t code, struct thunk_call *call);
  * when it raises an exception that is unmasked; @call's results are to be dropped then.
  * DEVIATES, in flags beside the one that raised #XM: PE is what the masked operation sets, where a
  * processor with OE or UE unmasked sets it only if the result with an unbounded exponent is inexact;
- * DPPS and DPPD show the flags of their later steps too.  Nothing short of letting the host raise
- * the exception tells these apart.
+ * of DPPS and DPPD the flags of all steps count as one.  Nothing short of letting the host raise the
+ * exception tells these apart.
  * Source: SDM 1 11.5.2, 11.5.3, 4.9.1. */
 void thunk_run_fp(struct soft_cpu *c, uint64_t code, struct thunk_call *call, bool is_mmx);
 

@@ -93,8 +93,14 @@ struct insn *tr_slot_lea(struct tr *t, soft_op_fn *fn, const ZydisDecodedOperand
 /* An address operation that leaves the linear address of [seg:offset register + disp] in @slot:
  * implicit operands (strings, stack, XLAT).  @reg is an enum x86_gpr or enum soft_slot.  The offset
  * is truncated to the width of the stack for RSP and RBP, to the address size for all others. */
-void tr_address(struct tr *t, enum soft_slot slot, unsigned seg, unsigned reg, int64_t disp,
-		unsigned size, bool is_write);
+struct tr_implicit {
+	unsigned seg, reg;
+	int64_t disp;
+	unsigned size; /* bytes of the access */
+	bool is_write;
+};
+void tr_address_of(struct tr *t, enum soft_slot slot, const struct tr_implicit *op);
+#define tr_address(t, slot, ...) tr_address_of((t), (slot), &(struct tr_implicit){__VA_ARGS__})
 /* Byte offset of a general register in soft_cpu.r; AH, CH, DH, BH are odd. */
 uint8_t tr_reg(ZydisRegister reg);
 #define TR_SLOT_OFFSET(slot) ((uint8_t)((slot)*8))

@@ -6,6 +6,7 @@
 
 static void close_parts(struct soft_cpu *c)
 {
+	soft_irqchip_remove_cpu(c);
 	soft_points_end(c);
 	soft_blocks_end(c);
 	soft_tlb_end(c);
@@ -60,6 +61,7 @@ int soft_vcpu_reset(struct accel_vcpu *vcpu, struct umbra_err *err)
 	c->has_event = false;
 	c->is_delivering = false;
 	c->in_debug_shadow = false;
+	c->nmi_is_pending = false;
 	c->nmi_blocked = false;
 	c->wants_yield = false;
 	c->retired = 0;

@@ -195,7 +195,8 @@ static void soft_show(struct accel_vm *accel, const struct print_sink *sink)
 
 	mmu_stats(vm->mmu, &mmu);
 	print_to(sink,
-		 "accelerator soft: every mode, any number of break- and watchpoints\n"
+		 "every mode from real16 to long64 and its user code; any number of break- and "
+		 "watchpoints\n"
 		 "shadow  %u roots, %u pages, %u leaves; %llu faults, %llu fills, %llu zaps, "
 		 "%llu table writes\n",
 		 mmu.roots, mmu.shadow_pages, mmu.leaves, (unsigned long long)mmu.faults,

@@ -268,6 +268,9 @@ Test(pit, latch_when_taken_then_stays_until_read)
 	cr_assert_eq(in(&rig, 0), 0xf0);
 	cr_assert_eq(in(&rig, 0), 0x3f);
 	cr_assert_eq(in(&rig, 0), 0xe0, "live again");
+	out(&rig, CONTROL, 0x00); /* between two bytes: the latched count begins with its first */
+	cr_assert_eq(in(&rig, 0), 0xe0);
+	cr_assert_eq(in(&rig, 0), 0x3f);
 	rig_close(&rig);
 }
 

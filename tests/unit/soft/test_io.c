@@ -393,6 +393,26 @@ Test(soft_io, rep_when_stepped_then_one_element_a_step)
 	cr_assert_eq(device.calls, 2);
 }
 
+/* The same by the loop of the real thing, which has a large budget while it steps. */
+Test(soft_io, rep_when_the_debugger_steps_then_one_element_a_step)
+{
+	struct accel_debug debug = {.step = true};
+	struct accel_exit exit;
+
+	prepare_rep(3);
+	SOFT_RIG_CODE_BYTES(rig, 0xf3, 0x6c);
+	cr_assert_eq(accel_soft.debug_set(rig->vcpu, &debug), 0);
+	for (unsigned left = 2; left > 0; left--) {
+		accel_soft.run(rig->vcpu, &exit);
+		cr_assert_eq(exit.kind, ACCEL_EXIT_DEBUG);
+		cr_assert_eq(rig->c->r[X86_RCX], left);
+		cr_assert_eq(exit.rip, SOFT_RIG_CODE);
+	}
+	accel_soft.run(rig->vcpu, &exit);
+	cr_assert_eq(exit.rip, SOFT_RIG_CODE + 2);
+	cr_assert_eq(device.calls, 3);
+}
+
 Test(soft_io, rep_when_the_budget_ends_then_it_is_left_in_front_of_the_next_element)
 {
 	struct soft_rig_result result;

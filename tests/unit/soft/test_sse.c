@@ -78,15 +78,13 @@ static void describe(ZydisMnemonic mnemonic, const uint8_t *code, size_t len, ch
 		at += snprintf(out + at, 80 - (size_t)at, " %02x", code[k]);
 }
 
-/* What thunk_run_fp says about its flags: an unmasked overflow or underflow has PE as the masked
- * one would, and DPPS and DPPD go on to the sum. */
+/* What thunk_run_fp says about the flags of an instruction that raised #XM: an unmasked overflow or
+ * underflow has PE as the masked one would, and DPPS and DPPD mix the flags of their steps. */
 static uint32_t loose_flags(ZydisMnemonic mnemonic, uint32_t mxcsr)
 {
-	if (!(mxcsr & ~(mxcsr >> 7) & 0x38))
-		return 0;
 	if (mnemonic == ZYDIS_MNEMONIC_DPPS || mnemonic == ZYDIS_MNEMONIC_DPPD)
 		return MXCSR_FLAGS;
-	return 0x20;
+	return mxcsr & ~(mxcsr >> 7) & 0x18 ? 0x20 : 0;
 }
 
 static void forget_loose_flags(ZydisMnemonic mnemonic, struct fpu_native_state *host,

@@ -202,6 +202,10 @@ Test(sys_table, lldt_when_long_mode_then_a_16_byte_descriptor)
 	cr_assert_eq(rig->c->ldtr.base, 0xffff800012345678ull);
 	put_descriptor(0x20, LDT, 0x8000);
 	assert_fault(with_ax(2, 0x20), X86_EXC_GP, 0x20);
+	/* A type in the second half. */
+	put_descriptor(0x20, LDT, 0);
+	soft_rig_poke(rig, GDT + 0x20 + 13, "\x01", 1);
+	assert_fault(with_ax(2, 0x20), X86_EXC_GP, 0x20);
 	/* Its second half would lie behind the limit. */
 	put_descriptor(GDT_LIMIT & ~7u, LDT, 0);
 	assert_fault(with_ax(2, GDT_LIMIT & ~7u), X86_EXC_GP, GDT_LIMIT & ~7u);

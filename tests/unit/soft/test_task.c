@@ -4,9 +4,9 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
-#define TSS2 SEL_FREE /* selector of the new task's TSS */
-#define GATE SEL_FREE2
-#define TYPE (WORLD_GDT + 5u) /* + selector: type byte of a descriptor */
+#define TSS2	   SEL_FREE /* selector of the new task's TSS */
+#define GATE	   SEL_FREE2
+#define TYPE_BYTES (WORLD_GDT + 5u) /* + selector: type byte of a descriptor */
 
 #define NEW_EIP	  0x12000u
 #define NEW_STACK 0x2a000u
@@ -65,7 +65,7 @@ static struct soft_rig_result go(struct world *w, bool is_call, uint16_t selecto
 
 static bool is_busy(struct world *w, uint16_t selector)
 {
-	return world_get(w, TYPE + selector, 1) & SEG_BUSY;
+	return world_get(w, TYPE_BYTES + selector, 1) & SEG_BUSY;
 }
 
 Test(soft_task, jmp_when_32_bit_then_everything_is_saved_and_loaded)
@@ -184,22 +184,31 @@ Test(soft_task, switch_when_16_bit_tss_then_words)
 	world_close(&w);
 }
 
-Test(soft_task, switch_when_paging_then_cr3_of_the_new_task)
+/* The first directory maps what is needed in one page of 4 MiB, the second nothing: the new task
+ * cannot even read its descriptors. */
+static struct soft_rig_result switch_to_space(struct world *w, uint32_t cr3)
+{
+	world_put(w, 0x100000, 4, 0x83);
+	w->c->cr3 = 0x100000;
+	w->c->cr4 |= X86_CR4_PSE;
+	w->c->cr0 |= X86_CR0_PG;
+	soft_paging_changed(w->c, true);
+	put2(w, TSS_CR3, cr3);
+	return go(w, false, TSS2);
+}
+
+Test(soft_task, switch_when_paging_then_address_space_of_the_new_task)
 {
 	struct world w = open_tasks(0);
-	gpa_t directory[2] = {0x100000, 0x101000};
+	struct soft_rig_result result;
 
-	/* 4 MiB pages; the second directory maps the code with an offset nobody could run by. */
-	for (unsigned i = 0; i < 2; i++)
-		world_put(&w, directory[i], 4, 0x83);
-	w.c->cr3 = directory[0];
-	w.c->cr4 |= X86_CR4_PSE;
-	w.c->cr0 |= X86_CR0_PG;
-	soft_paging_changed(w.c, true);
-	put2(&w, TSS_CR3, (uint32_t)directory[1]);
-	world_expect_ok(go(&w, false, TSS2), "jmp");
-	cr_expect(eq(u64, w.c->cr3, directory[1]));
-	cr_expect(eq(u64, world_get(&w, directory[1], 4) & 0x20, 0x20));
+	world_expect_ok(switch_to_space(&w, 0x100000), "same space");
+	world_close(&w);
+	w = open_tasks(0);
+	result = switch_to_space(&w, 0x101000);
+	world_expect_fault(result, X86_EXC_PF, 0, "empty space");
+	cr_expect(eq(u64, result.event.cr2, WORLD_GDT + SEL_CODE0));
+	cr_expect(w.c->cr3 == 0x101000 && w.c->rip == NEW_EIP);
 	world_close(&w);
 }
 
