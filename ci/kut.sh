@@ -95,7 +95,7 @@ run() {
 	# shellcheck disable=SC2046,SC2086
 	timeout -k 5 "$limit" "$umbra" -accel "$accel" -kernel "$dir/$flat.flat" -append "$*" \
 		-initrd "$scratch/env" -smp "$cpus" -m 128M -gdb none -serial stdio --exit=plain \
-		-device isa-debug-exit,iobase=0xf4,iosize=4 --on-halt exit:99 -no-reboot \
+		-device isa-debug-exit,iobase=0xf4,iosize=4 -device pc-testdev --on-halt exit:99 -no-reboot \
 		$(extra_args "$name") ${KUT_ARGS:-} </dev/null >"$scratch/log" 2>"$scratch/err"
 	status=$?
 	printf '%-20s %6.1f s  %s\n' "$name" \

@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct gate;
 struct accel_vm;   /* the back end's machine */
 struct accel_vcpu; /* the back end's processor */
 
@@ -158,6 +159,7 @@ struct accel_vm_config {
 	/* For back ends that can: check the shadow MMU after every table write (slow); vCPUs at
 	 * once instead of in turns; 5-level paging in the CPU model. */
 	bool is_paranoid, is_parallel, has_la57;
+	struct gate *gate; /* the clock of vCPUs that run at once */
 };
 
 struct accel_ops {

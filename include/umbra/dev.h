@@ -87,6 +87,11 @@ int debugcon_create(struct bus *bus, uint16_t port, struct chardev *chardev, str
 int debugexit_create(struct bus *bus, uint16_t iobase, unsigned iosize, bool is_plain,
 		     struct machine_hook hook, struct umbra_err *err);
 
+/* QEMU's pc-testdev, for kvm-unit-tests: loopback ports 0xe0 and 0xe8, page flush 0xe4, interrupt
+ * lines 0x2000 + n for n below 24 (@irq is line 0's), and 64 KiB of memory at 0xff000000.
+ * Errors: -ENOMEM, bus_map's. */
+int testdev_create(struct bus *bus, struct irq_line irq, struct umbra_err *err);
+
 /* Reset ports: 0xfe written to 0x64 (keyboard controller pulse), and 0xcf9 (PIIX reset control:
  * bit 2 rising resets; 0xcf8 to 0xcfb are claimed with it and read as "no PCI").  0x64 reads as an
  * empty keyboard controller. */

@@ -33,6 +33,7 @@ struct vm_config {
 	uint16_t debugexit_iobase;
 	unsigned debugexit_iosize;
 	bool is_debugexit_plain;
+	bool has_testdev;
 	bool has_kernel;
 	struct load_config load;
 };

@@ -177,6 +177,15 @@ static int set_debugexit(struct cli_options *o, char *properties, struct umbra_e
 	return rc;
 }
 
+static int set_testdev(struct cli_options *o, const char *properties, struct umbra_err *err)
+{
+	if (properties)
+		return umbra_err_set(err, EINVAL, "pc-testdev has no property '%s'; it has none",
+				     properties);
+	o->vm.has_testdev = true;
+	return 0;
+}
+
 static int set_device(struct cli_options *o, const char *value, struct umbra_err *err)
 {
 	char text[128];
@@ -187,12 +196,14 @@ static int set_device(struct cli_options *o, const char *value, struct umbra_err
 		return umbra_err_set(err, EINVAL, "more than %zu bytes", sizeof(text) - 1);
 	memcpy(text, value, strlen(value) + 1);
 	name = strsep(&rest, ",");
-	if (strcmp(name, "isa-debug-exit") != 0)
-		return umbra_err_set(err, EINVAL,
-				     "no device '%s' here; isa-debug-exit is the only one that is "
-				     "not built in",
-				     name);
-	return set_debugexit(o, rest, err);
+	if (strcmp(name, "isa-debug-exit") == 0)
+		return set_debugexit(o, rest, err);
+	if (strcmp(name, "pc-testdev") == 0)
+		return set_testdev(o, rest, err);
+	return umbra_err_set(err, EINVAL,
+			     "no device '%s' here; isa-debug-exit and pc-testdev are the only ones "
+			     "that are not built in",
+			     name);
 }
 
 /* The debugger. */
@@ -357,7 +368,8 @@ static const struct option_row OPTIONS[] = {
 	{"-debugcon", "SPEC", "the same for the debug console at port 0xe9", set_debugcon},
 	{"-device", "SPEC",
 	 "isa-debug-exit,iobase=0xf4,iosize=4: a port with\n"
-	 "which the guest ends the run (default 0x501, 2)",
+	 "which the guest ends the run (default 0x501, 2);\n"
+	 "pc-testdev: the test device of kvm-unit-tests",
 	 set_device},
 	{NULL, NULL, "The debugger", NULL},
 	{"-gdb", "ADDR",

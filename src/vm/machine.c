@@ -49,6 +49,7 @@ static int open_accel(struct vm *vm, const struct accel_ops *accel, struct umbra
 					 .bus = vm->bus,
 					 .vcpus = vm->config.vcpus,
 					 .boot = vm->config.fallback ? &vm->boot : NULL,
+					 .gate = vm->gate,
 					 .is_paranoid = vm->config.is_paranoid,
 					 .is_parallel = vm->config.is_parallel,
 					 .has_la57 = vm->config.has_la57};

@@ -5,6 +5,7 @@
  *   4 GiB ..       the rest of RAM          0xe9          debug console (-debugcon)
  *   0x3f8 irq 4    serial 0                 0xf4          isa-debug-exit (-device)
  *   0x2f8 irq 3    serial 1                 0x80          POST code: nobody, late writes
+ *   0xe0, 0x2000, 0xff000000                              pc-testdev (-device), at any irq
  *
  * Interrupt controllers, the timer chip and the local APICs live in the back end.
  * Source: the PC/AT's I/O map; QEMU's q35 for the split of RAM. */
@@ -115,6 +116,14 @@ static int build_debugcon(struct vm *vm, struct umbra_err *err)
 	return error ? error : debugcon_create(vm->bus, DEBUGCON_PORT, chardev, err);
 }
 
+/* It can set every line there is, so line 0 is where it starts. */
+static int build_testdev(struct vm *vm, struct umbra_err *err)
+{
+	struct irq_line irq = {.set = set_irq, .ctx = vm, .gsi = 0};
+
+	return vm->config.has_testdev ? testdev_create(vm->bus, irq, err) : 0;
+}
+
 static int build_exits(struct vm *vm, struct umbra_err *err)
 {
 	struct machine_hook hook = {.post = post_request, .ctx = vm};
@@ -136,5 +145,7 @@ int pc_build(struct vm *vm, struct umbra_err *err)
 		error = build_debugcon(vm, err);
 	if (!error)
 		error = build_exits(vm, err);
+	if (!error)
+		error = build_testdev(vm, err);
 	return error;
 }

@@ -42,7 +42,8 @@ static void resolve(struct soft_cpu *c, gva_t la, size_t len, unsigned access, s
 			 &out->span[1]);
 	/* The second walk may have made a table of the first page. */
 	if (out->span[0].host)
-		out->span[0].is_table = mmu_is_table(c->vm->mmu, out->span[0].gpa);
+		SOFT_MMU_CALL(c,
+			      out->span[0].is_table = mmu_is_table(c->vm->mmu, out->span[0].gpa));
 }
 
 /* SDM 3A 6.15, #AC: data accesses of CPL 3, each to a multiple of its size. */
@@ -206,7 +207,7 @@ static void write_span(struct soft_cpu *c, const struct tlb_span *span, const ui
 	if (span->is_rom)
 		return;
 	if (span->is_table)
-		mmu_write(c->vm->mmu, c->index, span->gpa, bytes, span->len);
+		SOFT_MMU_CALL(c, mmu_write(c->vm->mmu, c->index, span->gpa, bytes, span->len));
 	else
 		put_value(span->host, bytes, span->len);
 	if (span->has_code)
@@ -323,7 +324,7 @@ void soft_rmw_begin(struct soft_cpu *c, gva_t la, unsigned len, struct soft_rmw 
 	}
 	out_rmw->bytes = first->host;
 	if (out_rmw->is_table)
-		mmu_write_begin(c->vm->mmu, c->index, first->gpa, len);
+		SOFT_MMU_CALL(c, mmu_write_begin(c->vm->mmu, c->index, first->gpa, len));
 }
 
 /* A copy is written as a store would write it, but the debugger has been asked already. */
@@ -337,7 +338,7 @@ void soft_rmw_end(struct soft_cpu *c, struct soft_rmw *rmw)
 		return;
 	}
 	if (rmw->is_table)
-		mmu_write_end(c->vm->mmu, c->index, rmw->gpa, rmw->len);
+		SOFT_MMU_CALL(c, mmu_write_end(c->vm->mmu, c->index, rmw->gpa, rmw->len));
 	if (rmw->has_code)
 		soft_code_written(c->vm, c, rmw->gpa, rmw->len);
 }

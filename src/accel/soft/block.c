@@ -193,32 +193,21 @@ void soft_run_block(struct soft_cpu *c, const struct insn *i)
 #endif
 }
 
-static unsigned requests(const struct soft_cpu *c)
+static bool must_leave(const struct soft_cpu *c)
 {
 	return atomic_load_explicit(&c->pend, memory_order_relaxed);
 }
 
-/* An NMI that has to wait for IRET is no reason to leave. */
-static bool must_leave(const struct soft_cpu *c)
-{
-	return requests(c) & ~(c->nmi_blocked ? (unsigned)PEND_NMI : 0);
-}
-
 static SOFT_COLD soft_ret op_enter_slow(SOFT_ARGS)
 {
-	if (left < i->disp || must_leave(c)) {
-		c->rip = i->imm;
-		c->cur = NULL;
-		SOFT_LEAVE();
-	}
-	left -= i->disp;
-	c->entry = i;
-	SOFT_NEXT();
+	c->rip = i->imm;
+	c->cur = NULL;
+	SOFT_LEAVE();
 }
 
 soft_ret op_enter(SOFT_ARGS)
 {
-	if (SOFT_UNLIKELY(left < i->disp || requests(c)))
+	if (SOFT_UNLIKELY(left < i->disp || must_leave(c)))
 		return op_enter_slow(SOFT_PASS(i));
 	left -= i->disp;
 	c->entry = i;

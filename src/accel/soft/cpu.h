@@ -173,10 +173,10 @@ struct soft_cpu {
 	uint64_t mtrr[32]; /* physical base/mask pairs and fixed ranges, as msr.c numbers them */
 	enum x86_activity activity;
 	uint8_t cpl;
-	bool in_int_shadow;   /* STI or MOV SS: no interrupt before the next instruction */
-	bool in_debug_shadow; /* MOV SS: no #DB either */
-	bool nmi_is_pending;  /* PEND_NMI was seen and not delivered yet */
-	bool nmi_blocked;     /* until IRET */
+	bool in_int_shadow;	  /* STI or MOV SS: no interrupt before the next instruction */
+	bool in_debug_shadow;	  /* MOV SS: no #DB either */
+	bool nmi_is_pending;	  /* PEND_NMI was seen and not delivered yet */
+	bool nmi_blocked;	  /* until IRET */
 	atomic_uchar sipi_vector; /* another's thread writes it, then posts PEND_SIPI */
 	_Alignas(16) uint8_t xmm[16][16];
 	uint32_t mxcsr;
@@ -185,7 +185,7 @@ struct soft_cpu {
 	bool x87_is_live;	       /* the host's unit holds it */
 	bool x87_is_plain; /* live, no exception unmasked and none pending: nothing to look at */
 	bool x87_ferr;	   /* CR0.NE=0: an exception holds IRQ 13 high */
-	uint64_t x87_ip, x87_dp;       /* of the last x87 instruction that was not a control one */
+	uint64_t x87_ip, x87_dp; /* of the last x87 instruction that was not a control one */
 	uint16_t x87_op, x87_cs, x87_ds;
 
 	/* Execution. */
@@ -198,15 +198,15 @@ struct soft_cpu {
 	struct soft_event delivering;
 	unsigned chain_count; /* faults that led to a double or triple fault */
 	struct soft_event chain[3];
-	bool trap_tf;		  /* RFLAGS.TF was set before the instruction: #DB follows it,
-				   * unless an event delivery or SYSCALL clears this */
-	bool has_stepped;	  /* a SOFT_STEP block was completed */
-	bool was_delivered;	  /* an event was delivered since the last look */
-	bool step_once;	  /* run one instruction in SOFT_STEP mode, then go on */
-	uint64_t retired; /* instructions executed before the current slice */
+	bool trap_tf;	    /* RFLAGS.TF was set before the instruction: #DB follows it,
+			     * unless an event delivery or SYSCALL clears this */
+	bool has_stepped;   /* a SOFT_STEP block was completed */
+	bool was_delivered; /* an event was delivered since the last look */
+	bool step_once;	    /* run one instruction in SOFT_STEP mode, then go on */
+	uint64_t retired;   /* instructions executed before the current slice */
 
-	/* For the slow paths of handlers.  A local there, once a function got its address, would keep
-	 * the compiler from going on by a sibling call. */
+	/* For the slow paths of handlers.  A local there, once a function got its address, would
+	 * keep the compiler from going on by a sibling call. */
 	struct soft_rmw rmw;
 	_Alignas(16) uint8_t scratch[64];
 
@@ -224,8 +224,10 @@ struct soft_cpu {
 	struct lapic *lapic;
 	unsigned index;
 	const atomic_uint *req;
-	atomic_uint wakes;	 /* event count of the thread's sleep (turn.c) */
+	atomic_uint wakes; /* event count of the thread's sleep (turn.c) */
 	atomic_bool is_sleeping;
+	atomic_bool is_unsafe;	   /* parallel.c: it may use its micro-TLB */
+	atomic_uint forgot_serial; /* soft_vm.forget_serial that it has followed */
 	struct accel_debug debug;
 	uint64_t exits[16]; /* counts for show_exits, by enum in run.c */
 };
@@ -244,7 +246,9 @@ struct soft_vm {
 	unsigned cpu_count;
 	struct soft_cpu *cpu[ACCEL_MAX_VCPUS];
 	bool is_parallel;
-	bool has_la57; /* CPU flag */
+	atomic_uint forget_serial; /* counts requests to forget the micro-TLBs (parallel.c) */
+	struct gate *gate;	   /* parallel mode: the clock */
+	bool has_la57;		   /* CPU flag */
 	uint8_t phys_bits;
 	struct accel_caps caps;
 	/* One byte per frame of RAM: some vCPU holds decoded code of it (block.c). */
@@ -351,6 +355,17 @@ void soft_probe_load(struct soft_cpu *c, gva_t la, size_t len);
 void soft_rmw_begin(struct soft_cpu *c, gva_t la, unsigned len, struct soft_rmw *out_rmw);
 void soft_rmw_end(struct soft_cpu *c, struct soft_rmw *rmw);
 
+/* Around every call of the mmu from a vCPU thread: parallel.c.  soft_unsafe returns true when what
+ * the call returned may be void. */
+void soft_safe(struct soft_cpu *c);
+bool soft_unsafe(struct soft_cpu *c);
+#define SOFT_MMU_CALL(c, call)                                                                     \
+	do {                                                                                       \
+		soft_safe(c);                                                                      \
+		call;                                                                              \
+		soft_unsafe(c);                                                                    \
+	} while (0)
+
 /* Select the bank for the current root, CPL and AC. */
 void soft_tlb_select(struct soft_cpu *c);
 /* mmu_tlb_hook. */
@@ -386,8 +401,8 @@ struct soft_descriptor {
 };
 void soft_load_descriptor(struct soft_cpu *c, uint16_t selector, enum x86_vector vector,
 			  struct soft_descriptor *out_desc);
-/* The same without a fault: false when the selector is null or lies beyond its table (LAR, LSL, VERR,
- * VERW).  16-byte descriptors of IA-32e mode are read whole. */
+/* The same without a fault: false when the selector is null or lies beyond its table (LAR, LSL,
+ * VERR, VERW).  16-byte descriptors of IA-32e mode are read whole. */
 bool soft_find_descriptor(struct soft_cpu *c, uint16_t selector, struct soft_descriptor *out_desc);
 struct x86_seg soft_seg_of(const struct soft_descriptor *desc, uint16_t selector);
 

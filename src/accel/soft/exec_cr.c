@@ -151,7 +151,7 @@ static void load_cr4(struct soft_cpu *c, uint64_t cr4)
 	else
 		soft_mode_changed(c);
 	if (changed & CR4_FLUSH)
-		mmu_flush(c->vm->mmu, c->index);
+		SOFT_MMU_CALL(c, mmu_flush(c->vm->mmu, c->index));
 }
 
 static void load_cr8(struct soft_cpu *c, uint64_t value)

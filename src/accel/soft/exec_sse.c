@@ -49,7 +49,8 @@ struct vector {
 			 : "xmm0", "xmm1", "cc")
 
 /* In a SOFT_MEM_OP: @p becomes a pointer to @n readable bytes at the operand, in place or a copy.
- * 16 bytes have to be aligned. */
+ * 16 bytes have to be aligned.  The copy lives in a block of its own: while a local variable may be
+ * in use elsewhere, the next handler would be called and not jumped to. */
 #define OPERAND(p, n)                                                                              \
 	do {                                                                                       \
 		uint64_t la_ = SOFT_EA();                                                          \
@@ -79,10 +80,12 @@ SOFT_OP(xx_reg)
 #define XX_MEM(n)                                                                                  \
 	SOFT_MEM_OP(xx_mem_##n)                                                                    \
 	{                                                                                          \
-		const uint8_t *p;                                                                  \
-		uint8_t copy[16];                                                                  \
-		OPERAND(p, n);                                                                     \
-		RUN_XX(LOAD_##n, SIMD_XMM(i->dst), p);                                             \
+		{                                                                                  \
+			const uint8_t *p;                                                          \
+			uint8_t copy[16];                                                          \
+			OPERAND(p, n);                                                             \
+			RUN_XX(LOAD_##n, SIMD_XMM(i->dst), p);                                     \
+		}                                                                                  \
 		SOFT_NEXT();                                                                       \
 	}
 XX_MEM(4)
@@ -92,12 +95,14 @@ XX_MEM(16)
 /* PMOVSXBQ and PMOVZXBQ. */
 SOFT_MEM_OP(xx_mem_2)
 {
-	uint8_t copy[16] = {0};
-	uint16_t value;
+	uint32_t value;
 
 	SOFT_LOAD(16, value, SOFT_EA());
-	le16_put(copy, value);
-	RUN_XX(LOAD_4, SIMD_XMM(i->dst), copy);
+	__asm__ volatile("movups %[dst], %%xmm0\n\t"
+			 "movd %[src], %%xmm1\n\t" THUNK_ENTER THUNK_LEAVE "movups %%xmm0, %[dst]"
+			 : [dst] "+m"(VECTOR(SIMD_XMM(i->dst)))
+			 : [code] "r"(i->imm), [src] "r"(value)
+			 : "xmm0", "xmm1", "cc");
 	SOFT_NEXT();
 }
 
@@ -116,11 +121,13 @@ SOFT_OP(fx_reg)
 #define FX_MEM(n)                                                                                  \
 	SOFT_MEM_OP(fx_mem_##n)                                                                    \
 	{                                                                                          \
-		const uint8_t *p;                                                                  \
-		uint8_t copy[16];                                                                  \
 		uint64_t ax;                                                                       \
-		OPERAND(p, n);                                                                     \
-		RUN_FX(LOAD_##n, ax, SIMD_XMM(i->dst), p);                                         \
+		{                                                                                  \
+			const uint8_t *p;                                                          \
+			uint8_t copy[16];                                                          \
+			OPERAND(p, n);                                                             \
+			RUN_FX(LOAD_##n, ax, SIMD_XMM(i->dst), p);                                 \
+		}                                                                                  \
 		fs = thunk_flags(ax);                                                              \
 		fo = FLAGS_OP(FLAGS_ALL, 64);                                                      \
 		SOFT_NEXT();                                                                       \
@@ -143,11 +150,13 @@ SOFT_OP(rx_reg)
 #define RX_MEM(n)                                                                                  \
 	SOFT_MEM_OP(rx_mem_##n)                                                                    \
 	{                                                                                          \
-		const uint8_t *p;                                                                  \
-		uint8_t copy[16];                                                                  \
 		uint64_t rax;                                                                      \
-		OPERAND(p, n);                                                                     \
-		RUN_RX(LOAD_##n, rax, p);                                                          \
+		{                                                                                  \
+			const uint8_t *p;                                                          \
+			uint8_t copy[16];                                                          \
+			OPERAND(p, n);                                                             \
+			RUN_RX(LOAD_##n, rax, p);                                                  \
+		}                                                                                  \
 		SOFT_PUT(64, i->dst, rax);                                                         \
 		SOFT_NEXT();                                                                       \
 	}

@@ -381,7 +381,7 @@ static void invlpg(struct soft_cpu *c, const struct insn *i)
 	if (!soft_is_code64(c))
 		la = (uint32_t)la;
 	if (soft_is_canonical(c, la))
-		mmu_invlpg(c->vm->mmu, c->index, la);
+		SOFT_MMU_CALL(c, mmu_invlpg(c->vm->mmu, c->index, la));
 }
 SOFT_PLAIN_END(invlpg)
 
@@ -435,9 +435,9 @@ static void invpcid(struct soft_cpu *c, const struct insn *i)
 	soft_load_bytes(c, soft_insn_address(c, i), bytes, sizeof(bytes));
 	check_invpcid(c, type, le64_get(bytes), le64_get(bytes + 8));
 	if (type == INVPCID_ADDRESS)
-		mmu_invlpg(c->vm->mmu, c->index, le64_get(bytes + 8));
+		SOFT_MMU_CALL(c, mmu_invlpg(c->vm->mmu, c->index, le64_get(bytes + 8)));
 	else
-		mmu_flush(c->vm->mmu, c->index);
+		SOFT_MMU_CALL(c, mmu_flush(c->vm->mmu, c->index));
 }
 SOFT_PLAIN_END(invpcid)
 

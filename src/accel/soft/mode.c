@@ -148,7 +148,7 @@ void soft_paging_changed(struct soft_cpu *c, bool is_cr3_load)
 	};
 
 	memcpy(regs.pdpte, c->pdpte, sizeof(regs.pdpte));
-	mmu_set_regs(c->vm->mmu, c->index, &regs, is_cr3_load);
+	SOFT_MMU_CALL(c, mmu_set_regs(c->vm->mmu, c->index, &regs, is_cr3_load));
 	soft_mode_changed(c);
 	select_bank(c);
 }

@@ -59,10 +59,9 @@ _Noreturn void soft_raise_error(struct soft_cpu *c, enum x86_vector vector, uint
 
 _Noreturn void soft_raise_pf(struct soft_cpu *c, gva_t gva, uint32_t error)
 {
-	raise_event(c, &(struct soft_event){.vector = X86_EXC_PF,
-					    .has_error = true,
-					    .error = error,
-					    .cr2 = gva});
+	raise_event(c,
+		    &(struct soft_event){
+			    .vector = X86_EXC_PF, .has_error = true, .error = error, .cr2 = gva});
 }
 
 _Noreturn void soft_raise_db(struct soft_cpu *c, uint64_t dr6_bits)
@@ -196,7 +195,7 @@ static void take_posts(struct soft_cpu *c)
 		soft_slice_begin(c);
 	}
 	if (pend & PEND_FLUSH)
-		soft_tlb_forget_all(c);
+		soft_take_forget(c);
 	if (pend & PEND_EVICT)
 		soft_code_take_evictions(c);
 	if (pend & PEND_INIT)
@@ -461,9 +460,11 @@ void soft_run(struct soft_cpu *c, struct accel_exit *out)
 	if (!soft_turn_wait(c))
 		return;
 	soft_fpu_enter(c);
+	soft_unsafe(c);
 	soft_slice_begin(c);
 	run_guest(c, out);
 	soft_slice_end(c);
+	soft_safe(c);
 	soft_fpu_leave(c);
 	locate(c, out);
 }

@@ -1,4 +1,5 @@
-/* The loop of one vCPU, its turn, and stops: what run.c, turn.c, points.c and the accel_ops share. */
+/* The loop of one vCPU, its turn, and stops: what run.c, turn.c, points.c and the accel_ops share.
+ */
 #ifndef SOFT_RUN_H
 #define SOFT_RUN_H
 
@@ -7,7 +8,7 @@
 
 /* struct soft_cpu.exits: why the blocks were left. */
 enum soft_exit_reason {
-	EXIT_BLOCK_END,	/* an instruction that ends its block in the loop */
+	EXIT_BLOCK_END, /* an instruction that ends its block in the loop */
 	EXIT_REQUEST,
 	EXIT_EXCEPTION,
 	EXIT_INTERRUPT,
@@ -43,6 +44,11 @@ bool soft_turn_idle(struct soft_cpu *c);
 void soft_wake(struct soft_cpu *c);
 /* run.c: would the loop deliver something to this halted vCPU now? */
 bool soft_has_wake_event(struct soft_cpu *c);
+
+/* parallel.c, besides soft_safe and soft_unsafe: what mmu_tlb_hook.forget does there, and a vCPU
+ * following it at the start of a block. */
+void soft_forget_everywhere(struct soft_vm *vm);
+void soft_take_forget(struct soft_cpu *c);
 
 /* points.c */
 int soft_points_init(struct soft_cpu *c);

@@ -41,10 +41,9 @@ void thunk_run_mmx(uint64_t code, struct thunk_call *call);
 /* Run a floating-point thunk as the guest's MXCSR says: raises #XM (or #UD), with the flags set,
  * when it raises an exception that is unmasked; @call's results are to be dropped then.
  * DEVIATES, in flags beside the one that raised #XM: PE is what the masked operation sets, where a
- * processor with OE or UE unmasked sets it only if the result with an unbounded exponent is inexact;
- * of DPPS and DPPD the flags of all steps count as one.  Nothing short of letting the host raise the
- * exception tells these apart.
- * Source: SDM 1 11.5.2, 11.5.3, 4.9.1. */
+ * processor with OE or UE unmasked sets it only if the result with an unbounded exponent is
+ * inexact; of DPPS and DPPD the flags of all steps count as one.  Nothing short of letting the host
+ * raise the exception tells these apart. Source: SDM 1 11.5.2, 11.5.3, 4.9.1. */
 void thunk_run_fp(struct soft_cpu *c, uint64_t code, struct thunk_call *call, bool is_mmx);
 
 /* What LAHF and SETO left in AX, as status flags. */

@@ -4,6 +4,7 @@
 #include "tlb.h"
 
 #include "block.h"
+#include "run.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -147,14 +148,16 @@ void soft_tlb_forget(void *vm_, unsigned index)
 {
 	struct soft_vm *vm = vm_;
 
+	if (vm->is_parallel) {
+		soft_forget_everywhere(vm);
+		return;
+	}
 	for (unsigned i = 0; i < vm->cpu_count; i++) {
 		struct soft_cpu *c = vm->cpu[i];
 
 		if (!c)
 			continue;
-		if (vm->is_parallel)
-			soft_post(c, PEND_FLUSH);
-		else if (index >= PAGE_INDEXES)
+		if (index >= PAGE_INDEXES)
 			soft_tlb_forget_all(c);
 		else
 			forget_index(c, index);
@@ -248,6 +251,21 @@ static void fill(struct soft_cpu *c, gva_t la, const struct mmu_page *page, bool
 	e->gpa = page->gpa;
 }
 
+/* Ask the mmu; again when the answer was void before it could be used. */
+static int translate(struct soft_cpu *c, gva_t la, unsigned access, struct mmu_page *out_page,
+		     struct mmu_fault *out_fault)
+{
+	int rc;
+
+	do {
+		soft_safe(c);
+		rc = mmu_translate(c->vm->mmu, c->index, la,
+				   access & (X86_PF_W | X86_PF_U | X86_PF_I), access & TLB_SMAP_OFF,
+				   out_page, out_fault);
+	} while (soft_unsafe(c));
+	return rc;
+}
+
 void soft_tlb_resolve(struct soft_cpu *c, gva_t la, unsigned len, unsigned access,
 		      struct tlb_span *out_span)
 {
@@ -257,8 +275,7 @@ void soft_tlb_resolve(struct soft_cpu *c, gva_t la, unsigned len, unsigned acces
 	struct mmu_fault fault;
 	bool has_code;
 
-	if (mmu_translate(c->vm->mmu, c->index, la, (access & X86_PF_W) | (class & X86_PF_U),
-			  class & TLB_SMAP_OFF, &page, &fault) != 0)
+	if (translate(c, la, (access & X86_PF_W) | class, &page, &fault) != 0)
 		raise_fault(c, la, &fault);
 	has_code = page.host && soft_frame_has_code(c->vm, page.gpa);
 	if (page.host && class == c->tlb->access && !(class & TLB_ALIGN))
@@ -289,8 +306,7 @@ static const struct fetch_entry *fetch_page(struct soft_cpu *c, gva_t la)
 	if (e->tag == ((la & UMBRA_PAGE_MASK) | 1) && e->root == c->tlb->root &&
 	    e->is_user == is_user)
 		return e;
-	if (mmu_translate(c->vm->mmu, c->index, la, X86_PF_I | (is_user ? X86_PF_U : 0), false,
-			  &page, &fault) != 0) {
+	if (translate(c, la, X86_PF_I | (is_user ? X86_PF_U : 0), &page, &fault) != 0) {
 		if (fault.vector == X86_EXC_PF)
 			soft_raise_pf(c, la, fault.error);
 		soft_raise_error(c, X86_EXC_GP, 0);

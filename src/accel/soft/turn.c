@@ -11,28 +11,33 @@
  *   2. Everybody idle, no timer: the holder gives the turn back (NOBODY) and sleeps; the first vCPU
  *      that is posted to takes it by compare-and-swap.  A post between the last look and the sleep
  *      has moved `wakes`, and the sleep does not begin.
- *   3. The turn goes to a vCPU that the world has not released from park yet, or that left run() for
- *      a request: it stays there until that vCPU comes or the world stops.  The plan of the resume
+ *   3. The turn goes to a vCPU that the world has not released from park yet, or that left run()
+ * for a request: it stays there until that vCPU comes or the world stops.  The plan of the resume
  *      says who will come, so which vCPU runs next does not depend on whose thread wakes first. */
 #include "run.h"
+
+#include "umbra/record.h"
 
 #include <errno.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-#define QUANTUM	  50000 /* instructions: more gains no speed, less costs some */
-#define NOBODY	  (~0u)
-#define SPINS	  100 /* yields before a thread sleeps: the turn often comes back soon */
+#define QUANTUM	 50000 /* instructions: more gains no speed, less costs some */
+#define NOBODY	 (~0u)
+#define FOREVER	 (~0ull)
+#define NS_PER_S 1000000000ull
+#define SPINS	 100 /* yields before a thread sleeps: the turn often comes back soon */
 
 struct soft_turn {
-	atomic_uint holder;	/* vCPU number or NOBODY; release, pairs with the waiter's acquire */
-	uint64_t members;	/* [world stopped] who runs */
-	int64_t quantum_left;	/* [holder] */
-	atomic_ullong clock;	/* [holder] writes; instructions and skipped time at slice start */
-	atomic_ullong idle;	/* mask: vCPUs in soft_turn_idle with nothing to do */
+	atomic_uint holder;   /* vCPU number or NOBODY; release, pairs with the waiter's acquire */
+	uint64_t members;     /* [world stopped] who runs */
+	int64_t quantum_left; /* [holder] */
+	atomic_ullong clock;  /* [holder] writes; instructions and skipped time at slice start */
+	atomic_ullong idle;   /* mask: vCPUs in soft_turn_idle with nothing to do */
 };
 
 int soft_turn_create(struct soft_vm *vm)
@@ -73,8 +78,11 @@ static unsigned sleep_prepare(struct soft_cpu *c)
 	return atomic_load(&c->wakes);
 }
 
-static void sleep_until_moved(struct soft_cpu *c, unsigned seen)
+static void sleep_until_moved(struct soft_cpu *c, unsigned seen, uint64_t limit_ns)
 {
+	struct timespec limit = {.tv_sec = (time_t)(limit_ns / NS_PER_S),
+				 .tv_nsec = (long)(limit_ns % NS_PER_S)};
+
 	for (unsigned i = 0; i < SPINS; i++) {
 		if (atomic_load_explicit(&c->wakes, memory_order_relaxed) != seen)
 			return;
@@ -82,7 +90,8 @@ static void sleep_until_moved(struct soft_cpu *c, unsigned seen)
 	}
 	atomic_store(&c->is_sleeping, true);
 	if (atomic_load(&c->wakes) == seen)
-		syscall(SYS_futex, &c->wakes, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+		syscall(SYS_futex, &c->wakes, FUTEX_WAIT_PRIVATE, seen,
+			limit_ns == FOREVER ? NULL : &limit, NULL, 0);
 	atomic_store(&c->is_sleeping, false);
 }
 
@@ -119,6 +128,8 @@ static uint64_t clock_of(const struct soft_turn *turn)
 
 uint64_t soft_now(const struct soft_cpu *c)
 {
+	if (c->vm->is_parallel)
+		return gate_now_ns(c->vm->gate);
 	return clock_of(c->vm->turn) + (uint64_t)executed(c);
 }
 
@@ -155,6 +166,10 @@ void soft_slice_begin(struct soft_cpu *c)
 	uint64_t deadline = next_deadline(c->vm);
 	uint64_t until = deadline > now ? deadline - now : 1;
 
+	if (c->vm->is_parallel) {
+		c->slice = c->left = QUANTUM;
+		return;
+	}
 	c->slice = (int64_t)u64_min(until, (uint64_t)turn->quantum_left);
 	c->left = c->slice;
 }
@@ -168,6 +183,11 @@ void soft_slice_end(struct soft_cpu *c)
 	c->slice = 0;
 	c->left = 0;
 	c->retired += (uint64_t)count;
+	if (c->vm->is_parallel) {
+		if (soft_now(c) >= next_deadline(c->vm))
+			tick_all(c->vm);
+		return;
+	}
 	turn->quantum_left -= count;
 	atomic_store_explicit(&turn->clock, now, memory_order_relaxed);
 	if (now >= next_deadline(c->vm))
@@ -227,7 +247,7 @@ static bool has_turn(struct soft_cpu *c)
 {
 	unsigned holder = atomic_load_explicit(&c->vm->turn->holder, memory_order_acquire);
 
-	return holder == c->index ||
+	return c->vm->is_parallel || holder == c->index ||
 	       (holder == NOBODY &&
 		atomic_compare_exchange_strong(&c->vm->turn->holder, &holder, c->index));
 }
@@ -241,7 +261,7 @@ bool soft_turn_wait(struct soft_cpu *c)
 			return false;
 		if (has_turn(c))
 			return true;
-		sleep_until_moved(c, seen);
+		sleep_until_moved(c, seen, FOREVER);
 	}
 }
 
@@ -250,7 +270,7 @@ void soft_turn_pass(struct soft_cpu *c)
 	unsigned next = next_after(c->vm, c->index);
 
 	c->wants_yield = false;
-	if (next != c->index)
+	if (next != c->index && !c->vm->is_parallel)
 		set_holder(c->vm, next);
 }
 
@@ -268,8 +288,28 @@ static bool skip_time(struct soft_cpu *c)
 	return true;
 }
 
+/* Parallel mode: sleep until something is posted or the next timer is due. */
+static bool sleep_to_deadline(struct soft_cpu *c)
+{
+	unsigned seen = sleep_prepare(c);
+
+	if (is_asked(c))
+		return false;
+	if (!soft_has_wake_event(c)) {
+		uint64_t deadline = next_deadline(c->vm), now = soft_now(c);
+
+		soft_safe(c);
+		sleep_until_moved(c, seen, deadline > now ? deadline - now : 1);
+		soft_unsafe(c);
+	}
+	return !is_asked(c);
+}
+
 bool soft_turn_idle(struct soft_cpu *c)
 {
+	if (c->vm->is_parallel)
+		return sleep_to_deadline(c);
+
 	struct soft_turn *turn = c->vm->turn;
 	unsigned seen = sleep_prepare(c);
 	unsigned next;
@@ -287,6 +327,6 @@ bool soft_turn_idle(struct soft_cpu *c)
 	if (skip_time(c))
 		return soft_turn_wait(c);
 	set_holder(c->vm, NOBODY);
-	sleep_until_moved(c, seen);
+	sleep_until_moved(c, seen, FOREVER);
 	return soft_turn_wait(c);
 }

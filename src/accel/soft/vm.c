@@ -137,6 +137,8 @@ static int soft_vm_open(struct accel_vm **out_vm, const struct accel_vm_config *
 	vm->bus = config->bus;
 	vm->cpu_count = config->vcpus;
 	vm->has_la57 = config->has_la57;
+	vm->is_parallel = config->is_parallel;
+	vm->gate = config->gate;
 	vm->phys_bits = PHYS_BITS;
 	fill_caps(&vm->caps);
 	error = open_parts(vm, err);

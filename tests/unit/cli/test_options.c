@@ -96,6 +96,17 @@ Test(cli_options, parse_when_debug_exit_is_bare_then_qemus_defaults)
 	cr_expect(o.vm.debugexit_iosize == 2);
 }
 
+Test(cli_options, parse_when_several_devices_then_all_of_them)
+{
+	struct cli_options o =
+		parse_good(&(struct line){{"-kernel", "x", "-device", "pc-testdev", "-device",
+					   "isa-debug-exit,iobase=0xf4"}});
+
+	cr_expect(o.vm.has_testdev && o.vm.has_debugexit);
+	o = parse_good(&(struct line){{"-kernel", "x", "-device", "isa-debug-exit"}});
+	cr_expect(!o.vm.has_testdev);
+}
+
 Test(cli_options, parse_when_debug_options_then_all_reach_the_port)
 {
 	struct cli_options o =
@@ -189,6 +200,8 @@ static const struct {
 	{{{"-device", "e1000"}}, {"-device: no device 'e1000'", "isa-debug-exit"}},
 	{{{"-device", ""}}, {"-device: no device ''", ""}},
 	{{{"-device", "isa-debug-exit,port=1"}}, {"no property 'port=1'", "iobase=PORT"}},
+	{{{"-device", "pc-testdev,line=1"}}, {"pc-testdev has no property 'line=1'", ""}},
+	{{{"-device", "pc-testdev2"}}, {"-device: no device 'pc-testdev2'", "pc-testdev"}},
 	{{{"-device", "isa-debug-exit,"}}, {"no property ''", "iobase=PORT"}},
 	{{{"-device", "isa-debug-exit,iobase=0x10000"}}, {"0x10000 is out of range", "0xffff"}},
 	{{{"-device", "isa-debug-exit,iobase=0xffff,iosize=2"}}, {"past port 0xffff", ""}},

@@ -79,18 +79,22 @@ Test(block, store_when_into_running_block_then_next_instruction_is_new)
 {
 	/* mov byte [rip + 1], 9; mov eax, 1; jmp . */
 	SOFT_RIG_CODE_BYTES(rig, 0xc6, 0x05, 1, 0, 0, 0, 9, 0xb8, 1, 0, 0, 0, 0xeb, 0xfe);
-	run_at_code(2);
+	run_at_code(20);
 	cr_assert_eq(reg(X86_RAX), 9);
 	cr_assert_eq(rig->c->rip, CODE + 12);
 }
 
 Test(block, store_when_beside_code_then_nothing_evicted)
 {
-	/* 1: mov byte [rip + 0x100], 9; jmp 1b */
-	SOFT_RIG_CODE_BYTES(rig, 0xc6, 0x05, 0, 1, 0, 0, 9, 0xeb, 0xf7);
-	run_at_code(20);
+	/* 1: mov byte [rip - 8], 9; mov byte [rip + 2], 9; jmp 1b; and the bytes around it */
+	static const uint8_t code[] = {0xc6, 0x05, 0xf8, 0xff, 0xff, 0xff, 9,	 0xc6,
+				       0x05, 2,	   0,	 0,    0,    9,	   0xeb, 0xf0};
+
+	soft_rig_code(rig, code, sizeof(code));
+	run_at_code(30);
 	cr_assert_eq(stats().evicted, 0);
-	cr_assert_eq(soft_rig_peek(rig, CODE + 0x107, 1), 9);
+	cr_assert_eq(soft_rig_peek(rig, CODE - 1, 1), 9);
+	cr_assert_eq(soft_rig_peek(rig, CODE + sizeof(code), 1), 9);
 	cr_assert(soft_frame_has_code(&rig->vm->soft, CODE));
 }
 
@@ -179,18 +183,6 @@ Test(block, enter_when_request_waits_then_nothing_executes)
 	cr_assert_eq(rig->c->left, 100);
 	cr_assert_eq(rig->c->rip, CODE);
 	cr_assert_eq(reg(X86_RAX), 1);
-}
-
-Test(block, enter_when_nmi_waits_for_iret_then_blocks_run)
-{
-	SOFT_RIG_CODE_BYTES(rig, 0xff, 0xc0, 0xeb, 0xfc);
-	rig->c->nmi_blocked = true;
-	atomic_store(&rig->c->pend, PEND_NMI);
-	run_block(100);
-	cr_assert_eq(rig->c->left, 0);
-	rig->c->nmi_blocked = false;
-	run_block(100);
-	cr_assert_eq(rig->c->left, 100);
 }
 
 Test(block, enter_when_budget_ends_then_rip_is_block_start)
@@ -342,4 +334,18 @@ Test(block, page_crossing_when_second_page_is_written_then_evicted)
 	rig->c->rip = EDGE - 2;
 	soft_rig_run(rig, 2);
 	cr_assert_eq(reg(X86_RAX), 0x99332211);
+}
+
+/* Links of the first page lead into the second. */
+Test(block, link_when_target_page_moves_then_new_code_runs)
+{
+	soft_rig_poke(rig, EDGE - 2, "\xeb\x00", 2);		   /* jmp EDGE */
+	soft_rig_poke(rig, EDGE, "\xb8\x01\0\0\0\xeb\xf7", 7);	   /* mov eax, 1; jmp back */
+	soft_rig_poke(rig, 2 * EDGE, "\xb8\x02\0\0\0\xeb\xf7", 7); /* mov eax, 2; jmp back */
+	for (unsigned i = 0; i < 6; i++) {
+		map_second(i & 1 ? 2 * EDGE : EDGE);
+		rig->c->rip = EDGE - 2;
+		cr_assert_eq(soft_rig_run(rig, 30).end, SOFT_RIG_OK);
+		cr_assert_eq(reg(X86_RAX), i & 1 ? 2 : 1);
+	}
 }

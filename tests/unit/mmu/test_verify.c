@@ -1,0 +1,327 @@
+/* mmu_verify: each invariant is broken on purpose and must be named; and looking changes nothing. */
+#include "mmu_rig.h"
+
+#include <criterion/criterion.h>
+
+#define PT   0x4000u
+#define DATA 0x8000u
+
+static struct rig *four_levels(void)
+{
+	struct rig *rig = rig_create(0, false);
+	struct x86_paging regs = rig_regs(X86_PAGING_4LEVEL, 0x1000);
+	struct mmu_page page;
+	unsigned i;
+
+	rig_put64(rig, 0x1000, 0x2000 | RIG_RW);
+	rig_put64(rig, 0x2000, 0x3000 | RIG_RW);
+	rig_put64(rig, 0x3000, PT | RIG_RW);
+	for (i = 0; i < 16; i++)
+		rig_put64(rig, PT + i * 8ull, i * 4096ull | RIG_RW);
+	rig_load(rig, 0, &regs);
+	for (i = 0; i < 16; i++)
+		cr_assert_eq(rig_translate(rig, 0, i * 4096ull, X86_PF_W, false, &page), 0);
+	rig_check(rig);
+	return rig;
+}
+
+/* The shadow page and index of the leaf for @gva. */
+static struct shadow_page *leaf(const struct rig *rig, gva_t gva, unsigned *out_index)
+{
+	return shadow_lookup(rig->mmu->vcpu[0].root, gva, out_index);
+}
+
+static void expect_named(struct rig *rig, const char *invariant)
+{
+	cr_expect_gt(rig_verify(rig), 0u);
+	cr_expect(rig_names(rig, invariant), "%s is not named in:\n%s", invariant, rig->text);
+}
+
+Test(mmu_verify, table_when_writable_then_i1)
+{
+	struct rig *rig = four_levels();
+	unsigned i;
+	struct shadow_page *sp = leaf(rig, PT, &i);
+
+	sp->spte[i] |= SPTE_MAY_WRITE;
+	expect_named(rig, "I1");
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, table_when_not_known_as_one_then_i1)
+{
+	struct rig *rig = four_levels();
+	struct frame *frame = frame_find(rig->mmu, PT >> 12);
+	struct shadow_page *sp = frame->tables;
+
+	frame->tables = NULL;
+	expect_named(rig, "I1");
+	frame->tables = sp;
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, leaf_when_host_page_is_another_then_i2)
+{
+	struct rig *rig = four_levels();
+	unsigned i;
+	struct shadow_page *sp = leaf(rig, DATA, &i);
+
+	sp->spte[i] += UMBRA_PAGE_SIZE;
+	expect_named(rig, "I2");
+	cr_expect_not(rig_names(rig, "I8"));
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, leaf_when_rights_are_wider_then_i2)
+{
+	struct rig *rig = four_levels();
+	unsigned i;
+	struct shadow_page *sp = leaf(rig, DATA, &i);
+
+	rig_put64(rig, PT + 8 * 8, DATA | X86_PTE_P | X86_PTE_A | X86_PTE_D);
+	rig_translate(rig, 0, DATA, 0, false, &(struct mmu_page){0});
+	sp->spte[i] |= SPTE_U;
+	expect_named(rig, "I2");
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, leaf_when_writable_and_not_dirty_then_i3)
+{
+	struct rig *rig = four_levels();
+	unsigned i;
+	struct shadow_page *sp = leaf(rig, DATA, &i);
+
+	rig_put64(rig, PT + 8 * 8, DATA | RIG_RW);
+	rig_translate(rig, 0, DATA, 0, false, &(struct mmu_page){0});
+	sp->spte[i] |= SPTE_MAY_WRITE;
+	expect_named(rig, "I3");
+	rig_destroy(rig);
+}
+
+/* Behind the hook's back: A is clear in the guest's memory while stores are let through. */
+Test(mmu_verify, leaf_when_writable_and_a_table_not_accessed_then_i3)
+{
+	struct rig *rig = four_levels();
+
+	le64_put(mem_ptr(rig->mem, 0x2000, 8), 0x3000 | (RIG_RW & ~X86_PTE_A));
+	expect_named(rig, "I3");
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, leaf_when_missing_in_reverse_map_then_i4)
+{
+	struct rig *rig = four_levels();
+	unsigned i;
+	struct shadow_page *sp = leaf(rig, DATA, &i);
+	struct frame *frame = frame_find(rig->mmu, DATA >> 12);
+
+	list_remove(rig->mmu, &frame->leaves, sp, i);
+	expect_named(rig, "I4");
+	list_add(rig->mmu, &frame->leaves, sp, i);
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, reverse_map_when_it_names_no_leaf_then_i4)
+{
+	struct rig *rig = four_levels();
+	unsigned i;
+	struct shadow_page *sp = leaf(rig, DATA, &i);
+	struct frame *frame = frame_find(rig->mmu, 0x9000 >> 12);
+
+	frame->leaves = handle_of(sp, i);
+	expect_named(rig, "I4");
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, child_when_it_has_another_role_then_i5)
+{
+	struct rig *rig = four_levels();
+	unsigned i;
+
+	leaf(rig, DATA, &i)->key.role.access = ACCESS_X;
+	expect_named(rig, "I5");
+	leaf(rig, DATA, &i)->key.role.access = ACCESS_ALL;
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, child_when_parent_is_unknown_then_i5)
+{
+	struct rig *rig = four_levels();
+	unsigned i;
+	struct shadow_page *sp = leaf(rig, DATA, &i);
+	shadow_handle parents = sp->parents;
+
+	sp->parents = 0;
+	expect_named(rig, "I5");
+	sp->parents = parents;
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, reference_count_when_wrong_then_i5)
+{
+	struct rig *rig = four_levels();
+	unsigned i;
+
+	leaf(rig, DATA, &i)->refs++;
+	expect_named(rig, "I5");
+	leaf(rig, DATA, &i)->refs--;
+	rig->mmu->vcpu[0].root->users++;
+	expect_named(rig, "I5");
+	rig->mmu->vcpu[0].root->users--;
+	rig_check(rig);
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, table_when_written_behind_the_hook_then_i6_and_i9)
+{
+	struct rig *rig = four_levels();
+
+	le64_put(mem_ptr(rig->mem, PT + 8 * 8, 8), 0x9000 | RIG_RWD);
+	expect_named(rig, "I6");
+	cr_expect(rig_names(rig, "I9"));
+	cr_expect(rig_names(rig, "I2"));
+	rig_destroy(rig);
+}
+
+/* What no loaded root reaches is not I9's business. */
+Test(mmu_verify, table_of_an_unloaded_root_when_written_behind_the_hook_then_i6_alone_of_the_two)
+{
+	struct rig *rig = four_levels();
+	struct x86_paging regs = rig_regs(X86_PAGING_4LEVEL, 0x5000);
+
+	rig_load(rig, 0, &regs);
+	le64_put(mem_ptr(rig->mem, PT + 8 * 8, 8), 0x9000 | RIG_RWD);
+	expect_named(rig, "I6");
+	cr_expect_not(rig_names(rig, "I9"));
+	rig_destroy(rig);
+}
+
+static struct rig_tlb_entry *hold(struct rig *rig, gva_t gva)
+{
+	unsigned i = 0;
+
+	while (i < RIG_TLB_ENTRIES && !(rig->tlb[i].is_used && rig->tlb[i].gva == gva))
+		i++;
+	cr_assert_lt(i, RIG_TLB_ENTRIES, "no entry for %#llx", (unsigned long long)gva);
+	return &rig->tlb[i];
+}
+
+Test(mmu_verify, micro_tlb_when_it_may_write_a_table_then_i7)
+{
+	struct rig *rig = four_levels();
+	struct mmu_page page;
+
+	rig_translate(rig, 0, PT, 0, false, &page);
+	hold(rig, PT)->page.can |= MMU_CAN_WRITE;
+	expect_named(rig, "I7");
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, micro_tlb_when_the_shadow_has_no_entry_then_i7)
+{
+	struct rig *rig = four_levels();
+	unsigned i;
+	struct shadow_page *sp = leaf(rig, DATA, &i);
+
+	rig_translate(rig, 0, DATA, 0, false, &(struct mmu_page){0});
+	hold(rig, DATA);
+	shadow_drop_entry(rig->mmu, sp, i); /* and nobody is told */
+	expect_named(rig, "I7");
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, micro_tlb_when_another_host_page_then_i7)
+{
+	struct rig *rig = four_levels();
+
+	rig_translate(rig, 0, DATA, 0, false, &(struct mmu_page){0});
+	hold(rig, DATA)->page.host += UMBRA_PAGE_SIZE;
+	expect_named(rig, "I7");
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, leaf_when_host_is_outside_memory_then_i8)
+{
+	struct rig *rig = four_levels();
+	unsigned i;
+	struct shadow_page *sp = leaf(rig, DATA, &i);
+	uint64_t host = (uintptr_t)mem_ptr(rig->mem, 0, 1) + RIG_RAM; /* the guard page */
+
+	sp->spte[i] = (sp->spte[i] & ~SPTE_HOST) | host;
+	expect_named(rig, "I8");
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, leaf_when_memory_was_added_and_nobody_told_then_i8)
+{
+	struct rig *rig = four_levels();
+
+	rig_put64(rig, PT + 8 * 8, RIG_HOLE | RIG_RW);
+	rig_translate(rig, 0, DATA, 0, false, &(struct mmu_page){0});
+	cr_assert_eq(mem_add(rig->mem, RIG_HOLE, 0x1000, MEM_RAM, "new", NULL), 0);
+	expect_named(rig, "I8");
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, root_when_not_that_of_the_registers_then_i9)
+{
+	struct rig *rig = four_levels();
+
+	rig->mmu->vcpu[0].regs.cr3 = 0x5000;
+	expect_named(rig, "I9");
+	rig_destroy(rig);
+}
+
+/* As if the PDPTEs were read from memory at each use. */
+Test(mmu_verify, root_of_pae_when_taken_from_memory_then_i10)
+{
+	struct rig *rig = rig_create(0, false);
+	struct x86_paging regs = rig_regs(X86_PAGING_PAE, 0x1000);
+	struct shadow_page *old, *wrong;
+	struct shadow_key key;
+
+	rig_put64(rig, 0x1000, 0x2000 | X86_PTE_P);
+	rig_put64(rig, 0x2000, 0x3000 | RIG_RW);
+	rig_put64(rig, 0x3000, DATA | RIG_RWD);
+	rig_load(rig, 0, &regs);
+	cr_assert_eq(rig_translate(rig, 0, 0, 0, false, &(struct mmu_page){0}), 0);
+	rig_check(rig);
+	old = rig->mmu->vcpu[0].root->top[0];
+	key = old->key;
+	key.gfn = 4;
+	wrong = shadow_get(rig->mmu, &key);
+	wrong->refs = wrong->root_refs = 1;
+	rig->mmu->vcpu[0].root->top[0] = wrong;
+	expect_named(rig, "I10");
+	cr_expect_not(rig_names(rig, "I9"));
+	rig->mmu->vcpu[0].root->top[0] = old;
+	rig->mmu->vcpu[0].regs.pdpte[1] = 0x5000 | X86_PTE_P;
+	expect_named(rig, "I10");
+	rig_destroy(rig);
+}
+
+/* Two faults that agree with each other: only a shadow built anew shows them. */
+Test(mmu_verify, path_when_another_than_a_new_shadow_would_take_then_i11)
+{
+	struct rig *rig = four_levels();
+	unsigned i;
+	struct shadow_page *sp = leaf(rig, DATA, &i);
+
+	sp->gpte[i] = 0x9000 | RIG_RWD;
+	expect_named(rig, "I11");
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, verify_when_run_then_guest_shadow_and_statistics_are_unchanged)
+{
+	struct rig *rig = four_levels();
+	struct mmu_stats before, after;
+
+	rig_put64(rig, PT + 9 * 8, 0x9000 | X86_PTE_P); /* A and D are clear */
+	mmu_stats(rig->mmu, &before);
+	rig_check(rig); /* compares the guest's memory with the copy */
+	mmu_stats(rig->mmu, &after);
+	cr_assert_eq(memcmp(&before, &after, sizeof(before)), 0);
+	cr_assert_eq(mmu_verify(rig->mmu, NULL), 0u);
+	rig_destroy(rig);
+}
