@@ -23,7 +23,8 @@ struct accel_vm;   /* the back end's machine */
 struct accel_vcpu; /* the back end's processor */
 
 #define ACCEL_MAX_VCPUS 64
-#define ACCEL_MAX_HITS	4 /* points that one exit tells of */
+#define ACCEL_POINTS_ANY (~0u) /* as many as wanted */
+#define ACCEL_MAX_HITS	 4     /* points that one exit tells of */
 
 /* What it can do. */
 
@@ -63,7 +64,8 @@ struct accel_mode_caps {
 
 struct accel_caps {
 	struct accel_mode_caps mode[ACCEL_MODE_COUNT];
-	unsigned hw_points; /* points at a time: debug registers, or ~0 = as many as wanted */
+	/* Points at a time: debug registers, or ACCEL_POINTS_ANY. */
+	unsigned hw_points;
 	bool has_watch_read;	/* ACCEL_POINT_READ works, in every mode */
 	bool has_watch_any;	/* watch points of any length and alignment */
 	bool has_range_step;	/* accel_debug.range_* is kept to */

@@ -137,6 +137,7 @@ void vcpu_show_exits(struct world *world, unsigned index, const struct print_sin
 enum bp_backing {
 	BP_BACKING_NONE,      /* not armed yet (set since the last resume) */
 	BP_BACKING_HW,	      /* debug register */
+	BP_BACKING_MATCH,     /* the back end compares addresses itself */
 	BP_BACKING_PATCH,     /* planted byte */
 	BP_BACKING_PENDING,   /* its address is not mapped; tried again at each resume */
 	BP_BACKING_IMPOSSIBLE /* the back end has no way here; text tells why */

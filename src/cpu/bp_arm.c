@@ -32,7 +32,7 @@ static bool add_point(struct bp_table *t, const struct accel_caps *caps, unsigne
 	if (t->point_count >= t->armed_count || !is_same_point(&point, &t->point[t->point_count]))
 		t->point_serial++;
 	t->point[t->point_count++] = point;
-	bp->backing = BP_BACKING_HW;
+	bp->backing = caps->hw_points == ACCEL_POINTS_ANY ? BP_BACKING_MATCH : BP_BACKING_HW;
 	return true;
 }
 

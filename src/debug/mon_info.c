@@ -166,6 +166,8 @@ static const char *bp_backing_name(enum bp_backing backing)
 		return "armed at the next resume";
 	case BP_BACKING_HW:
 		return "debug register";
+	case BP_BACKING_MATCH:
+		return "address match";
 	case BP_BACKING_PATCH:
 		return "planted byte";
 	case BP_BACKING_PENDING:

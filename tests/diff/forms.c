@@ -24,10 +24,10 @@ static bool init_decoder(struct forms *f)
 	};
 	bool is_64 = f->bits == 64;
 
-	if (ZYAN_FAILED(ZydisDecoderInit(
-		    &f->decoder,
-		    is_64 ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
-		    is_64 ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32)))
+	if (ZYAN_FAILED(ZydisDecoderInit(&f->decoder,
+					 is_64 ? ZYDIS_MACHINE_MODE_LONG_64
+					       : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
+					 is_64 ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32)))
 		return false;
 	for (size_t i = 0; i < sizeof(OFF) / sizeof(OFF[0]); i++)
 		ZydisDecoderEnableMode(&f->decoder, OFF[i], ZYAN_FALSE);

@@ -1,7 +1,8 @@
-/* Every form of every mnemonic that the software CPU's tables hold (soft_vm.row), as far as user code
- * may run it.  A form is an opcode with what selects it: operand size or mandatory prefix, REX.W,
- * the fields of ModRM that belong to the opcode, and whether the operand is memory.  They are found by
- * decoding all combinations, so that also those are among them that an encoder would never choose. */
+/* Every form of every mnemonic that the software CPU's tables hold (soft_vm.row), as far as user
+ * code may run it.  A form is an opcode with what selects it: operand size or mandatory prefix,
+ * REX.W, the fields of ModRM that belong to the opcode, and whether the operand is memory.  They
+ * are found by decoding all combinations, so that also those are among them that an encoder would
+ * never choose. */
 #ifndef UMBRA_DIFF_FORMS_H
 #define UMBRA_DIFF_FORMS_H
 

@@ -46,8 +46,7 @@ static void make_tables(struct guest *g)
 	put_entry(g, TABLES, (TABLES + DIFF_PAGE) | open);
 	put_entry(g, TABLES + DIFF_PAGE, (TABLES + 2 * DIFF_PAGE) | open);
 	for (unsigned i = 0; i < PT_COUNT; i++)
-		put_entry(g, TABLES + 2 * DIFF_PAGE + i * 8,
-			  (TABLES + (3 + i) * DIFF_PAGE) | open);
+		put_entry(g, TABLES + 2 * DIFF_PAGE + i * 8, (TABLES + (3 + i) * DIFF_PAGE) | open);
 	map_pages(g, DIFF_CODE, DIFF_CODE + DIFF_CODE_BYTES, 0);
 	map_pages(g, DIFF_EXIT, DIFF_EXIT + DIFF_PAGE, 0);
 	map_pages(g, DIFF_SCRATCH, DIFF_SCRATCH + DIFF_SCRATCH_BYTES, WRITABLE | NX);

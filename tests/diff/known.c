@@ -5,7 +5,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#define SKIP(name, why) {ZYDIS_MNEMONIC_##name, why}
+#define SKIP(name, why)                                                                            \
+	{                                                                                          \
+		ZYDIS_MNEMONIC_##name, why                                                         \
+	}
 
 static const struct {
 	ZydisMnemonic mnemonic;
@@ -86,7 +89,7 @@ static void equalize(const uint8_t *native, uint8_t *guest, size_t first, size_t
 }
 
 /* Opcode, instruction and data pointer of the last x87 instruction: processors differ in when they
- * keep them (CPUID.(7,0):EBX bits 6 and 13; APM2 11.4.4: only with a pending exception).  MXCSR_MASK
+ * keep them (CPUID.(7,0):EBX bits 6 and 13; APM2 11.4.4: only with a pending exception). MXCSR_MASK
  * tells what the host's MXCSR has.  The last 48 bytes of FXSAVE's image are left to software. */
 void known_equalize_memory(const ZydisDecodedInstruction *z, const uint8_t *native, uint8_t *guest)
 {

@@ -1,5 +1,5 @@
-/* What one case is, and where it lies: at the same linear addresses on the host and in the guest, so
- * that every pointer, return address and fault address can be compared as it is. */
+/* What one case is, and where it lies: at the same linear addresses on the host and in the guest,
+ * so that every pointer, return address and fault address can be compared as it is. */
 #ifndef UMBRA_DIFF_LAYOUT_H
 #define UMBRA_DIFF_LAYOUT_H
 
@@ -57,11 +57,13 @@ struct diff_state {
 struct diff_case {
 	uint64_t seed, number;
 	unsigned bits; /* 64 or 32 */
+	uint64_t fs_base;
 	uint8_t bytes[DIFF_BYTES_MAX];
 	unsigned len;
-	unsigned count; /* instructions in it */
-	bool is_block;	/* in the guest: as a block, not step by step */
-	bool is_branch; /* the last one */
+	unsigned count;	     /* instructions in it */
+	bool is_block;	     /* in the guest: as a block, not step by step */
+	bool is_branch;	     /* the last one */
+	uint64_t operand_at; /* of the memory operand, 0 = none */
 	struct diff_state in;
 	uint8_t memory[DIFF_SCRATCH_BYTES];
 };

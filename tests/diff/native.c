@@ -1,9 +1,10 @@
 /* See native.h.  The way in is IRETQ, which loads RIP, RSP and RFLAGS at once with all other
  * registers set before it, goes to 32-bit code where that is wanted, and serializes, so that code
- * written a moment ago through another mapping is what runs.  The way out is a jump behind the case,
- * or a signal: its handler takes the registers out of the signal frame.  Both store everything into
- * a context at a low fixed address, which code without a free register can name.
- * Source: SDM 2A IRET; SDM 3A 8.1.3 (self-modifying code), 4.8 (signal frames: Linux sigcontext.h). */
+ * written a moment ago through another mapping is what runs.  The way out is a jump behind the
+ * case, or a signal: its handler takes the registers out of the signal frame.  Both store
+ * everything into a context at a low fixed address, which code without a free register can name.
+ * Source: SDM 2A IRET; SDM 3A 8.1.3 (self-modifying code), 4.8 (signal frames: Linux sigcontext.h).
+ */
 #include "native.h"
 
 #include <asm/prctl.h>
@@ -216,8 +217,8 @@ static int map_code(struct native *n)
 	return 0;
 }
 
-/* At DIFF_EXIT: jmp *10(%rip) for 64-bit code, and its pointer, aligned because RFLAGS.AC may be set;
- * EXIT_CODE_GAP further a far jump to it for 32-bit code. */
+/* At DIFF_EXIT: jmp *10(%rip) for 64-bit code, and its pointer, aligned because RFLAGS.AC may be
+ * set; EXIT_CODE_GAP further a far jump to it for 32-bit code. */
 static int map_exit(void)
 {
 	static const uint8_t JUMP[] = {0xff, 0x25, 0x0a, 0, 0, 0};

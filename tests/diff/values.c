@@ -150,7 +150,7 @@ static void value_bcd(struct rng *r, uint8_t out[F80_BYTES])
 /* One value; returns its size. */
 static size_t value_one(struct rng *r, enum value_kind kind, uint8_t out[16])
 {
-	uint64_t v;
+	uint64_t v = 0;
 
 	switch (kind) {
 	case VALUE_F80:

@@ -258,43 +258,47 @@ static bool write_efer(struct soft_cpu *c, uint32_t index, uint64_t value)
 
 /* In ascending order: msr_find halves it. */
 static const struct msr_row ROWS[] = {
-	{ONE(0x10), .read = read_tsc, .write = write_tsc},
-	{ONE(0x17)}, /* PLATFORM_ID */
-	{ONE(0x1b), .read = read_apic_base, .write = write_apic_base},
-	{ONE(0x2a)}, /* EBL_CR_POWERON */
-	{ONE(0x3a), .constant = FEATURE_CONTROL_LOCK},
-	{ONE(0x3b), .read = read_tsc_adjust, .write = write_tsc_adjust},
-	{ONE(0x8b), .constant = UCODE_REVISION, .write = ignore_write},
-	{ONE(0xce), .constant = PLATFORM_INFO},
-	{ONE(0xfe), .constant = MTRR_CAP},
-	{ONE(0x10a), .constant = ARCH_CAPABILITIES},
-	{ONE(0x174), .read = read_32bit, .write = write_32bit}, /* SYSENTER_CS */
-	{ONE(0x175), AT(msr.sysenter_esp), .check = soft_is_canonical},
-	{ONE(0x176), AT(msr.sysenter_eip), .check = soft_is_canonical},
-	{ONE(0x179)},			   /* MCG_CAP: no banks */
-	{ONE(0x17a), .write = write_zero}, /* MCG_STATUS */
-	{ONE(0x1a0), .read = NULL, AT(misc_enable), .write = write_misc_enable},
+	{ONE(0x10), .read = read_tsc, .write = write_tsc},		 /* TSC */
+	{ONE(0x17)},							 /* PLATFORM_ID */
+	{ONE(0x1b), .read = read_apic_base, .write = write_apic_base},	 /* APIC_BASE */
+	{ONE(0x2a)},							 /* EBL_CR_POWERON */
+	{ONE(0x3a), .constant = FEATURE_CONTROL_LOCK},			 /* FEATURE_CONTROL */
+	{ONE(0x3b), .read = read_tsc_adjust, .write = write_tsc_adjust}, /* TSC_ADJUST */
+	{ONE(0x8b), .constant = UCODE_REVISION, .write = ignore_write},	 /* BIOS_SIGN_ID */
+	{ONE(0xce), .constant = PLATFORM_INFO},				 /* PLATFORM_INFO */
+	{ONE(0xfe), .constant = MTRR_CAP},				 /* MTRRCAP */
+	{ONE(0x10a), .constant = ARCH_CAPABILITIES},			 /* ARCH_CAPABILITIES */
+	{ONE(0x174), .read = read_32bit, .write = write_32bit},		 /* SYSENTER_CS */
+	{ONE(0x175), AT(msr.sysenter_esp), .check = soft_is_canonical},	 /* SYSENTER_ESP */
+	{ONE(0x176), AT(msr.sysenter_eip), .check = soft_is_canonical},	 /* SYSENTER_EIP */
+	{ONE(0x179)},							 /* MCG_CAP: no banks */
+	{ONE(0x17a), .write = write_zero},				 /* MCG_STATUS */
+	{ONE(0x1a0), AT(misc_enable), .write = write_misc_enable},	 /* MISC_ENABLE */
 	{ONE(0x1d9), .write = write_zero}, /* DEBUGCTL: no branch records */
+	/* MTRR_PHYSBASE0, _PHYSMASK0, ... */
 	{.first = 0x200,
 	 .last = 0x200 + 2 * MTRR_VARIABLE_COUNT - 1,
 	 .read = read_mtrr,
 	 .write = write_mtrr},
-	{ONE(0x250), .read = read_fixed, .write = write_fixed},
-	{.first = 0x258, .last = 0x259, .read = read_fixed, .write = write_fixed},
-	{.first = 0x268, .last = 0x26f, .read = read_fixed, .write = write_fixed},
-	{ONE(0x277), AT(msr.pat), .check = is_pat},
-	{ONE(0x2ff), AT(mtrr_def_type), .check = is_mtrr_def_type},
+	{ONE(0x250), .read = read_fixed, .write = write_fixed}, /* MTRR_FIX64K_00000 */
+	{.first = 0x258, .last = 0x259, .read = read_fixed, .write = write_fixed}, /* MTRR_FIX16K */
+	{.first = 0x268, .last = 0x26f, .read = read_fixed, .write = write_fixed}, /* MTRR_FIX4K */
+	{ONE(0x277), AT(msr.pat), .check = is_pat},				   /* PAT */
+	{ONE(0x2ff), AT(mtrr_def_type), .check = is_mtrr_def_type}, /* MTRR_DEF_TYPE */
 	{ONE(MSR_TSC_DEADLINE), .read = soft_lapic_rdmsr, .write = soft_lapic_wrmsr},
-	{.first = 0x800, .last = 0x8ff, .read = soft_lapic_rdmsr, .write = soft_lapic_wrmsr},
-	{ONE(0xc0000080), .read = read_efer, .write = write_efer},
-	{ONE(0xc0000081), AT(msr.star), .check = any_value},
-	{ONE(0xc0000082), AT(msr.lstar), .check = soft_is_canonical},
-	{ONE(0xc0000083), AT(msr.cstar), .check = soft_is_canonical},
-	{ONE(0xc0000084), .read = read_32bit, .write = write_32bit}, /* SFMASK */
-	{ONE(0xc0000100), AT(seg[X86_FS].base), .check = soft_is_canonical},
-	{ONE(0xc0000101), AT(seg[X86_GS].base), .check = soft_is_canonical},
-	{ONE(0xc0000102), AT(msr.kernel_gs_base), .check = soft_is_canonical},
-	{ONE(0xc0000103), AT(tsc_aux), .check = is_32bit},
+	{.first = 0x800,
+	 .last = 0x8ff,
+	 .read = soft_lapic_rdmsr,
+	 .write = soft_lapic_wrmsr},					       /* x2APIC */
+	{ONE(0xc0000080), .read = read_efer, .write = write_efer},	       /* EFER */
+	{ONE(0xc0000081), AT(msr.star), .check = any_value},		       /* STAR */
+	{ONE(0xc0000082), AT(msr.lstar), .check = soft_is_canonical},	       /* LSTAR */
+	{ONE(0xc0000083), AT(msr.cstar), .check = soft_is_canonical},	       /* CSTAR */
+	{ONE(0xc0000084), .read = read_32bit, .write = write_32bit},	       /* SFMASK */
+	{ONE(0xc0000100), AT(seg[X86_FS].base), .check = soft_is_canonical},   /* FS_BASE */
+	{ONE(0xc0000101), AT(seg[X86_GS].base), .check = soft_is_canonical},   /* GS_BASE */
+	{ONE(0xc0000102), AT(msr.kernel_gs_base), .check = soft_is_canonical}, /* KERNEL_GS_BASE */
+	{ONE(0xc0000103), AT(tsc_aux), .check = is_32bit},		       /* TSC_AUX */
 };
 
 static const struct msr_row *msr_find(uint32_t index)

@@ -3,7 +3,7 @@
  * Deterministic mode: one vCPU executes at a time.  The turn goes round in the order of the vCPU
  * numbers, after a fixed number of instructions or earlier when its holder halts, spins on PAUSE or
  * sends an interrupt to another; time is the number of instructions that were executed by all, plus
- * what was skipped while all of them were idle.  Nothing else decides, so the same input gives the
+ * PASS_NS for each such early pass, plus what was skipped while all of them were idle.  Nothing else decides, so the same input gives the
  * same run.
  *
  * Only the holder touches the turn and the clock, except for a machine that is idle altogether:
@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #define QUANTUM	 50000 /* instructions: more gains no speed, less costs some */
+#define PASS_NS	  1000 /* guest time that an early pass takes, as an interrupt between processors does */
 #define NOBODY	 (~0u)
 #define FOREVER	 (~0ull)
 #define NS_PER_S 1000000000ull
@@ -222,8 +223,13 @@ static unsigned next_after(const struct soft_vm *vm, unsigned index)
 
 static void set_holder(struct soft_vm *vm, unsigned index)
 {
-	vm->turn->quantum_left = QUANTUM;
-	atomic_store_explicit(&vm->turn->holder, index, memory_order_release);
+	struct soft_turn *turn = vm->turn;
+
+	if (turn->quantum_left != QUANTUM && index != NOBODY)
+		atomic_store_explicit(&turn->clock, clock_of(turn) + PASS_NS,
+				      memory_order_relaxed);
+	turn->quantum_left = QUANTUM;
+	atomic_store_explicit(&turn->holder, index, memory_order_release);
 	if (index != NOBODY)
 		soft_wake(vm->cpu[index]);
 }

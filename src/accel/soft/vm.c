@@ -16,7 +16,7 @@
 static void fill_caps(struct accel_caps *caps)
 {
 	*caps = (struct accel_caps){
-		.hw_points = ~0u,
+		.hw_points = ACCEL_POINTS_ANY,
 		.has_watch_read = true,
 		.has_watch_any = true,
 		.has_range_step = true,

@@ -46,8 +46,8 @@ static void tlb_each(void *ctx,
 		const struct rig_tlb_entry *e = &rig->tlb[i];
 
 		if (is_current(rig, e))
-			fn(arg, e->vcpu, e->gva, e->access & X86_PF_U,
-			   e->page.can & MMU_CAN_WRITE, e->page.host);
+			fn(arg, e->vcpu, e->gva, e->access & X86_PF_U, e->page.can & MMU_CAN_WRITE,
+			   e->page.host);
 	}
 }
 

@@ -7,16 +7,16 @@
 
 #include "src/mmu/shadow.h"
 
-#define RIG_RAM	     0x40000u
-#define RIG_ROM_BASE 0x100000u
-#define RIG_ROM	     0x4000u
+#define RIG_RAM	      0x40000u
+#define RIG_ROM_BASE  0x100000u
+#define RIG_ROM	      0x4000u
 #define RIG_HIGH_BASE 0x100000000ull
-#define RIG_HIGH     0x8000u
-#define RIG_HOLE     0xa0000u /* nobody answers there */
-#define RIG_VCPUS    2u
+#define RIG_HIGH      0x8000u
+#define RIG_HOLE      0xa0000u /* nobody answers there */
+#define RIG_VCPUS     2u
 
 /* Flags of an entry in use, for a page or a table. */
-#define RIG_RW (X86_PTE_P | X86_PTE_RW | X86_PTE_US | X86_PTE_A)
+#define RIG_RW	(X86_PTE_P | X86_PTE_RW | X86_PTE_US | X86_PTE_A)
 #define RIG_RWD (RIG_RW | X86_PTE_D)
 
 struct rig_tlb_entry {

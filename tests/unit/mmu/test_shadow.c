@@ -1,5 +1,5 @@
-/* The shadow in the cases that have a name: write protection, tables that are data too, large pages,
- * PAE's registers, flood, recycling, edges of memory. */
+/* The shadow in the cases that have a name: write protection, tables that are data too, large
+ * pages, PAE's registers, flood, recycling, edges of memory. */
 #include "mmu_rig.h"
 
 #include <criterion/criterion.h>
@@ -11,7 +11,6 @@
 #define PT    0x4000u
 #define PML4B 0x5000u
 #define DATA  0x8000u
-#define NX    X86_PTE_NX
 
 /* Frame n of the low 2 MiB stands at linear n * 4096, through PML4, PDPT, PD and PT. */
 static struct rig *four_levels(void)
@@ -233,11 +232,12 @@ Test(mmu_shadow, frame_when_table_on_two_levels_then_one_write_changes_both)
 	struct rig *rig = four_levels();
 
 	rig_put64(rig, PDPT + 8, PT | RIG_RW); /* PT is the directory of 1..2 GiB as well */
-	touch(rig, DATA, 0);
-	cr_assert_eq(touch(rig, 0x40000000 + 0x800000ull * 2, 0).gpa, rig_get64(rig, DATA) &
-								      0xfffffffff000ull);
-	rig_put64(rig, PT + DATA / 512, 0);
-	cr_assert_eq(rig_translate(rig, 0, DATA, 0, false, &(struct mmu_page){0}), -EFAULT);
+	cr_assert_eq(touch(rig, 0x2000, 0).gpa, (gpa_t)PDPT);
+	cr_assert_eq(touch(rig, 0x40400000, 0).gpa, (gpa_t)PD); /* PDPT's first entry */
+	rig_check(rig);
+	rig_put64(rig, PT + 2 * 8, 0);
+	cr_assert_eq(rig_translate(rig, 0, 0x2000, 0, false, &(struct mmu_page){0}), -EFAULT);
+	cr_assert_eq(rig_translate(rig, 0, 0x40400000, 0, false, &(struct mmu_page){0}), -EFAULT);
 	finish(rig);
 }
 

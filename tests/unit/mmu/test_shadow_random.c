@@ -56,8 +56,8 @@ static uint64_t random_entry(struct rig *rig)
 	return entry | maybe(rig, X86_PTE_P, 7) | maybe(rig, X86_PTE_RW, 6) |
 	       maybe(rig, X86_PTE_US, 5) | maybe(rig, X86_PTE_A, 4) | maybe(rig, X86_PTE_D, 4) |
 	       maybe(rig, X86_PTE_PS, 1) | maybe(rig, X86_PTE_G, 1) | maybe(rig, X86_PTE_NX, 1) |
-	       (once_in(rig, 8) ? below(rig, 16) << 59 : 0) |
-	       (once_in(rig, 32) ? 1ull << 51 : 0) | below(rig, 8) << 9;
+	       (once_in(rig, 8) ? below(rig, 16) << 59 : 0) | (once_in(rig, 32) ? 1ull << 51 : 0) |
+	       below(rig, 8) << 9;
 }
 
 static gva_t random_gva(struct rig *rig)

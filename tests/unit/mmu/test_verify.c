@@ -1,4 +1,5 @@
-/* mmu_verify: each invariant is broken on purpose and must be named; and looking changes nothing. */
+/* mmu_verify: each invariant is broken on purpose and must be named; and looking changes nothing.
+ */
 #include "mmu_rig.h"
 
 #include <criterion/criterion.h>

@@ -136,6 +136,14 @@ Test(soft_fpu, unmasked_exception_when_raised_then_pends_until_a_waiting_instruc
 	cr_expect_eq(rig->c->r[X86_RAX] & (ES_B | 0x3f), 0);
 }
 
+Test(soft_fpu, state_set_with_an_unmasked_flag_then_it_pends)
+{
+	struct x86_fpu fpu = {.fcw = 0x37b, .fsw = ZE, .mxcsr = 0x1f80};
+
+	soft_fpu_set(rig->c, &fpu);
+	EXPECT_RAISED(X86_EXC_MF, 0xd9, 0xe8);
+}
+
 Test(soft_fpu, memory_operand_when_its_instruction_raises_then_data_pointer_names_it)
 {
 	struct x86_fpu fpu;
@@ -430,6 +438,18 @@ Test(soft_fpu, run_when_over_then_the_host_has_its_own_control_registers)
 	cr_expect_eq(fcw, 0x37f);
 }
 
+Test(soft_fpu, unmasked_underflow_when_the_result_is_tiny_but_exact_then_raises_without_pe)
+{
+	/* UM=0 and FTZ, which works with UM=1 only; 2^-126 * 0.5 */
+	rig->c->mxcsr = 0x8000 | (0x1f80 & ~0x800u);
+	soft_mode_changed(rig->c);
+	le32_put(rig->c->xmm[0], 0x00800000);
+	le32_put(rig->c->xmm[1], 0x3f000000);
+	EXPECT_RAISED(X86_EXC_XM, 0xf3, 0x0f, 0x59, 0xc1); /* MULSS */
+	cr_expect_eq(rig->c->mxcsr & MXCSR_FLAGS, 0x10);
+	cr_expect_eq(le32_get(rig->c->xmm[0]), 0x00800000);
+}
+
 /* What is forbidden. */
 
 Test(soft_fpu, instructions_when_em_ts_or_osfxsr_forbid_them_then_raise)
@@ -462,13 +482,13 @@ Test(soft_fpu, instructions_when_em_ts_or_osfxsr_forbid_them_then_raise)
 Test(soft_fpu, sse_memory_operand_when_not_aligned_then_gp_but_for_the_unaligned_moves)
 {
 	rig->c->r[X86_RBX] = DATA + 8;
-	EXPECT_RAISED(X86_EXC_GP, 0x0f, 0x28, 0x03);		 /* MOVAPS load */
-	EXPECT_RAISED(X86_EXC_GP, 0x0f, 0x29, 0x03);		 /* MOVAPS store */
-	EXPECT_RAISED(X86_EXC_GP, 0x0f, 0x58, 0x03);		 /* ADDPS */
+	RUN(0x0f, 0x10, 0x03, 0x0f, 0x11, 0x03);     /* MOVUPS; the page is in the micro-TLB then */
+	EXPECT_RAISED(X86_EXC_GP, 0x0f, 0x28, 0x03); /* MOVAPS load */
+	EXPECT_RAISED(X86_EXC_GP, 0x0f, 0x29, 0x03); /* MOVAPS store */
+	EXPECT_RAISED(X86_EXC_GP, 0x0f, 0x58, 0x03); /* ADDPS */
 	EXPECT_RAISED(X86_EXC_GP, 0x66, 0x0f, 0xe7, 0x03);	 /* MOVNTDQ */
 	EXPECT_RAISED(X86_EXC_GP, 0x66, 0x0f, 0x38, 0x17, 0x03); /* PTEST */
 	EXPECT_RAISED(X86_EXC_GP, 0x66, 0x0f, 0x38, 0x10, 0x03); /* PBLENDVB */
-	RUN(0x0f, 0x10, 0x03, 0x0f, 0x11, 0x03);		 /* MOVUPS */
 	RUN(0xf2, 0x0f, 0xf0, 0x03);				 /* LDDQU */
 	RUN(0x66, 0x0f, 0x3a, 0x63, 0x03, 0x08);		 /* PCMPISTRI */
 	RUN(0xf2, 0x0f, 0x58, 0x03);				 /* ADDSD */

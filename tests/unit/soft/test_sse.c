@@ -213,3 +213,23 @@ Test(soft_sse, every_mmx_form_equals_the_host_and_changes_x87_state_alike)
 		compare_mnemonic(&n, soft_rows_sse.row[i].mnemonic, 20, fill_x87);
 	fpu_native_close(&n);
 }
+
+/* Zydis does not encode these with REX.W. */
+Test(soft_sse, text_compare_with_64_bit_lengths_equals_the_host)
+{
+	uint8_t code[] = {0x66, 0x48, 0x0f, 0x3a, 0x61, 0xc1, 0};
+	struct fpu_native_state st;
+	struct fpu_native n;
+
+	fpu_native_open(&n, 4);
+	for (unsigned k = 0; k < 2000; k++) {
+		fpu_native_fill(&n, &st);
+		/* More than 16, which is what 32 bits of it would not be. */
+		st.gpr[X86_RAX] = 1ull << 32 | k % 18;
+		st.gpr[X86_RDX] = ~(uint64_t)(k % 18);
+		code[4] = (uint8_t)(0x60 + k % 2);
+		code[6] = (uint8_t)fpu_native_random(&n);
+		cr_assert(compare(&n, &st, ZYDIS_MNEMONIC_PCMPESTRI, code, sizeof(code)));
+	}
+	fpu_native_close(&n);
+}
