@@ -37,8 +37,15 @@ static void enable_fpu(void)
 
 static uint64_t run_pio(uint64_t count)
 {
-	for (uint64_t i = 0; i < count; i++)
-		port_out8(UART_SCRATCH, (uint8_t)i);
+	uint32_t value = 0;
+
+	__asm__ volatile("1:	out %%al, %%dx\n"
+			 "	inc %%eax\n"
+			 "	dec %1\n"
+			 "	jnz 1b\n"
+			 : "+a"(value), "+r"(count)
+			 : "d"(UART_SCRATCH)
+			 : "cc");
 	return port_in8(UART_SCRATCH);
 }
 
@@ -52,15 +59,16 @@ static uint64_t run_cr3(uint64_t count)
 	table = (const volatile uint64_t *)(root & ~0xffful);
 	for (unsigned i = 0; i < TABLE_ENTRIES; i++)
 		second_pml4[i] = table[i];
-	for (uint64_t i = 0; i < count; i++) {
-		__asm__ volatile("mov %0, %%cr3"
-				 :
-				 : "r"(i & 1 ? root : (uint64_t)second_pml4)
-				 : "memory");
-		sum += *(const volatile uint8_t *)&second_pml4[i & 511];
-	}
-	__asm__ volatile("mov %0, %%cr3" : : "r"(root) : "memory");
-	return sum;
+	__asm__ volatile("1:	mov %2, %%cr3\n"
+			 "	add (%2), %0\n"
+			 "	mov %3, %%cr3\n"
+			 "	add (%2), %0\n"
+			 "	sub $2, %1\n"
+			 "	jnz 1b\n"
+			 : "+r"(sum), "+r"(count)
+			 : "r"(second_pml4), "r"(root)
+			 : "cc", "memory");
+	return sum != 0;
 }
 
 static void measure(const struct speed_loop *loop)

@@ -104,9 +104,13 @@ static bool translate_by_shadow(struct mmu *mmu, struct mmu_vcpu *vcpu, gva_t gv
 static struct shadow_page *fill_child(struct mmu *mmu, struct shadow_page *sp, unsigned index,
 				      uint64_t gpte)
 {
-	struct shadow_key key = shadow_child_key(sp, index, gpte);
-	struct shadow_page *child = shadow_get(mmu, &key);
+	struct shadow_page *child;
+	struct shadow_key key;
 
+	if ((sp->spte[index] & SPTE_P) && sp->gpte[index] == gpte)
+		return spte_child(sp->spte[index]);
+	key = shadow_child_key(sp, index, gpte);
+	child = shadow_get(mmu, &key);
 	if (!child)
 		return NULL;
 	child->used = mmu->clock;

@@ -7,6 +7,12 @@
 #define CHAINS_MIN  1024u
 #define CHAINS_MAX  (1u << 18)
 #define FORGET_MANY 32u /* from here on forgetting everything is cheaper */
+#define SLAB_FRAMES 127u
+
+struct frame_slab {
+	struct frame_slab *next;
+	struct frame frame[SLAB_FRAMES];
+};
 
 int frames_init(struct mmu *mmu, uint64_t ram_frames)
 {
@@ -19,25 +25,34 @@ int frames_init(struct mmu *mmu, uint64_t ram_frames)
 	return mmu->frame_hash ? 0 : -ENOMEM;
 }
 
-static void free_list(struct frame *frame)
-{
-	while (frame) {
-		struct frame *next = frame->next;
-
-		free(frame->seen);
-		free(frame);
-		frame = next;
-	}
-}
-
 void frames_end(struct mmu *mmu)
 {
-	uint64_t i;
+	unsigned i;
 
-	for (i = 0; mmu->frame_hash && i <= mmu->frame_hash_mask; i++)
-		free_list(mmu->frame_hash[i]);
-	free_list(mmu->free_frames);
+	while (mmu->frame_slabs) {
+		struct frame_slab *slab = mmu->frame_slabs;
+
+		for (i = 0; i < SLAB_FRAMES; i++)
+			free(slab->frame[i].seen);
+		mmu->frame_slabs = slab->next;
+		free(slab);
+	}
 	free(mmu->frame_hash);
+}
+
+static void add_slab(struct mmu *mmu)
+{
+	struct frame_slab *slab = calloc(1, sizeof(*slab));
+	unsigned i;
+
+	if (!slab)
+		return;
+	slab->next = mmu->frame_slabs;
+	mmu->frame_slabs = slab;
+	for (i = 0; i < SLAB_FRAMES; i++) {
+		slab->frame[i].next = mmu->free_frames;
+		mmu->free_frames = &slab->frame[i];
+	}
 }
 
 /* Frames that follow each other lie in chains that follow each other: a walk over linear memory
@@ -63,13 +78,12 @@ struct frame *frame_get(struct mmu *mmu, uint64_t gfn)
 
 	if (frame)
 		return frame;
+	if (!mmu->free_frames)
+		add_slab(mmu);
 	frame = mmu->free_frames;
-	if (frame)
-		mmu->free_frames = frame->next;
-	else
-		frame = malloc(sizeof(*frame));
 	if (!frame)
 		return NULL;
+	mmu->free_frames = frame->next;
 	*frame = (struct frame){.gfn = gfn, .next = *chain};
 	*chain = frame;
 	return frame;

@@ -3,6 +3,7 @@
  * linear pages the micro-TLBs must forget; the caller tells them before it drops the lock. */
 #include "shadow.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -41,6 +42,7 @@ int shadow_pages_init(struct mmu *mmu)
 	uint64_t chains = 1;
 
 	mmu->max_pages = choose_max_pages(mmu, frames);
+	assert(mmu->max_pages > SHADOW_PATH_MAX);
 	while (chains < mmu->max_pages)
 		chains *= 2;
 	mmu->page = calloc(mmu->max_pages, sizeof(struct shadow_page *));
@@ -308,11 +310,12 @@ bool shadow_set_leaf(struct mmu *mmu, struct shadow_page *sp, unsigned index, ui
 		sp->gpte[index] = gpte;
 		return true;
 	}
-	if (old & SPTE_P)
+	if (old & SPTE_P) {
 		shadow_drop_entry(mmu, sp, index);
-	frame = frame_get(mmu, gfn); /* it may have gone with the old entry */
-	if (!frame)
-		return false;
+		frame = frame_get(mmu, gfn); /* it may have gone with the old entry */
+		if (!frame)
+			return false;
+	}
 	sp->spte[index] = spte;
 	sp->gpte[index] = gpte;
 	sp->present++;
@@ -347,10 +350,12 @@ static bool recycle_oldest_root(struct mmu *mmu)
 	return true;
 }
 
-/* Pages below the roots that are loaded: those not used for long.  At least the oldest goes. */
-static void recycle_oldest_pages(struct mmu *mmu)
+/* Pages below the roots that are loaded: those not used for long.  At least the oldest goes, if
+ * there is one. */
+static bool recycle_oldest_pages(struct mmu *mmu)
 {
 	uint64_t oldest = mmu->clock, limit;
+	unsigned before = mmu->stats.shadow_pages;
 	unsigned i;
 
 	for (i = 0; i < mmu->page_count; i++) {
@@ -366,6 +371,7 @@ static void recycle_oldest_pages(struct mmu *mmu)
 		if (sp->is_live && sp->root_refs == 0 && sp->used <= limit)
 			shadow_zap(mmu, sp);
 	}
+	return mmu->stats.shadow_pages < before;
 }
 
 void shadow_recycle(struct mmu *mmu)
@@ -376,7 +382,7 @@ void shadow_recycle(struct mmu *mmu)
 		return;
 	while (room(mmu) < SHADOW_PATH_MAX && recycle_oldest_root(mmu))
 		;
-	while (room(mmu) < SHADOW_PATH_MAX)
-		recycle_oldest_pages(mmu);
+	while (room(mmu) < SHADOW_PATH_MAX && recycle_oldest_pages(mmu))
+		;
 	mmu->stats.recycled += before - mmu->stats.shadow_pages;
 }

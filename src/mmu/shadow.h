@@ -89,6 +89,7 @@ struct shadow_link {
 };
 
 struct frame;
+struct frame_slab;
 
 struct shadow_page {
 	struct shadow_key key;
@@ -175,7 +176,8 @@ struct mmu {
 	struct frame **frame_hash;
 	uint64_t frame_hash_mask;
 	struct frame *free_frames;
-	bool was_protected; /* a frame became a table since this was cleared */
+	struct frame_slab *frame_slabs; /* the memory of all frames */
+	bool was_protected;		/* a frame became a table since this was cleared */
 
 	struct mmu_root *root;
 	unsigned max_roots;

@@ -102,22 +102,29 @@ static bool has_same_path(const struct visit *visit, gva_t gva)
 }
 
 /* The frames of the second shadow that are tables are some of the first one's. */
+static bool is_same_leaf(const struct shadow_page *sp, const struct shadow_page *other,
+			 unsigned index)
+{
+	uint64_t spte = sp->spte[index], now = other->spte[index];
+
+	return ((spte ^ now) & ~SPTE_MAY_WRITE) == 0 && (spte & ~now & SPTE_MAY_WRITE) == 0 &&
+	       shadow_leaf_gpa(sp, index, sp->gpte[index]) ==
+		       shadow_leaf_gpa(other, index, other->gpte[index]);
+}
+
 static void compare_leaf(const struct visit *visit, const struct shadow_page *sp, unsigned index,
 			 gva_t gva)
 {
-	unsigned other_index;
-	const struct shadow_page *other = shadow_lookup(visit->rebuilt, gva, &other_index);
-	uint64_t spte = sp->spte[index], now = other ? other->spte[other_index] : 0;
+	unsigned same_index;
+	const struct shadow_page *other = shadow_lookup(visit->rebuilt, gva, &same_index);
 
-	if (!has_same_path(visit, gva))
+	if (!other || !has_same_path(visit, gva))
 		verify_bad(visit->v, "I11", sp, index, " gva=%#llx takes another path when rebuilt",
 			   (unsigned long long)gva);
-	else if ((spte ^ now) & ~SPTE_MAY_WRITE || (spte & ~now & SPTE_MAY_WRITE) ||
-		 shadow_leaf_gpa(sp, index, sp->gpte[index]) !=
-			 shadow_leaf_gpa(other, other_index, other->gpte[other_index]))
+	else if (!is_same_leaf(sp, other, index))
 		verify_bad(visit->v, "I11", sp, index, " gva=%#llx spte=%#llx, rebuilt %#llx",
-			   (unsigned long long)gva, (unsigned long long)spte,
-			   (unsigned long long)now);
+			   (unsigned long long)gva, (unsigned long long)sp->spte[index],
+			   (unsigned long long)other->spte[index]);
 }
 
 /* Everything that is reached.  Entries that name no page one level down are reported elsewhere. */

@@ -47,26 +47,45 @@ static struct field field_at(unsigned i)
 	return f;
 }
 
-static bool is_same_fx(const uint8_t *a, const uint8_t *b, bool is_64)
+static bool is_same_x87(const uint8_t *a, const uint8_t *b)
 {
-	if (memcmp(a + DIFF_FX_FCW, b + DIFF_FX_FCW, 5) != 0 ||
-	    memcmp(a + DIFF_FX_MXCSR, b + DIFF_FX_MXCSR, 4) != 0)
+	if (memcmp(a + DIFF_FX_FCW, b + DIFF_FX_FCW, 5) != 0)
 		return false;
 	for (unsigned i = 0; i < 8; i++) {
 		if (memcmp(a + DIFF_FX_ST + 16 * i, b + DIFF_FX_ST + 16 * i, ST_BYTES) != 0)
 			return false;
 	}
-	return memcmp(a + DIFF_FX_XMM, b + DIFF_FX_XMM, (is_64 ? 16 : 8) * XMM_BYTES) == 0;
+	return true;
 }
 
-static bool is_same_state(const struct diff_case *dc, const struct diff_state *a,
-			  const struct diff_state *b, uint64_t undefined)
+static bool is_same_sse(const uint8_t *a, const uint8_t *b, bool is_64, uint32_t undefined)
 {
-	uint64_t flags = (a->rflags ^ b->rflags) & ~(undefined | FLAG_RF);
+	uint32_t mxcsr = le32_get(a + DIFF_FX_MXCSR) ^ le32_get(b + DIFF_FX_MXCSR);
 
-	return a->vector == b->vector && a->error == b->error && a->cr2 == b->cr2 &&
-	       a->rip == b->rip && flags == 0 && memcmp(a->gpr, b->gpr, sizeof(a->gpr)) == 0 &&
-	       is_same_fx(a->fx, b->fx, dc->bits == 64);
+	return (mxcsr & ~undefined) == 0 &&
+	       memcmp(a + DIFF_FX_XMM, b + DIFF_FX_XMM, (is_64 ? 16 : 8) * XMM_BYTES) == 0;
+}
+
+static bool is_same_fault(const ZydisDecodedInstruction *z, const struct diff_state *a,
+			  const struct diff_state *b)
+{
+	if (a->vector == X86_EXC_PF && known_is_order_vague(z))
+		return ((a->error ^ b->error) & ~(uint32_t)X86_PF_P) == 0;
+	return a->error == b->error && a->cr2 == b->cr2;
+}
+
+static bool is_same_state(const struct diff_case *dc, const ZydisDecodedInstruction *z,
+			  const struct diff_state *a, const struct diff_state *b)
+{
+	uint64_t flags = (a->rflags ^ b->rflags) & ~(known_undefined_flags(z) | FLAG_RF);
+	uint32_t mxcsr = known_undefined_mxcsr(z, a->vector == X86_EXC_XM);
+
+	bool is_x87_vague = a->vector != DIFF_NO_VECTOR && known_is_fault_vague(z);
+
+	return a->vector == b->vector && is_same_fault(z, a, b) && a->rip == b->rip && flags == 0 &&
+	       memcmp(a->gpr, b->gpr, sizeof(a->gpr)) == 0 &&
+	       is_same_sse(a->fx, b->fx, dc->bits == 64, mxcsr) &&
+	       (is_x87_vague || is_same_x87(a->fx, b->fx));
 }
 
 /* Let known.c look at what the memory operand holds now. */
@@ -83,7 +102,7 @@ bool compare_results(const struct diff_case *dc, const ZydisDecodedInstruction *
 		     const struct diff_result *native, const struct diff_result *guest,
 		     uint8_t *guest_memory)
 {
-	if (!is_same_state(dc, &native->state, &guest->state, known_undefined_flags(z)))
+	if (!is_same_state(dc, z, &native->state, &guest->state))
 		return false;
 	if (memcmp(native->memory, guest_memory, DIFF_SCRATCH_BYTES) == 0)
 		return true;

@@ -65,11 +65,20 @@ static bool is_far(const ZydisDecodedInstruction *z)
 	return z->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
 }
 
-/* With 66 a near branch is 16 bits wide in 64-bit mode, or not: it depends on the vendor. */
-static bool is_vendor_branch(const struct forms *f, const ZydisDecodedInstruction *z)
+/* Zydis 4.0 names a base register where SIB says that there is none (base 101 with mod 00) if REX.B
+ * is set and addresses have 32 bits, and drops the displacement (SDM 2A table 2-3, 2.2.1.2). */
+static void mend_sib(const ZydisDecodedInstruction *z, ZydisDecodedOperand *op)
 {
-	return f->bits == 64 && z->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR &&
-	       (z->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE);
+	if (!(z->attributes & ZYDIS_ATTRIB_HAS_SIB) || z->raw.modrm.mod != 0 ||
+	    z->raw.sib.base != 5)
+		return;
+	for (unsigned i = 0; i < z->operand_count_visible; i++) {
+		if (op[i].type != ZYDIS_OPERAND_TYPE_MEMORY)
+			continue;
+		op[i].mem.base = ZYDIS_REGISTER_NONE;
+		op[i].mem.disp.has_displacement = ZYAN_TRUE;
+		op[i].mem.disp.value = z->raw.disp.value;
+	}
 }
 
 bool forms_decode(const struct forms *f, const uint8_t *bytes, unsigned len,
@@ -79,11 +88,12 @@ bool forms_decode(const struct forms *f, const uint8_t *bytes, unsigned len,
 
 	if (ZYAN_FAILED(ZydisDecoderDecodeFull(&f->decoder, bytes, len, z, op)))
 		return false;
+	mend_sib(z, op);
 	row = f->row[z->mnemonic];
 	if (!row || (row->flags & ROW_CPL0) || z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
 		return false;
 	return !known_is_skipped(z) && !writes_segment(z, op) && !names_system_register(z, op) &&
-	       !is_far(z) && !is_vendor_branch(f, z);
+	       !is_far(z);
 }
 
 /* Bytes of a form with zeros for all that is open. */

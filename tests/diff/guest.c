@@ -67,7 +67,7 @@ static void set_mode(struct guest *g, unsigned bits, uint64_t fs_base)
 	st->seg[X86_SS].selector = DIFF_SS;
 	for (unsigned i = 0; i < X86_SEG_COUNT; i++) {
 		if (i != X86_CS && i != X86_SS)
-			st->seg[i].selector = bits == 64 || i >= X86_FS ? 0 : DIFF_SS;
+			st->seg[i].selector = i >= X86_FS ? 0 : DIFF_SS;
 	}
 	st->seg[X86_FS].base = fs_base;
 	st->seg[X86_GS].base = DIFF_GS_BASE;

@@ -2,8 +2,13 @@
  * said. */
 #include "known.h"
 
+#include "umbra/x86.h"
+
 #include <stddef.h>
 #include <string.h>
+
+#define MXCSR_FLAGS 0x3fu
+#define MXCSR_PE    0x20u
 
 #define SKIP(name, why)                                                                            \
 	{                                                                                          \
@@ -68,8 +73,42 @@ static const struct {
 	SKIP(SWAPGS, "CPL 0"),
 };
 
+static bool has_prefix(const ZydisDecodedInstruction *z, uint8_t first, uint8_t second)
+{
+	for (unsigned i = 0; i < z->raw.prefix_count; i++) {
+		if (z->raw.prefixes[i].value == first || z->raw.prefixes[i].value == second)
+			return true;
+	}
+	return false;
+}
+
+/* Encodings of which processors make different things. */
+static bool is_vendor_form(const ZydisDecodedInstruction *z)
+{
+	/* In 64-bit mode such a branch is 16 bits wide on AMD, and Intel ignores the prefix; in
+	 * 32-bit mode it goes to the lowest 64 KiB, where a Linux process has nothing. */
+	if (z->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE && has_prefix(z, 0x66, 0x66))
+		return true;
+	switch (z->mnemonic) {
+	case ZYDIS_MNEMONIC_BSF:
+	case ZYDIS_MNEMONIC_BSR: /* the host has TZCNT and LZCNT, the model does not */
+		return has_prefix(z, 0xf3, 0xf3);
+	case ZYDIS_MNEMONIC_LOOPE: /* SDM 2A 2.1.1: reserved; the last of F2 and F3 decides on AMD
+				    */
+	case ZYDIS_MNEMONIC_LOOPNE:
+		return has_prefix(z, 0xf2, 0xf3);
+	case ZYDIS_MNEMONIC_NOP: /* 0F 0D with a register: NOP on Intel, #UD on AMD */
+		return z->opcode_map == ZYDIS_OPCODE_MAP_0F && z->opcode == 0x0d &&
+		       z->raw.modrm.mod == 3;
+	default:
+		return false;
+	}
+}
+
 bool known_is_skipped(const ZydisDecodedInstruction *z)
 {
+	if (is_vendor_form(z))
+		return true;
 	for (size_t i = 0; i < sizeof(SKIPPED) / sizeof(SKIPPED[0]); i++) {
 		if (SKIPPED[i].mnemonic == z->mnemonic)
 			return true;
@@ -77,10 +116,68 @@ bool known_is_skipped(const ZydisDecodedInstruction *z)
 	return false;
 }
 
+/* Decimal instructions have no 64-bit form, so the software CPU cannot run the host's. */
+static const struct {
+	ZydisMnemonic mnemonic;
+	uint64_t flags; /* each the SDM's "undefined" in the section "Flags Affected" */
+} UNDEFINED[] = {
+	{ZYDIS_MNEMONIC_AAA, X86_RFLAGS_OF | X86_RFLAGS_SF | X86_RFLAGS_ZF | X86_RFLAGS_PF},
+	{ZYDIS_MNEMONIC_AAS, X86_RFLAGS_OF | X86_RFLAGS_SF | X86_RFLAGS_ZF | X86_RFLAGS_PF},
+	{ZYDIS_MNEMONIC_AAD, X86_RFLAGS_OF | X86_RFLAGS_AF | X86_RFLAGS_CF},
+	{ZYDIS_MNEMONIC_AAM, X86_RFLAGS_OF | X86_RFLAGS_AF | X86_RFLAGS_CF},
+	{ZYDIS_MNEMONIC_DAA, X86_RFLAGS_OF},
+	{ZYDIS_MNEMONIC_DAS, X86_RFLAGS_OF},
+};
+
 uint64_t known_undefined_flags(const ZydisDecodedInstruction *z)
 {
-	(void)z;
+	for (size_t i = 0; i < sizeof(UNDEFINED) / sizeof(UNDEFINED[0]); i++) {
+		if (UNDEFINED[i].mnemonic == z->mnemonic)
+			return UNDEFINED[i].flags;
+	}
 	return 0;
+}
+
+/* SDM MASKMOVQ, MASKMOVDQU: faults for bytes that are masked out are left to the implementation; a
+ * fault of MASKMOVQ has changed the x87 tags on AMD. */
+bool known_is_fault_vague(const ZydisDecodedInstruction *z)
+{
+	return z->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ || z->mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU;
+}
+
+/* Accesses of several parts, in two pages or of two operands: in which order they are made is
+ * nowhere said. */
+bool known_is_order_vague(const ZydisDecodedInstruction *z)
+{
+	switch (z->mnemonic) {
+	case ZYDIS_MNEMONIC_CMPSB:
+	case ZYDIS_MNEMONIC_CMPSW:
+	case ZYDIS_MNEMONIC_CMPSD:
+	case ZYDIS_MNEMONIC_CMPSQ:
+	case ZYDIS_MNEMONIC_FNSAVE:
+	case ZYDIS_MNEMONIC_FRSTOR:
+	case ZYDIS_MNEMONIC_FNSTENV:
+	case ZYDIS_MNEMONIC_FLDENV:
+	case ZYDIS_MNEMONIC_FXSAVE:
+	case ZYDIS_MNEMONIC_FXSAVE64:
+	case ZYDIS_MNEMONIC_FXRSTOR:
+	case ZYDIS_MNEMONIC_FXRSTOR64:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* thunk.h, thunk_run_fp: the host runs with all exceptions masked, and shows PE for the rounded
+ * result where with OE or UE unmasked it is that of the result with an unbounded exponent (SDM
+ * 1 4.9.1.5); of the steps of DPPS and DPPD it shows all, not those up to the exception. */
+uint32_t known_undefined_mxcsr(const ZydisDecodedInstruction *z, bool is_xm)
+{
+	if (!is_xm)
+		return 0;
+	if (z->mnemonic == ZYDIS_MNEMONIC_DPPS || z->mnemonic == ZYDIS_MNEMONIC_DPPD)
+		return MXCSR_FLAGS;
+	return MXCSR_PE;
 }
 
 static void equalize(const uint8_t *native, uint8_t *guest, size_t first, size_t end)

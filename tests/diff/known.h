@@ -10,6 +10,14 @@
 bool known_is_skipped(const ZydisDecodedInstruction *z);
 /* Flags of RFLAGS after @z that are not compared: undefined, and not taken from the host. */
 uint64_t known_undefined_flags(const ZydisDecodedInstruction *z);
+/* True when it depends on the processor when it faults, and what that does to the x87 state: no
+ * page fault is provoked, and of others the x87 state is not compared. */
+bool known_is_fault_vague(const ZydisDecodedInstruction *z);
+/* True when it depends on the processor which of several pages a fault names: neither its address
+ * nor whether that page was present is compared. */
+bool known_is_order_vague(const ZydisDecodedInstruction *z);
+/* Bits of MXCSR after @z that are not compared; @is_xm: it raised #XM. */
+uint32_t known_undefined_mxcsr(const ZydisDecodedInstruction *z, bool is_xm);
 /* Make the bytes that @z stored at @at the same where they may differ. */
 void known_equalize_memory(const ZydisDecodedInstruction *z, const uint8_t *native, uint8_t *guest);
 

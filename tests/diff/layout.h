@@ -29,10 +29,10 @@
 /* Bases of GS and FS: GS's is ours to choose, FS's is the C library's on both sides. */
 #define DIFF_GS_BASE 0x123000u
 
-/* Selectors of a Linux process. */
+/* Selectors of a Linux process; FS and GS are null. */
 #define DIFF_CS64 0x33u
 #define DIFF_CS32 0x23u
-#define DIFF_SS	  0x2bu
+#define DIFF_SS	  0x2bu /* DS and ES too */
 
 /* Offsets in the FXSAVE image (SDM 1 table 10-2). */
 #define DIFF_FX_FCW   0

@@ -234,8 +234,15 @@ static int map_exit(void)
 	return mprotect(p, DIFF_PAGE, PROT_READ | PROT_EXEC);
 }
 
+/* A 64-bit process may have null selectors there, which 32-bit code cannot use. */
+static void load_data_segments(void)
+{
+	__asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(DIFF_SS));
+}
+
 static int set_up(struct native *n)
 {
+	load_data_segments();
 	if (!map_low(CONTEXT, DIFF_PAGE, PROT_READ | PROT_WRITE))
 		return -1;
 	context()->host_mxcsr = HOST_MXCSR;

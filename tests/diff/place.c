@@ -4,6 +4,7 @@
  * then are. */
 #include "gen.h"
 
+#include "known.h"
 #include "values.h"
 
 #include <string.h>
@@ -19,7 +20,6 @@
 #define BIT_OFFSET_MAX 4096
 #define REPEAT_MAX     12u
 #define FLAG_TF_BYTE   1
-#define MXCSR_OFFSET   24
 
 /* Registers. */
 
@@ -103,10 +103,25 @@ static int64_t bit_string_offset(const struct draft *d)
 	return ((int64_t)(v << (64 - bits)) >> (64 - bits)) >> 3;
 }
 
+static bool is_explicit(const struct draft *d, const ZydisDecodedOperand *op)
+{
+	return op < d->op + d->z.operand_count_visible;
+}
+
+/* What the stack pointer does implicitly has the stack's width (SDM 1 6.2.3). */
+static unsigned address_bits(const struct draft *d, const ZydisDecodedOperand *op)
+{
+	if (!is_explicit(d, op) && ZydisRegisterGetClass(op->mem.base) == ZYDIS_REGCLASS_GPR64)
+		return op->mem.base == ZYDIS_REGISTER_RSP || op->mem.base == ZYDIS_REGISTER_RBP
+			       ? 64
+			       : d->z.address_width;
+	return d->z.address_width;
+}
+
 static uint64_t address_of(const struct draft *d, const ZydisDecodedOperand *op)
 {
 	uint64_t offset = base_value(d, op) + index_value(d, op) * op->mem.scale + displacement(op);
-	uint64_t at = (offset + (uint64_t)bit_string_offset(d)) & mask_of(d->z.address_width);
+	uint64_t at = (offset + (uint64_t)bit_string_offset(d)) & mask_of(address_bits(d, op));
 
 	at += segment_base(d, op);
 	return d->dc->bits == 32 ? (uint32_t)at : at;
@@ -189,7 +204,7 @@ static bool aim(struct draft *d, const ZydisDecodedOperand *op, uint64_t target)
 	base = gpr_of(op->mem.base);
 	if (d->pinned >> base & 1)
 		return true; /* wherever that is: checked in the end */
-	set_gpr(d, base, offset - displacement(op), d->z.address_width);
+	set_gpr(d, base, offset - displacement(op), address_bits(d, op));
 	return true;
 }
 
@@ -217,11 +232,6 @@ static uint8_t *memory_at(const struct draft *d, uint64_t at, unsigned size)
 	return d->dc->memory + (at - DIFF_SCRATCH);
 }
 
-static bool is_explicit(const struct draft *d, const ZydisDecodedOperand *op)
-{
-	return op < d->op + d->z.operand_count_visible;
-}
-
 /* Within the arena with room on both sides, or where no address is. */
 static bool is_harmless(const struct draft *d, uint64_t at)
 {
@@ -238,7 +248,9 @@ static bool place_operand(struct draft *d, const ZydisDecodedOperand *op)
 	uint64_t at = choose_target(d, size);
 	uint8_t *bytes;
 
-	if (d->z.address_width == 64 && is_explicit(d, op) && rng_one_in(&d->rng, 64))
+	if (known_is_fault_vague(&d->z))
+		at = DIFF_SCRATCH + rng_below(&d->rng, DIFF_SCRATCH_BYTES - size);
+	else if (d->z.address_width == 64 && is_explicit(d, op) && rng_one_in(&d->rng, 64))
 		at = choose_wild(d);
 	if (!aim(d, op, at))
 		return false;
@@ -388,22 +400,18 @@ static void make_dividend(struct draft *d)
 		gpr[RAX] = (uint64_t)(int64_t)(int8_t)gpr[RAX];
 }
 
-/* Bits that would raise #GP, or trap. */
-static void clean_memory(struct draft *d)
+/* Reserved bits of MXCSR raise #GP: seldom.  Bit 17 is not reserved on AMD (APM2 11.4.3), which the
+ * model lacks: never. */
+static void clean_mxcsr(struct draft *d, unsigned offset)
 {
-	for (unsigned i = 0; i < d->z.operand_count; i++) {
-		const ZydisDecodedOperand *op = &d->op[i];
-		uint8_t *bytes =
-			is_access(op) ? memory_at(d, address_of(d, op), size_of(op)) : NULL;
+	const ZydisDecodedOperand *op = &d->op[0];
+	uint8_t *bytes = is_access(op) ? memory_at(d, address_of(d, op), size_of(op)) : NULL;
 
-		if (!bytes)
-			continue;
-		if (d->z.mnemonic == ZYDIS_MNEMONIC_LDMXCSR)
-			memset(bytes + 2, 0, 2);
-		else if (d->z.mnemonic == ZYDIS_MNEMONIC_FXRSTOR ||
-			 d->z.mnemonic == ZYDIS_MNEMONIC_FXRSTOR64)
-			memset(bytes + MXCSR_OFFSET + 2, 0, 2);
-	}
+	if (!bytes)
+		return;
+	bytes[offset + 2] &= (uint8_t)~2u;
+	if (!rng_one_in(&d->rng, 8))
+		memset(bytes + offset + 2, 0, 2);
 }
 
 /* TF would trap behind the instruction.  Every byte that may be popped. */
@@ -420,8 +428,6 @@ static void clear_tf(struct draft *d)
 
 static void adjust_values(struct draft *d)
 {
-	bool is_often = !rng_one_in(&d->rng, 8);
-
 	switch (d->z.mnemonic) {
 	case ZYDIS_MNEMONIC_CMPXCHG:
 	case ZYDIS_MNEMONIC_CMPXCHG8B:
@@ -431,7 +437,7 @@ static void adjust_values(struct draft *d)
 		break;
 	case ZYDIS_MNEMONIC_DIV:
 	case ZYDIS_MNEMONIC_IDIV:
-		if (is_often)
+		if (!rng_one_in(&d->rng, 8))
 			make_dividend(d);
 		break;
 	case ZYDIS_MNEMONIC_POPF:
@@ -439,9 +445,14 @@ static void adjust_values(struct draft *d)
 	case ZYDIS_MNEMONIC_POPFQ:
 		clear_tf(d);
 		break;
+	case ZYDIS_MNEMONIC_LDMXCSR:
+		clean_mxcsr(d, 0);
+		break;
+	case ZYDIS_MNEMONIC_FXRSTOR:
+	case ZYDIS_MNEMONIC_FXRSTOR64:
+		clean_mxcsr(d, DIFF_FX_MXCSR);
+		break;
 	default:
-		if (is_often)
-			clean_memory(d);
 		break;
 	}
 }

@@ -10,9 +10,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Slots that one block takes at most: entry, instructions, end and link. */
-#define BLOCK_MAX_SLOTS (1 + SOFT_BLOCK_MAX * TR_SLOTS + 3)
-#define BLOCK_MAX_BYTES (sizeof(struct block) + BLOCK_MAX_SLOTS * sizeof(struct insn))
+/* Entry, instructions, end and link. */
+_Static_assert(1 + SOFT_BLOCK_MAX * TR_SLOTS + 3 <= BLOCK_MAX_SLOTS, "the largest block fits");
 /* Jumps to evicted blocks, each a search, before all links are made anew. */
 #define GONE_MAX 256
 

@@ -6,10 +6,12 @@
 #include "block.h"
 
 #define BLOCK_POOL_BYTES (64u << 20)
-#define BLOCK_BUCKETS	 (1u << 16)
-#define FRAME_MAX	 (1u << 16) /* frames with code; everything is flushed beyond that */
-#define FRAME_BUCKETS	 (1u << 14)
-#define GRANULE_SHIFT	 6 /* 64 of them in a page: one bit each in a word */
+/* Slots that one block takes at most; the pool is flushed when one of these might not fit. */
+#define BLOCK_MAX_SLOTS 520u
+#define BLOCK_BUCKETS	(1u << 16)
+#define FRAME_MAX	(1u << 16) /* frames with code; everything is flushed beyond that */
+#define FRAME_BUCKETS	(1u << 14)
+#define GRANULE_SHIFT	6 /* 64 of them in a page: one bit each in a word */
 
 /* A guest frame that blocks were made from. */
 struct code_frame {
@@ -49,6 +51,8 @@ struct block_cache {
 	uint64_t flush_count;
 	struct soft_block_stats stats;
 };
+
+#define BLOCK_MAX_BYTES (sizeof(struct block) + BLOCK_MAX_SLOTS * sizeof(struct insn))
 
 /* The block whose first slot is @entry. */
 static inline struct block *block_of(const struct insn *entry)

@@ -494,5 +494,8 @@ unsigned soft_points_withhold(const struct soft_cpu *c, gva_t la_page, gpa_t gpa
 void soft_points_access(struct soft_cpu *c, gva_t la, gpa_t gpa, unsigned len, bool is_write);
 /* A port access (guest's DR7 with CR4.DE; monitor catch). */
 void soft_points_io(struct soft_cpu *c, uint16_t port, unsigned len);
+/* Take the DR6 bits of the guest's data breakpoints that were met and not reported yet: those that
+ * wait behind a load of SS. */
+uint64_t soft_points_take_guest(struct soft_cpu *c);
 
 #endif

@@ -64,7 +64,7 @@ static void note_event(struct soft_cpu *c, const struct soft_event *event)
 {
 	if (event->type == EVENT_NMI)
 		c->nmi_blocked = true;
-	if (event->type != EVENT_EXCEPTION)
+	if (event->type != EVENT_EXCEPTION && event->type != EVENT_ICEBP)
 		return;
 	if (event->vector == X86_EXC_PF || event->has_cr2)
 		c->cr2 = event->cr2;

@@ -23,7 +23,7 @@
 	NATIVE_BIT(bits, name)                                                                     \
 	SOFT_OP(name##_r_##bits)                                                                   \
 	{                                                                                          \
-		uint32_t ax = native_ax(FLAGS_STATUS());                                           \
+		uint32_t ax = NATIVE_AX();                                                         \
 		uint##bits##_t v = SOFT_GET(bits, i->dst), bit = BIT_OFFSET(bits, i->src);         \
 		v = native_##name##_##bits(v, bit, &ax);                                           \
 		SOFT_PUT(bits, i->dst, v);                                                         \
@@ -34,7 +34,7 @@
 	BIT_REG_FORM(bits, name)                                                                   \
 	SOFT_MEM_OP(name##_m_##bits)                                                               \
 	{                                                                                          \
-		uint32_t ax = native_ax(FLAGS_STATUS());                                           \
+		uint32_t ax = NATIVE_AX();                                                         \
 		uint##bits##_t a, bit = BIT_OFFSET(bits, i->src);                                  \
 		SOFT_MODIFY(bits, a, SOFT_EA(), native_##name##_##bits(a, bit, &ax));              \
 		FLAGS_SET_STATUS(native_status(ax));                                               \
@@ -49,7 +49,7 @@ SOFT_WIDE_WIDTHS(BIT_CHANGE, btc)
 	NATIVE_BIT(bits, bt)                                                                       \
 	SOFT_OP(bt_r_##bits)                                                                       \
 	{                                                                                          \
-		uint32_t ax = native_ax(FLAGS_STATUS());                                           \
+		uint32_t ax = NATIVE_AX();                                                         \
 		uint##bits##_t bit = BIT_OFFSET(bits, i->src);                                     \
 		native_bt_##bits(SOFT_GET(bits, i->dst), bit, &ax);                                \
 		FLAGS_SET_STATUS(native_status(ax));                                               \
@@ -57,7 +57,7 @@ SOFT_WIDE_WIDTHS(BIT_CHANGE, btc)
 	}                                                                                          \
 	SOFT_MEM_OP(bt_m_##bits)                                                                   \
 	{                                                                                          \
-		uint32_t ax = native_ax(FLAGS_STATUS());                                           \
+		uint32_t ax = NATIVE_AX();                                                         \
 		uint##bits##_t v, bit = BIT_OFFSET(bits, i->src);                                  \
 		SOFT_LOAD(bits, v, SOFT_EA());                                                     \
 		native_bt_##bits(v, bit, &ax);                                                     \
@@ -136,7 +136,7 @@ static bool emit_bit(struct tr *t)
 #define SCAN(bits, name, modifier)                                                                 \
 	SOFT_OP(name##_##bits)                                                                     \
 	{                                                                                          \
-		uint32_t ax = native_ax(FLAGS_STATUS());                                           \
+		uint32_t ax = NATIVE_AX();                                                         \
 		uint64_t v = SOFT_GET(64, i->dst), src = SOFT_GET(bits, i->src);                   \
 		__asm__(NATIVE_FLAGS_IN #name " %" modifier "2, %" modifier "0" NATIVE_FLAGS_OUT   \
 			: "+r"(v), "+a"(ax)                                                        \

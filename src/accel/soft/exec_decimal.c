@@ -91,7 +91,8 @@ static void exec_aam(struct soft_cpu *c, const struct insn *i)
 
 	if (base == 0)
 		soft_raise(c, X86_EXC_DE);
-	soft_set_reg16(c, X86_RAX, (uint16_t)(al / base << 8 | al % base));
+	else
+		soft_set_reg16(c, X86_RAX, (uint16_t)(al / base << 8 | al % base));
 	set_flags(c, false, false);
 }
 SOFT_PLAIN(exec_aam)

@@ -40,8 +40,8 @@ static struct x87_env read_env(const struct soft_cpu *c)
 	};
 
 	if (!soft_is_protected(c)) {
-		env.ip = (uint32_t)(env.ip + 16u * c->x87_cs);
-		env.dp = (uint32_t)(env.dp + 16u * c->x87_ds);
+		env.ip = (uint32_t)(env.ip + 16ull * c->x87_cs);
+		env.dp = (uint32_t)(env.dp + 16ull * c->x87_ds);
 	}
 	return env;
 }
@@ -179,7 +179,7 @@ static void fpu_fnsave(struct soft_cpu *c, const struct insn *i)
 
 	soft_x87_sync(c);
 	put_env(c, env, bytes);
-	for (unsigned n = 0; n < 8; n++)
+	for (size_t n = 0; n < 8; n++)
 		memcpy(bytes + env + ST_BYTES * n, c->x87 + FX_ST + 16 * n, ST_BYTES);
 	soft_store_bytes(c, soft_insn_address(c, i), bytes, env + 8 * ST_BYTES);
 	soft_x87_unload(c);
@@ -198,7 +198,7 @@ static void fpu_frstor(struct soft_cpu *c, const struct insn *i)
 	soft_load_bytes(c, soft_insn_address(c, i), bytes, env + 8 * ST_BYTES);
 	soft_x87_unload(c);
 	set_env(c, env, bytes);
-	for (unsigned n = 0; n < 8; n++)
+	for (size_t n = 0; n < 8; n++)
 		memcpy(c->x87 + FX_ST + 16 * n, bytes + env + ST_BYTES * n, ST_BYTES);
 	soft_x87_load(c);
 	soft_x87_refresh(c);
@@ -207,7 +207,7 @@ SOFT_PLAIN(fpu_frstor)
 
 /* FXSAVE and the legacy region of XSAVE.  imm = 1 in the forms with 64-bit pointers. */
 
-static unsigned xmm_count(const struct soft_cpu *c)
+static size_t xmm_count(const struct soft_cpu *c)
 {
 	return soft_is_code64(c) ? 16 : 8;
 }
@@ -228,7 +228,7 @@ static void put_x87(struct soft_cpu *c, bool is_wide, uint8_t *area)
 	le16_put(area + FX_FOP, c->x87_op);
 	le64_put(area + FX_FIP, is_wide ? c->x87_ip : (uint32_t)c->x87_ip);
 	le64_put(area + FX_FDP, is_wide ? c->x87_dp : (uint32_t)c->x87_dp);
-	for (unsigned n = 0; n < 8; n++) {
+	for (size_t n = 0; n < 8; n++) {
 		memcpy(area + FX_ST + 16 * n, c->x87 + FX_ST + 16 * n, ST_BYTES);
 		memset(area + FX_ST + 16 * n + ST_BYTES, 0, 16 - ST_BYTES);
 	}
@@ -239,7 +239,7 @@ static void set_x87(struct soft_cpu *c, bool is_wide, const uint8_t *area)
 	soft_x87_unload(c);
 	memcpy(c->x87 + FX_FCW, area + FX_FCW, 4);
 	c->x87[FX_FTW] = area[FX_FTW];
-	memcpy(c->x87 + FX_ST, area + FX_ST, 8 * 16);
+	memcpy(c->x87 + FX_ST, area + FX_ST, FX_XMM - FX_ST);
 	soft_x87_derive_es(c);
 	c->x87_op = le16_get(area + FX_FOP) & 0x7ff;
 	c->x87_ip = is_wide ? le64_get(area + FX_FIP) : le32_get(area + FX_FIP);
@@ -273,7 +273,7 @@ static bool has_fxsr(const struct soft_cpu *c)
 static void fpu_fxsave(struct soft_cpu *c, const struct insn *i)
 {
 	gva_t la = soft_insn_address(c, i);
-	unsigned xmm_bytes = has_fxsr(c) ? 16 * xmm_count(c) : 0;
+	size_t xmm_bytes = has_fxsr(c) ? 16 * xmm_count(c) : 0;
 	uint8_t area[FX_BYTES];
 
 	check_area(c, la, FX_ALIGN);
@@ -378,7 +378,7 @@ static void restore_x87(struct soft_cpu *c, bool is_wide, bool is_init, const ui
 	}
 	soft_x87_unload(c);
 	soft_x87_init(c);
-	memset(c->x87 + FX_ST, 0, 8 * 16);
+	memset(c->x87 + FX_ST, 0, FX_XMM - FX_ST);
 	soft_x87_load(c);
 	soft_x87_refresh(c);
 }

@@ -81,6 +81,34 @@ SOFT_INLINE uint64_t native_status(uint32_t ax)
 	return (ax >> 8 & (X86_RFLAGS_STATUS & 0xff)) | (uint64_t)(ax & 1) << 11;
 }
 
+/* The last operation once more, for its flags: @a is what it was done to. */
+#define NATIVE_AGAIN(bits, kind, name, a)                                                          \
+	case FLAGS_OP(kind, bits): {                                                               \
+		uint##bits##_t v = (uint##bits##_t)(a);                                            \
+		uint32_t ax = 0;                                                                   \
+		__asm__(#name " %2, %1" NATIVE_FLAGS_OUT                                           \
+			: "+&a"(ax), "+&r"(v)                                                      \
+			: "r"((uint##bits##_t)fs)                                                  \
+			: "cc");                                                                   \
+		return ax;                                                                         \
+	}
+
+/* The flags before, for a handler.  Not inline, or it would be most of each; and with the arguments
+ * where the handler has its own, so that the call moves none (gcc knows what it clobbers). */
+static __attribute__((noinline, unused)) uint32_t
+soft_native_ax(const struct insn *i, struct soft_cpu *c, uint64_t fr, uint64_t fs, uint64_t fo)
+{
+	/* Else the compiler would drop the two, and move the others. */
+	__asm__("" : : "r"(i), "r"(c));
+	switch (fo) {
+		SOFT_WIDTHS(NATIVE_AGAIN, FLAGS_ADD, add, fr - fs)
+		SOFT_WIDTHS(NATIVE_AGAIN, FLAGS_SUB, sub, fr + fs)
+	default:
+		return native_ax(flags_status(fr, fs, fo));
+	}
+}
+#define NATIVE_AX() soft_native_ax(i, c, fr, fs, fo)
+
 /* The same for plain functions. */
 SOFT_INLINE uint64_t soft_status(const struct soft_cpu *c)
 {

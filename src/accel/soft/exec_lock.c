@@ -34,7 +34,7 @@
 	SOFT_MEM_OP(lock_##name##_##bits)                                                          \
 	{                                                                                          \
 		uint##bits##_t b = (uint##bits##_t)(SOFT_GET(bits, i->src) + i->imm);              \
-		uint32_t ax = native_ax(FLAGS_STATUS());                                           \
+		uint32_t ax = NATIVE_AX();                                                         \
 		LOCKED(bits, SOFT_EA(),                                                            \
 		       __asm__ volatile(NATIVE_FLAGS_IN "lock " #name " %2, %1" NATIVE_FLAGS_OUT   \
 					: "+a"(ax), "+m"(*p)                                       \
@@ -47,7 +47,7 @@
 #define LOCK_UNARY(bits, name)                                                                     \
 	SOFT_MEM_OP(lock_##name##_##bits)                                                          \
 	{                                                                                          \
-		uint32_t ax = native_ax(FLAGS_STATUS());                                           \
+		uint32_t ax = NATIVE_AX();                                                         \
 		LOCKED(bits, SOFT_EA(),                                                            \
 		       __asm__ volatile(NATIVE_FLAGS_IN "lock " #name SUFFIX_##bits                \
 					" %1" NATIVE_FLAGS_OUT                                     \
@@ -79,7 +79,7 @@ SOFT_WIDTHS(LOCK_UNARY, neg)
 	{                                                                                          \
 		uint##bits##_t b =                                                                 \
 			(uint##bits##_t)((SOFT_GET(bits, i->src) + i->imm) & ((bits)-1));          \
-		uint32_t ax = native_ax(FLAGS_STATUS());                                           \
+		uint32_t ax = NATIVE_AX();                                                         \
 		LOCKED(bits, SOFT_EA(),                                                            \
 		       __asm__ volatile(NATIVE_FLAGS_IN "lock " #name " %2, %1" NATIVE_FLAGS_OUT   \
 					: "+a"(ax), "+m"(*p)                                       \

@@ -24,7 +24,7 @@ typedef __int128 int128;
 			: "rax", "cc");                                                            \
 	}
 /* With 8-bit operands AX is the pair. */
-#define NATIVE_AX(name)                                                                            \
+#define NATIVE_PAIR_8(name)                                                                        \
 	SOFT_INLINE void native_##name##_8(uint16_t *pair, uint8_t src, uint32_t *ax)              \
 	{                                                                                          \
 		__asm__("movl %k[ax], %%eax\n\t" NATIVE_FLAGS_IN "movw %w[pair], %%ax\n\t" #name   \
@@ -35,7 +35,7 @@ typedef __int128 int128;
 			: "rax", "cc");                                                            \
 	}
 #define NATIVE_PAIRS(name)                                                                         \
-	NATIVE_AX(name)                                                                            \
+	NATIVE_PAIR_8(name)                                                                        \
 	NATIVE_PAIR(16, name, "ax", "w")                                                           \
 	NATIVE_PAIR(32, name, "eax", "k")                                                          \
 	NATIVE_PAIR(64, name, "rax", "q")
@@ -124,7 +124,7 @@ static SOFT_COLD soft_ret divide_error(SOFT_ARGS)
 	{                                                                                          \
 		uint##bits##_t lo = SOFT_GET(bits, RAX), hi = SOFT_GET(bits, RDX);                 \
 		uint##bits##_t src = SOFT_GET(bits, i->src);                                       \
-		uint32_t ax = native_ax(FLAGS_STATUS());                                           \
+		uint32_t ax = NATIVE_AX();                                                         \
 		if (SOFT_UNLIKELY(!fits##_##bits(hi, lo, src)))                                    \
 			return divide_error(SOFT_PASS(i));                                         \
 		native_##name##_##bits(&lo, &hi, src, &ax);                                        \
@@ -149,7 +149,7 @@ static SOFT_COLD soft_ret divide_error(SOFT_ARGS)
 	{                                                                                          \
 		uint16_t pair = SOFT_GET(16, RAX);                                                 \
 		uint8_t src = SOFT_GET(8, i->src);                                                 \
-		uint32_t ax = native_ax(FLAGS_STATUS());                                           \
+		uint32_t ax = NATIVE_AX();                                                         \
 		if (SOFT_UNLIKELY(!fits##_8(pair, src)))                                           \
 			return divide_error(SOFT_PASS(i));                                         \
 		native_##name##_8(&pair, src, &ax);                                                \
@@ -197,7 +197,7 @@ static bool emit_pair(struct tr *t)
 #define IMUL(bits, form, first, second)                                                            \
 	SOFT_OP(imul_##form##_##bits)                                                              \
 	{                                                                                          \
-		uint32_t ax = native_ax(FLAGS_STATUS());                                           \
+		uint32_t ax = NATIVE_AX();                                                         \
 		uint##bits##_t v = first, b = second;                                              \
 		__asm__(NATIVE_FLAGS_IN "imul %2, %0" NATIVE_FLAGS_OUT                             \
 			: "+r"(v), "+a"(ax)                                                        \

@@ -11,7 +11,7 @@
 
 /* Rotates need the flags that they keep; shifts by at least 1 write all of them. */
 #define ROTATE_IN NATIVE_FLAGS_IN
-#define ROTATE_AX native_ax(FLAGS_STATUS())
+#define ROTATE_AX NATIVE_AX()
 #define SHIFT_IN  ""
 #define SHIFT_AX  0
 
@@ -178,7 +178,7 @@ static bool emit_shift(struct tr *t)
 		unsigned count = DOUBLE_COUNT(bits, i->base);                                      \
 		uint##bits##_t v = SOFT_GET(bits, i->dst), in = SOFT_GET(bits, i->src);            \
 		if (count) {                                                                       \
-			uint32_t ax = native_ax(FLAGS_STATUS());                                   \
+			uint32_t ax = NATIVE_AX();                                                 \
 			v = native_##name##_##bits(v, in, count, &ax);                             \
 			FLAGS_SET_STATUS(native_status(ax));                                       \
 		}                                                                                  \
@@ -188,7 +188,7 @@ static bool emit_shift(struct tr *t)
 	SOFT_MEM_OP(name##_m_##bits)                                                               \
 	{                                                                                          \
 		unsigned count = DOUBLE_COUNT(bits, i->dst);                                       \
-		uint32_t ax = native_ax(FLAGS_STATUS());                                           \
+		uint32_t ax = NATIVE_AX();                                                         \
 		uint##bits##_t a, in = SOFT_GET(bits, i->src);                                     \
 		SOFT_MODIFY(bits, a, SOFT_EA(),                                                    \
 			    count ? native_##name##_##bits(a, in, count, &ax) : a);                \

@@ -253,18 +253,18 @@ _Static_assert(THUNK_STRIDE == 8, "the assembler text says so too");
 
 #define DEFINE_FP(mnemonic, name, size)                                                            \
 	THUNK(name##_code, #name, #name " %xmm1, %xmm0")                                           \
-	EMIT(name, .kind = SIMD_XX, .bytes = size, .flags = SIMD_FP, .xmm = name##_code)
+	EMIT(name, .kind = SIMD_XX, .bytes = (size), .flags = SIMD_FP, .xmm = name##_code)
 LIST_FP(DEFINE_FP)
 
 #define DEFINE_INT(mnemonic, name, size)                                                           \
 	THUNK(name##_code, #name, #name " %xmm1, %xmm0")                                           \
-	EMIT(name, .kind = SIMD_XX, .bytes = size, .xmm = name##_code)
+	EMIT(name, .kind = SIMD_XX, .bytes = (size), .xmm = name##_code)
 LIST_INT(DEFINE_INT)
 
 #define DEFINE_BOTH(mnemonic, name, flag)                                                          \
 	THUNK(name##_code, #name, #name " %xmm1, %xmm0")                                           \
 	THUNK(name##_mm_code, #name "_mm", #name " %mm1, %mm0")                                    \
-	EMIT(name, .kind = SIMD_XX, .bytes = 16, .flags = flag, .xmm = name##_code,                \
+	EMIT(name, .kind = SIMD_XX, .bytes = 16, .flags = (flag), .xmm = name##_code,              \
 	     .mm = name##_mm_code)
 LIST_BOTH(DEFINE_BOTH)
 
@@ -279,24 +279,25 @@ LIST_SHIFT(DEFINE_SHIFT)
 
 #define DEFINE_FP_IMM(mnemonic, name, size)                                                        \
 	THUNKS(name##_code, #name, #name, ", %xmm1, %xmm0")                                        \
-	EMIT(name, .kind = SIMD_XX, .bytes = size, .flags = SIMD_FP | SIMD_IMM, .xmm = name##_code)
+	EMIT(name, .kind = SIMD_XX, .bytes = (size), .flags = SIMD_FP | SIMD_IMM,                  \
+	     .xmm = name##_code)
 LIST_FP_IMM(DEFINE_FP_IMM)
 DEFINE_FP_IMM(CMPSD, cmpsd, 8)
 
 #define DEFINE_INT_IMM(mnemonic, name, size, flag)                                                 \
 	THUNKS(name##_code, #name, #name, ", %xmm1, %xmm0")                                        \
-	EMIT(name, .kind = SIMD_XX, .bytes = size, .flags = SIMD_IMM | (flag), .xmm = name##_code)
+	EMIT(name, .kind = SIMD_XX, .bytes = (size), .flags = SIMD_IMM | (flag), .xmm = name##_code)
 LIST_INT_IMM(DEFINE_INT_IMM)
 
 #define DEFINE_COMPARE(mnemonic, name, size, flag)                                                 \
 	THUNK(name##_code, #name, #name " %xmm1, %xmm0")                                           \
-	EMIT(name, .kind = SIMD_FX, .bytes = size, .flags = flag, .xmm = name##_code)
+	EMIT(name, .kind = SIMD_FX, .bytes = (size), .flags = (flag), .xmm = name##_code)
 LIST_COMPARE(DEFINE_COMPARE)
 
 #define DEFINE_TO_INT(mnemonic, name, size)                                                        \
 	THUNK(name##_code, #name, #name " %xmm1, %eax")                                            \
 	THUNK(name##_wide_code, #name "_wide", #name " %xmm1, %rax")                               \
-	EMIT(name, .kind = SIMD_RX, .bytes = size, .flags = SIMD_FP | SIMD_SCALE,                  \
+	EMIT(name, .kind = SIMD_RX, .bytes = (size), .flags = SIMD_FP | SIMD_SCALE,                \
 	     .xmm = name##_code, .wide = name##_wide_code)
 LIST_TO_INT(DEFINE_TO_INT)
 
@@ -309,8 +310,8 @@ THUNKS_BY(pcmpestri_wide_code, "pcmpestri_wide", ".byte 0x66,0x48,0x0f,0x3a,0x61
 	THUNKS(name##_code, #name, #name, ", %xmm1, %xmm0")                                        \
 	static bool emit_##name(struct tr *t)                                                      \
 	{                                                                                          \
-		static const struct simd_op OP = {.xmm = name##_code, .wide = wide_code};          \
-		return simd_emit_text(t, &OP, is_mask);                                            \
+		static const struct simd_op OP = {.xmm = name##_code, .wide = (wide_code)};        \
+		return simd_emit_text(t, &OP, (is_mask));                                          \
 	}
 LIST_TEXT(DEFINE_TEXT)
 

@@ -311,26 +311,26 @@ static void verify(struct soft_cpu *c, const struct insn *i, bool is_write)
 	sys_set_zf(c, find_for(c, selector, 0, &d) && allows(&d, is_write));
 }
 
-static void verr(struct soft_cpu *c, const struct insn *i)
+static void verify_read(struct soft_cpu *c, const struct insn *i)
 {
 	verify(c, i, false);
 }
-SOFT_PLAIN(verr)
+SOFT_PLAIN(verify_read)
 
-static void verw(struct soft_cpu *c, const struct insn *i)
+static void verify_write(struct soft_cpu *c, const struct insn *i)
 {
 	verify(c, i, true);
 }
-SOFT_PLAIN(verw)
+SOFT_PLAIN(verify_write)
 
 bool sys_emit_verr(struct tr *t)
 {
-	return emit_load_selector(t, op_verr);
+	return emit_load_selector(t, op_verify_read);
 }
 
 bool sys_emit_verw(struct tr *t)
 {
-	return emit_load_selector(t, op_verw);
+	return emit_load_selector(t, op_verify_write);
 }
 
 /* ARPL: the destination's RPL is raised to the source's. */

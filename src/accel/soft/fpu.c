@@ -160,7 +160,7 @@ void soft_x87_set_fsw(struct soft_cpu *c, uint16_t fsw)
 	unsigned turn = ((unsigned)(fsw >> 11) - fx_top(c->x87)) & 7;
 
 	memcpy(old, c->x87 + FX_ST, sizeof(old));
-	for (unsigned i = 0; i < 8; i++)
+	for (size_t i = 0; i < 8; i++)
 		memcpy(c->x87 + FX_ST + 16 * i, old + 16 * ((i + turn) & 7), 16);
 	image_set16(c, FX_FSW, fsw);
 }
@@ -269,7 +269,7 @@ void soft_fpu_get(struct soft_cpu *c, struct x86_fpu *out_fpu)
 		.fdp = c->x87_dp,
 		.mxcsr = c->mxcsr,
 	};
-	for (unsigned i = 0; i < 8; i++)
+	for (size_t i = 0; i < 8; i++)
 		memcpy(out_fpu->st[i], c->x87 + FX_ST + 16 * i, sizeof(out_fpu->st[i]));
 	memcpy(out_fpu->xmm, c->xmm, sizeof(out_fpu->xmm));
 }
@@ -281,7 +281,7 @@ void soft_fpu_set(struct soft_cpu *c, const struct x86_fpu *fpu)
 	image_set16(c, FX_FCW, fpu->fcw);
 	image_set16(c, FX_FSW, fpu->fsw);
 	c->x87[FX_FTW] = fpu->ftw;
-	for (unsigned i = 0; i < 8; i++)
+	for (size_t i = 0; i < 8; i++)
 		memcpy(c->x87 + FX_ST + 16 * i, fpu->st[i], sizeof(fpu->st[i]));
 	soft_x87_derive_es(c);
 	c->x87_op = fpu->fop & 0x7ff;

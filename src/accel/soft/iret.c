@@ -16,6 +16,9 @@ static void interrupt(struct soft_cpu *c, enum soft_event_type type, uint8_t vec
 {
 	struct soft_event event = {.type = type, .vector = vector, .rip = soft_rip(c)};
 
+	/* INT1 is a debug exception, and takes along one that waits behind a load of SS. */
+	if (type == EVENT_ICEBP)
+		event.dr6 = soft_points_take_guest(c);
 	soft_exc_deliver(c, &event);
 }
 

@@ -358,10 +358,26 @@ void soft_points_access(struct soft_cpu *c, gva_t la, gpa_t gpa, unsigned len, b
 		access_guest(c, la, len, is_write);
 }
 
+uint64_t soft_points_take_guest(struct soft_cpu *c)
+{
+	uint64_t dr6 = c->points->guest_dr6;
+
+	c->points->guest_dr6 = 0;
+	return dr6;
+}
+
+void soft_points_drop(struct soft_cpu *c)
+{
+	struct soft_points *p = c->points;
+
+	p->hit_count = 0;
+	p->has_old = false;
+	p->guest_dr6 = 0;
+}
+
 uint64_t soft_points_take(struct soft_cpu *c, struct accel_exit *out)
 {
 	struct soft_points *p = c->points;
-	uint64_t dr6 = p->guest_dr6;
 
 	for (unsigned i = 0; i < p->hit_count; i++)
 		out->hit[out->hit_count++] = p->hit[i];
@@ -372,6 +388,5 @@ uint64_t soft_points_take(struct soft_cpu *c, struct accel_exit *out)
 	}
 	p->hit_count = 0;
 	p->has_old = false;
-	p->guest_dr6 = 0;
-	return dr6;
+	return c->in_debug_shadow ? 0 : soft_points_take_guest(c);
 }

@@ -44,7 +44,8 @@ void return_mark_accessed(struct soft_cpu *c, struct far_return *r)
 	seg_mark_accessed(c, &r->cs);
 }
 
-/* What the outer ring may not have stays behind. */
+/* What the outer ring may not have stays behind.  As on processors, only the selector and the
+ * validity go: the base, which still counts for FS and GS in 64-bit mode, is not touched. */
 static void drop_data_segments(struct soft_cpu *c)
 {
 	static const uint8_t data[] = {X86_ES, X86_DS, X86_FS, X86_GS};
@@ -53,7 +54,7 @@ static void drop_data_segments(struct soft_cpu *c)
 		struct x86_seg *seg = &c->seg[data[i]];
 
 		if (!seg->unusable && !seg_is_conforming(seg) && seg->dpl < c->cpl)
-			*seg = seg_null(0);
+			*seg = (struct x86_seg){.base = seg->base, .unusable = true};
 	}
 }
 

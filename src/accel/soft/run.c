@@ -119,6 +119,7 @@ static bool take_exception(struct soft_cpu *c, struct accel_exit *out)
 	c->exits[EXIT_EXCEPTION]++;
 	if (!c->is_delivering) {
 		undo_current(c);
+		soft_points_drop(c);
 		c->chain_count = 0;
 	} else if (c->chain_count == 0) {
 		note_in_chain(c, &c->delivering);
@@ -247,10 +248,11 @@ static void set_step_mode(struct soft_cpu *c, bool is_step)
 }
 
 /* Traps that follow an instruction that completed (SDM 3A 6.9): the guest's single step and data
- * breakpoints. */
+ * breakpoints.  None follows a load of SS: there the single step is lost, and data breakpoints wait
+ * (SDM 3A 6.8.3). */
 static void raise_traps(struct soft_cpu *c, uint64_t dr6)
 {
-	if (c->trap_tf)
+	if (c->trap_tf && !c->in_debug_shadow)
 		dr6 |= DR6_BS;
 	c->trap_tf = false;
 	if (!dr6)

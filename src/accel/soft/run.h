@@ -58,8 +58,11 @@ int soft_points_set(struct soft_cpu *c, const struct accel_debug *debug);
 bool soft_points_guest_armed(const struct soft_cpu *c);
 /* The guest's execution breakpoints at @la: DR6 bits. */
 uint64_t soft_points_guest_exec(const struct soft_cpu *c, gva_t la);
-/* Hits since the last call: DR6 bits of the guest's, and debugger points into @out. */
+/* Hits since the last call: DR6 bits of the guest's, which wait behind a load of SS, and debugger
+ * points into @out. */
 uint64_t soft_points_take(struct soft_cpu *c, struct accel_exit *out);
+/* The current instruction faults: what it met so far does not count, for it will meet it again. */
+void soft_points_drop(struct soft_cpu *c);
 /* The debugger's exec point at @la: index, or -1. */
 int soft_points_exec_at(const struct soft_cpu *c, gva_t la);
 

@@ -9,8 +9,8 @@
 #define DESC_DPL(low)	(((low) >> 45) & 3)
 #define DESC_P(low)	(((low) >> 47) & 1)
 #define DESC_ACCESSED	(1ull << 40)
-#define DESC_TYPE_BYTE	5		/* the byte that holds type, S, DPL and P */
-#define DESC_HIGH_ZEROS 0x1f00000000ull /* type of the second half: must be 0 */
+#define DESC_TYPE_BYTE	5		  /* the byte that holds type, S, DPL and P */
+#define DESC_HIGH_ZEROS 0x1f0000000000ull /* type of the second half: must be 0 */
 
 #define LIMIT_64K 0xffffu
 

@@ -1,5 +1,6 @@
 /* The fast system calls.  They load CS and SS with fixed contents and look at no descriptor.
- * Source: SDM 2B SYSCALL, SYSRET, SYSENTER, SYSEXIT (operation sections), SDM 3A 5.8.7 and 5.8.8. */
+ * Source: SDM 2B SYSCALL, SYSRET, SYSENTER, SYSEXIT (operation sections), SDM 3A 5.8.7 and 5.8.8;
+ * APM3 SYSCALL (compatibility mode, CSTAR). */
 #include "syscall.h"
 
 #include "seg.h"
@@ -18,17 +19,18 @@ static void enter_flat(struct soft_cpu *c, uint16_t cs, uint16_t ss, unsigned bi
 	soft_mode_changed(c);
 }
 
-/* Both exist in 64-bit mode only, as on the processors whose name CPUID gives; AMD's have them in
- * compatibility mode too. */
+/* DEVIATES: Intel's processors, one of which CPUID names, have both in 64-bit mode only; AMD's have
+ * them in compatibility mode too, and so have the emulators that kvm-unit-tests were written on. */
 static void check_syscall(struct soft_cpu *c)
 {
-	if (!soft_is_code64(c) || !(c->efer & X86_EFER_SCE))
+	if (!soft_is_long(c) || !(c->efer & X86_EFER_SCE))
 		soft_raise(c, X86_EXC_UD);
 }
 
 static void syscall_enter(struct soft_cpu *c, const struct insn *i)
 {
 	uint16_t cs = (uint16_t)(c->msr.star >> 32);
+	uint64_t target = soft_is_code64(c) ? c->msr.lstar : c->msr.cstar;
 	uint64_t flags = soft_rflags(c);
 
 	(void)i;
@@ -37,7 +39,7 @@ static void syscall_enter(struct soft_cpu *c, const struct insn *i)
 	c->r[X86_R11] = flags & ~X86_RFLAGS_RF;
 	soft_set_rflags(c, flags & ~(c->msr.sfmask | X86_RFLAGS_RF));
 	enter_flat(c, cs, (uint16_t)(cs + 8), 64, 0);
-	c->rip = c->msr.lstar;
+	c->rip = target;
 	/* The new TF counts, not the old one. */
 	c->trap_tf = c->rflags & X86_RFLAGS_TF;
 }

@@ -3,14 +3,13 @@
  * Source: SDM 3A 7.3 step 13, table 7-1 (checks and their exceptions). */
 #include "seg.h"
 
+/* A selector of the LDT finds no table here: LDTR is unusable (set_selectors). */
 static void load_ldt(struct soft_cpu *c, uint16_t selector, unsigned ext)
 {
 	struct seg_pick pick;
 
 	if (seg_is_null(selector))
 		return;
-	if (selector & SEG_LOCAL)
-		seg_raise(c, X86_EXC_TS, selector, ext);
 	seg_pick(c, selector, X86_EXC_TS, ext, &pick);
 	if (pick.seg.s || pick.seg.type != SEG_LDT || !pick.seg.present)
 		seg_raise(c, X86_EXC_TS, selector, ext);

@@ -52,12 +52,12 @@ extern const uint8_t soft_x87_mem_thunks[] __attribute__((visibility("hidden")))
 
 uint64_t thunk_x87_reg(uint8_t opcode, uint8_t modrm)
 {
-	return (uintptr_t)soft_x87_reg_thunks + ((opcode & 7u) * 64 + (modrm & 63u)) * X87_STRIDE;
+	return (uintptr_t)soft_x87_reg_thunks + ((opcode & 7ul) * 64 + (modrm & 63u)) * X87_STRIDE;
 }
 
 uint64_t thunk_x87_mem(uint8_t opcode, uint8_t reg)
 {
-	return (uintptr_t)soft_x87_mem_thunks + ((opcode & 7u) * 8 + (reg & 7u)) * X87_STRIDE;
+	return (uintptr_t)soft_x87_mem_thunks + ((opcode & 7ul) * 8 + (reg & 7u)) * X87_STRIDE;
 }
 
 /* What the model needs of the host. */

@@ -183,14 +183,10 @@ static gva_t linear_of(const struct soft_cpu *c, uint64_t rip)
 	return (uint32_t)(c->seg[X86_CS].base + rip);
 }
 
-/* Bytes from @rip on that the CS limit allows. */
+/* Bytes from @rip on that the CS limit allows; the first is within (block.c). */
 static size_t room_in_segment(const struct soft_cpu *c, uint64_t rip)
 {
-	uint64_t limit = c->seg[X86_CS].limit;
-
-	if (!has_limit(c->mode))
-		return SIZE_MAX;
-	return rip > limit ? 0 : (size_t)(limit - rip + 1);
+	return has_limit(c->mode) ? (size_t)(c->seg[X86_CS].limit - rip + 1) : SIZE_MAX;
 }
 
 /* The bytes of the block: to the end of the page, of the segment, or as many as fit. */
@@ -200,8 +196,6 @@ static void fill_window(struct maker *m)
 	size_t want = m->c->mode & SOFT_STEP ? X86_INSN_MAX : sizeof(m->byte);
 	gpa_t gpa;
 
-	if (room == 0)
-		soft_raise_error(m->c, X86_EXC_GP, 0);
 	m->is_limit_end = room <= want;
 	if (room < want)
 		want = room;

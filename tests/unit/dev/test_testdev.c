@@ -96,7 +96,7 @@ Test(testdev, flush_when_written_then_nothing_else_changes)
 	bus_destroy(bus);
 }
 
-Test(testdev, lines_when_bytes_are_written_then_levels_follow)
+Test(testdev, lines_when_written_then_levels_follow)
 {
 	struct lines lines = {0};
 	struct bus *bus = new_bus(&lines);
@@ -109,9 +109,12 @@ Test(testdev, lines_when_bytes_are_written_then_levels_follow)
 	}
 	cr_expect_eq(lines.calls, 48);
 	out(bus, 0x2018, 1, 1);
-	out(bus, 0x2000, 4, 0x01010101);
-	cr_expect_eq(lines.calls, 48, "there are 24 lines, and they take bytes");
-	cr_expect_eq(in(bus, 0x2000, 1), 0);
+	cr_expect_eq(lines.calls, 48, "there are 24 lines");
+	out(bus, 0x200b, 4, 0x100);
+	cr_expect_eq(lines.high, 1u << 11, "one write is one line: %#x", lines.high);
+	out(bus, 0x200b, 4, 0);
+	cr_expect_eq(lines.high, 0);
+	cr_expect_eq(in(bus, 0x200b, 1), 0);
 	bus_destroy(bus);
 }
 

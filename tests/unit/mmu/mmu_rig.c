@@ -131,6 +131,22 @@ void rig_load(struct rig *rig, unsigned vcpu, const struct x86_paging *regs)
 	mmu_set_regs(rig->mmu, vcpu, own, true);
 }
 
+struct rig *rig_four_levels(void)
+{
+	struct rig *rig = rig_create(0, false);
+	struct x86_paging regs = rig_regs(X86_PAGING_4LEVEL, RIG_PML4);
+	unsigned i;
+
+	rig_put64(rig, RIG_PML4, RIG_PDPT | RIG_RW);
+	rig_put64(rig, RIG_PDPT, RIG_PD | RIG_RW);
+	rig_put64(rig, RIG_PD, RIG_PT | RIG_RW);
+	for (i = 0; i < 512; i++)
+		rig_put64(rig, RIG_PT + 8ull * i, i * 4096ull | RIG_RW);
+	rig_load(rig, 0, &regs);
+	rig_load(rig, 1, &regs);
+	return rig;
+}
+
 /* Memory. */
 
 static bool is_ram(gpa_t gpa)
@@ -251,6 +267,14 @@ int rig_translate(struct rig *rig, unsigned vcpu, gva_t gva, unsigned access, bo
 	return rc;
 }
 
+struct mmu_page rig_touch(struct rig *rig, gva_t gva, unsigned access)
+{
+	struct mmu_page page = {0};
+
+	cr_assert_eq(rig_translate(rig, 0, gva, access, false, &page), 0);
+	return page;
+}
+
 static const struct rig_tlb_entry *find_writable(const struct rig *rig, unsigned vcpu, gva_t gva)
 {
 	unsigned i;
@@ -360,4 +384,18 @@ void rig_check(struct rig *rig)
 	check_memory(rig, 0, RIG_RAM);
 	check_memory(rig, RIG_ROM_BASE, RIG_ROM);
 	check_memory(rig, RIG_HIGH_BASE, RIG_HIGH);
+}
+
+void rig_finish(struct rig *rig)
+{
+	rig_check(rig);
+	rig_destroy(rig);
+}
+
+struct mmu_stats rig_stats(const struct rig *rig)
+{
+	struct mmu_stats stats;
+
+	mmu_stats(rig->mmu, &stats);
+	return stats;
 }

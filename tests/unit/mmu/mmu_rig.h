@@ -46,6 +46,15 @@ void rig_destroy(struct rig *rig);
 
 uint64_t rig_random(struct rig *rig, uint64_t below);
 
+/* A guest of 4-level paging: frame n stands at linear n * 4096, for the low 2 MiB. */
+#define RIG_PML4  0x1000u
+#define RIG_PDPT  0x2000u
+#define RIG_PD	  0x3000u
+#define RIG_PT	  0x4000u
+#define RIG_PML4B 0x5000u /* free, for a second one */
+#define RIG_DATA  0x8000u
+struct rig *rig_four_levels(void);
+
 /* Registers of a mode with everything off but WP, NXE, PSE; CR3 @cr3. */
 struct x86_paging rig_regs(enum x86_paging_mode mode, uint64_t cr3);
 /* Load them as MOV CR3 does, PDPTEs included. */
@@ -63,6 +72,8 @@ uint64_t rig_get64(const struct rig *rig, gpa_t gpa);
  * Returns what mmu_translate returned. */
 int rig_translate(struct rig *rig, unsigned vcpu, gva_t gva, unsigned access, bool smap_off,
 		  struct mmu_page *out_page);
+/* The same on vCPU 0, and it must succeed. */
+struct mmu_page rig_touch(struct rig *rig, gva_t gva, unsigned access);
 /* A guest's store of 8 bytes at most that does not cross a page: through the micro-TLB where it
  * allows, else by translation.  Returns false on a fault. */
 bool rig_store(struct rig *rig, unsigned vcpu, gva_t gva, const void *buf, size_t len);
@@ -73,5 +84,8 @@ unsigned rig_verify(struct rig *rig);
 bool rig_names(const struct rig *rig, const char *invariant);
 /* Nothing found, memories equal, and everything in the micro-TLB is what a walk allows. */
 void rig_check(struct rig *rig);
+/* The same, and the end. */
+void rig_finish(struct rig *rig);
+struct mmu_stats rig_stats(const struct rig *rig);
 
 #endif

@@ -2,6 +2,8 @@
  * that they count exactly. */
 #include "soft_rig.h"
 
+#include "src/accel/soft/cache.h"
+
 #include <criterion/criterion.h>
 
 #define CODE SOFT_RIG_CODE
@@ -90,11 +92,12 @@ Test(block, store_when_beside_code_then_nothing_evicted)
 	static const uint8_t code[] = {0xc6, 0x05, 0xf8, 0xff, 0xff, 0xff, 9,	 0xc6,
 				       0x05, 2,	   0,	 0,    0,    9,	   0xeb, 0xf0};
 
-	soft_rig_code(rig, code, sizeof(code));
-	run_at_code(30);
+	soft_rig_poke(rig, CODE + 0x80, code, sizeof(code));
+	rig->c->rip = CODE + 0x80;
+	soft_rig_run(rig, 30);
 	cr_assert_eq(stats().evicted, 0);
-	cr_assert_eq(soft_rig_peek(rig, CODE - 1, 1), 9);
-	cr_assert_eq(soft_rig_peek(rig, CODE + sizeof(code), 1), 9);
+	cr_assert_eq(soft_rig_peek(rig, CODE + 0x7f, 1), 9);
+	cr_assert_eq(soft_rig_peek(rig, CODE + 0x80 + sizeof(code), 1), 9);
 	cr_assert(soft_frame_has_code(&rig->vm->soft, CODE));
 }
 
@@ -269,22 +272,53 @@ Test(block, exec_point_when_set_then_block_is_cut_there)
 	cr_assert_eq(result.end, SOFT_RIG_OK);
 }
 
-Test(block, pool_when_full_then_flushed_and_still_right)
+/* A block of 64 NOPs at DATA, made again and again until the pool is nearly full or was flushed. */
+static void use_pool(uint64_t bytes)
 {
+	uint64_t flushed = stats().flushed;
 	uint8_t code[66];
 
 	memset(code, 0x90, sizeof(code));
 	code[64] = 0xeb;
 	code[65] = 0xfe;
-	soft_rig_code(rig, code, sizeof(code));
+	soft_rig_poke(rig, DATA, code, sizeof(code));
 	soft_mode_update(rig->c);
-	while (stats().flushed == 0) {
-		rig->c->rip = CODE;
+	while (stats().flushed == flushed && stats().pool_bytes < bytes) {
+		rig->c->rip = DATA;
 		cr_assert_eq(soft_block_find(rig->c)->disp, 64);
-		soft_rig_poke(rig, CODE, "\x90", 1);
+		soft_rig_poke(rig, DATA, "\x90", 1);
 	}
-	cr_assert_leq(stats().live, 2);
-	run_at_code(65);
+}
+
+Test(block, pool_when_full_then_flushed_and_still_right)
+{
+	use_pool(UINT64_MAX);
+	cr_assert_eq(stats().flushed, 2); /* once at the start of the vCPU */
+	cr_assert_leq(stats().live, 1);
+	SOFT_RIG_CODE_BYTES(rig, 0xff, 0xc0, 0xeb, 0xfc);
+	run_at_code(100);
+	cr_assert_eq(reg(X86_RAX), 50);
+}
+
+/* The block at the start of the pool is the one that is left when everything goes: its link must
+ * not be written into what takes its place. */
+Test(block, pool_when_full_at_a_link_then_new_block_is_whole)
+{
+	uint8_t code[130];
+
+	for (unsigned i = 0; i < 64; i++)
+		memcpy(code + 2 * i, "\xff\xc0", 2); /* inc eax */
+	memcpy(code + 128, "\xeb\xfe", 2);
+	soft_rig_poke(rig, CODE + 2, code, sizeof(code));
+	SOFT_RIG_CODE_BYTES(rig, 0xeb, 0x00); /* jmp to the INCs */
+	soft_blocks_flush(rig->c);
+	soft_mode_update(rig->c);
+	soft_block_find(rig->c);
+	use_pool(BLOCK_POOL_BYTES - BLOCK_MAX_BYTES + 1);
+	cr_assert_eq(stats().flushed, 2);
+	run_at_code(200);
+	cr_assert_eq(stats().flushed, 3);
+	cr_assert_eq(reg(X86_RAX), 64);
 }
 
 Test(block, flush_when_done_then_frames_are_free)

@@ -166,7 +166,7 @@ Test(soft_far, jmp_when_l_and_d_or_not_canonical_then_gp)
 	world_close(&w);
 }
 
-/* RETF to SEL_FREE with RPL @rpl. */
+/* RETF 4 to @cs, which SEL_FREE described by @access may be, and to @ss. */
 static const struct {
 	const char *name;
 	unsigned cpl;

@@ -146,6 +146,35 @@ Test(soft_far, gate_when_inner_stack_is_bad_then_ts_or_ss)
 	}
 }
 
+Test(soft_far, gate_when_tss_has_16_bits_then_its_stacks)
+{
+	struct world w = world_open(X86_MODE_PROT32, 3);
+
+	w.c->tr.type = SEG_TSS16_BUSY;
+	w.c->tr.limit = 0x2b;
+	world_put(&w, WORLD_TSS + 2, 4, (uint32_t)SEL_DATA0 << 16 | 0x7000);
+	world_gdt(&w, GATE, world_gate(SEL_CODE0, 0x12345, ACCESS(3, 0, SEG_CALL_GATE), 0), 0);
+	world_expect_ok(use_gate(&w, true, GATE), "call");
+	cr_expect(eq(u64, w.c->r[X86_RSP], 0x7000 - 16));
+	cr_expect(eq(u64, world_get(&w, 0x7000 - 4, 4), SEL_DATA3));
+	world_close(&w);
+}
+
+/* Both halves of a 16-byte descriptor must lie in the table. */
+Test(soft_far, gate_when_64_bit_and_cut_by_the_limit_then_gp)
+{
+	struct world w = world_open(X86_MODE_LONG64, 0);
+
+	world_gdt(&w, GATE, world_gate(SEL_CODE0, 0x12345, ACCESS(3, 0, SEG_CALL_GATE), 0), 0);
+	world_put(&w, SOFT_RIG_DATA + 4, 2, GATE);
+	w.c->r[X86_RBX] = SOFT_RIG_DATA;
+	w.c->gdtr.limit = GATE + 14;
+	world_expect_fault(WORLD_STEP(&w, 0xff, 0x1b), X86_EXC_GP, GATE, "cut");
+	w.c->gdtr.limit++;
+	world_expect_ok(WORLD_STEP(&w, 0xff, 0x1b), "whole");
+	world_close(&w);
+}
+
 Test(soft_far, gate_when_64_bit_then_null_ss_and_four_quadwords)
 {
 	struct world w = world_open(X86_MODE_LONG64, 3);

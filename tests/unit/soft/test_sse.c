@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Kinds of operands: xmm, mm, 32- and 64-bit general register, memory of 1 to 16 bytes, imm8. */

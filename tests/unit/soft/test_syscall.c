@@ -41,7 +41,7 @@ Test(soft_syscall, syscall_when_64_bit_mode_then_star_lstar_and_mask)
 	world_close(&w);
 }
 
-/* Bits 1 of SFMASK that are not in RFLAGS change nothing; RF never reaches the handler or R11. */
+/* RF never reaches the handler or R11. */
 Test(soft_syscall, syscall_when_tf_then_the_masked_value_decides_the_trap)
 {
 	struct world w = open_long(3);
@@ -61,9 +61,23 @@ Test(soft_syscall, syscall_when_tf_then_the_masked_value_decides_the_trap)
 	world_close(&w);
 }
 
-Test(soft_syscall, syscall_when_disabled_or_not_64_bit_mode_then_ud)
+Test(soft_syscall, syscall_when_compatibility_mode_then_cstar)
 {
-	static const enum x86_mode modes[] = {X86_MODE_REAL, X86_MODE_PROT32, X86_MODE_COMPAT32};
+	struct world w = world_open(X86_MODE_COMPAT32, 3);
+
+	w.c->msr.star = STAR;
+	w.c->msr.cstar = 0xffff800000004000;
+	world_expect_ok(WORLD_STEP(&w, 0x0f, 0x05), "syscall");
+	cr_expect(eq(u64, w.c->rip, 0xffff800000004000));
+	cr_expect(eq(u64, w.c->r[X86_RCX], SOFT_RIG_CODE + 2));
+	is_flat(&w.c->seg[X86_CS], 0x10, 0);
+	cr_expect(soft_is_code64(w.c));
+	world_close(&w);
+}
+
+Test(soft_syscall, syscall_when_disabled_or_not_long_mode_then_ud)
+{
+	static const enum x86_mode modes[] = {X86_MODE_REAL, X86_MODE_PROT32, X86_MODE_PROT16};
 
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(modes); i++) {
 		struct world w = world_open(modes[i], 0);

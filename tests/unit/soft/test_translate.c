@@ -400,11 +400,11 @@ static size_t random_operation(uint8_t *out)
 		out[0] = 0xf7;
 		out[1] = (uint8_t)(0xd0 | random_below(2) << 3 | a);
 		return 2;
-	case 2: /* shift or rotate by an immediate, zero too */
-		out[0] = 0xc1;
+	case 2: /* shift or rotate by an immediate or CL, zero too */
+		out[0] = random_below(2) ? 0xc1 : 0xd3;
 		out[1] = (uint8_t)(0xc0 | random_below(8) << 3 | a);
-		out[2] = (uint8_t)random_below(34);
-		return 3;
+		out[2] = (uint8_t)(random_below(3) * 17);
+		return out[0] == 0xc1 ? 3 : 2;
 	case 3: /* setcc */
 		out[0] = 0x0f;
 		out[1] = (uint8_t)(0x90 | random_below(16));
@@ -435,6 +435,7 @@ static void set_registers(struct x86_state *st)
 	soft_rig_state(rig, X86_MODE_LONG64, 0, st);
 	for (unsigned i = 0; i < 4; i++)
 		st->gpr[i] = (uint64_t)random_below(~0u) << 32 | random_below(~0u);
+	st->gpr[X86_RCX] &= ~(uint64_t)random_below(256); /* often CL & 31 is 0 */
 	st->gpr[X86_RSI] = DATA;
 	st->rflags |= random_state >> 20 & X86_RFLAGS_STATUS;
 }

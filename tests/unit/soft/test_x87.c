@@ -6,6 +6,7 @@
 #include "src/accel/soft/translate.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static const uint8_t FNOP[] = {0xd9, 0xd0};
