@@ -128,15 +128,24 @@ GDB
 	gdb -q -nx -batch -ex "target remote $scratch/port" -x "$scratch/firmware.gdb"
 }
 
-# The last line of @1's own summary, or what failed.
+# What the test itself left out, by its names for it.
+skips() {
+	grep '^SKIP: ' "$1" | cut -c7- | paste -sd ';' | sed 's/;/; /g'
+}
+
+# The verdict of a run: its output is in @1.  A test all of whose parts were left out ends with 38,
+# which the exit device of QEMU makes 77, the usual status of a skip.
 verdict() {
-	local log=$1 status=$2
-	if grep -q '^SKIP\|^SUMMARY.*0 tests.*skip' "$log" && ! grep -q '^FAIL' "$log"; then
-		echo "SKIP $(grep -m1 '^SKIP' "$log" | cut -c1-70)"
+	local log=$1 status=$2 skipped
+	skipped=$(skips "$log" | cut -c1-120)
+	if [ "$status" = 38 ]; then
+		echo "SKIP $skipped"
 	elif [ "$status" = 0 ] && ! grep -q '^FAIL' "$log"; then
-		echo "PASS $(grep '^SUMMARY' "$log" | tail -1 | cut -c1-70)"
+		echo "PASS $(sed -n 's/^SUMMARY: //p' "$log" | tail -1)${skipped:+ ($skipped)}"
+	elif [ "$status" = 124 ]; then
+		echo "FAIL time is up; $(grep -m1 '^FAIL' "$log" | cut -c1-70)"
 	else
-		echo "FAIL status $status; $(grep -m1 '^FAIL' "$log" | cut -c1-70)"
+		echo "FAIL status $status; $(grep -m1 '^FAIL\|^Unhandled' "$log" | cut -c1-70)"
 	fi
 }
 

@@ -132,11 +132,13 @@ struct mmu_fault {
 	struct x86_walk walk; /* why */
 };
 
-/* Translate @gva for @access (mask of X86_PF_W, X86_PF_U, X86_PF_I) on vCPU @vcpu, filling the
- * shadow and setting A and D in the guest's tables as a processor does.
- * @smap_off: RFLAGS.AC=1 in an explicit supervisor access.
+/* With X86_PF_*: an explicit supervisor access with RFLAGS.AC=1, which SMAP lets through. */
+#define MMU_SMAP_OFF (1u << 8)
+
+/* Translate @gva for @access (mask of X86_PF_W, X86_PF_U, X86_PF_I, MMU_SMAP_OFF) on vCPU @vcpu,
+ * filling the shadow and setting A and D in the guest's tables as a processor does.
  * Returns 0 and *@out_page, or -EFAULT and *@out_fault (A bits may be set, as on hardware). */
-int mmu_translate(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access, bool smap_off,
+int mmu_translate(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access,
 		  struct mmu_page *out_page, struct mmu_fault *out_fault);
 
 /* Guest memory was or is to be written.

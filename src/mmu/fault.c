@@ -232,12 +232,14 @@ static void describe_fault(const struct mmu_walk *walk, struct mmu_fault *out_fa
 	out_fault->walk = walk->walk;
 }
 
-int mmu_translate(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access, bool smap_off,
+int mmu_translate(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access,
 		  struct mmu_page *out_page, struct mmu_fault *out_fault)
 {
 	struct mmu_vcpu *v = &mmu->vcpu[vcpu];
+	bool smap_off = access & MMU_SMAP_OFF;
 	int rc = 0;
 
+	access &= X86_PF_W | X86_PF_U | X86_PF_I;
 	lock_take(mmu->lock);
 	if (!translate_by_shadow(mmu, v, gva, access, smap_off, out_page)) {
 		rc = translate_by_walk(mmu, v, gva, access, smap_off, out_page);

@@ -101,7 +101,7 @@ struct tlb_bank {
 	unsigned access; /* X86_PF_U or 0, TLB_SMAP_OFF, TLB_ALIGN */
 	uint64_t used;	 /* for replacement */
 };
-#define TLB_SMAP_OFF 0x100u
+#define TLB_SMAP_OFF MMU_SMAP_OFF
 #define TLB_ALIGN    0x200u /* alignment is checked: nothing ever hits in this bank */
 
 /* How flags are kept between instructions: the last result, its second source, and what made it.

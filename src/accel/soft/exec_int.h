@@ -182,15 +182,6 @@ static inline unsigned soft_mem_segment(const ZydisDecodedOperand *op)
 {
 	return (unsigned)(op->mem.segment - ZYDIS_REGISTER_ES);
 }
-/* Index of @mnemonic in @table, which lists @count of them; -1 = not there. */
-static inline int soft_find_mnemonic(const uint16_t *table, unsigned count, ZydisMnemonic mnemonic)
-{
-	for (unsigned i = 0; i < count; i++) {
-		if (table[i] == mnemonic)
-			return (int)i;
-	}
-	return -1;
-}
 
 /* exec_lock.c: read-modify-write by one locked instruction of the host. */
 bool soft_emit_locked(struct tr *t);   /* ADD OR ADC SBB AND SUB XOR INC DEC NOT NEG BTS BTR BTC */

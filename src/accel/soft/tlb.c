@@ -259,9 +259,8 @@ static int translate(struct soft_cpu *c, gva_t la, unsigned access, struct mmu_p
 
 	do {
 		soft_safe(c);
-		rc = mmu_translate(c->vm->mmu, c->index, la,
-				   access & (X86_PF_W | X86_PF_U | X86_PF_I), access & TLB_SMAP_OFF,
-				   out_page, out_fault);
+		rc = mmu_translate(c->vm->mmu, c->index, la, access & ~TLB_ALIGN, out_page,
+				   out_fault);
 	} while (soft_unsafe(c));
 	return rc;
 }

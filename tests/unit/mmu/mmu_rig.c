@@ -243,7 +243,8 @@ int rig_translate(struct rig *rig, unsigned vcpu, gva_t gva, unsigned access, bo
 	struct mmu_walk walk;
 	struct mmu_fault fault;
 	int expected = mmu_walk(rig->copy, &rig->regs[vcpu], gva, access, smap_off, &walk);
-	int rc = mmu_translate(rig->mmu, vcpu, gva, access, smap_off, out_page, &fault);
+	int rc = mmu_translate(rig->mmu, vcpu, gva, access | (smap_off ? MMU_SMAP_OFF : 0),
+			       out_page, &fault);
 	struct rig_tlb_entry entry = {.is_used = true,
 				      .root = mmu_root_id(rig->mmu, vcpu),
 				      .vcpu = vcpu,

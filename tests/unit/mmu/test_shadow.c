@@ -175,7 +175,7 @@ Test(mmu_shadow, table_when_two_roots_share_it_as_data_then_both_follow)
 	rig_put64(rig, RIG_PML4B, RIG_PDPT | RIG_RW);
 	rig_load(rig, 1, &regs);
 	rig_touch(rig, RIG_DATA, X86_PF_W);
-	cr_assert_eq(rig_translate(rig, 1, RIG_DATA, X86_PF_W, false, &page), 0);
+	cr_assert_eq(rig_translate(rig, 1, RIG_DATA, X86_PF_W, &page), 0);
 	cr_assert(rig_store(rig, 1, RIG_PT + RIG_DATA / 512, &entry, sizeof(entry)));
 	cr_assert_eq(rig_touch(rig, RIG_DATA, 0).gpa, 0xb000u);
 	cr_assert_eq(rig_translate(rig, 1, RIG_DATA, 0, false, &page), 0);
@@ -448,12 +448,12 @@ Test(mmu_shadow, translate_when_no_page_can_be_had_then_works_and_gives_no_lasti
 	rig_put64(rig, RIG_PT, RIG_PML4 | RIG_RW);
 	rig_load(rig, 0, &regs);
 	rig->mmu->max_pages = 1;
-	cr_assert_eq(mmu_translate(rig->mmu, 0, 0x123, X86_PF_W, false, &page, &fault), 0);
+	cr_assert_eq(mmu_translate(rig->mmu, 0, 0x123, X86_PF_W, &page, &fault), 0);
 	cr_assert_eq(page.gpa, (gpa_t)RIG_PML4);
 	cr_assert_eq(page.host, mem_ptr(rig->mem, RIG_PML4, 1));
 	cr_assert_eq(page.can, 0u);
 	cr_assert(page.is_table);
-	cr_assert_eq(mmu_translate(rig->mmu, 0, 0x200000, 0, false, &page, &fault), -EFAULT);
+	cr_assert_eq(mmu_translate(rig->mmu, 0, 0x200000, 0, &page, &fault), -EFAULT);
 	cr_assert_eq(rig_verify(rig), 0u, "%s", rig->text);
 	rig_destroy(rig);
 }

@@ -232,6 +232,8 @@ static void describe(const struct native *n, char *text, size_t size)
 static void compare(const struct native *n, const struct native_state *host)
 {
 	const struct soft_cpu *c = n->rig->c;
+	uint64_t got = soft_rflags(c) & (uint64_t)X86_RFLAGS_STATUS;
+	uint64_t want = host->rflags & (uint64_t)X86_RFLAGS_STATUS;
 	uint8_t memory[NATIVE_DATA_BYTES];
 	char text[TEXT_BYTES];
 
@@ -243,12 +245,10 @@ static void compare(const struct native *n, const struct native_state *host)
 				     ", host %#" PRIx64,
 				     text, i, n->gpr[i], c->r[i], host->gpr[i]);
 	}
-	cr_assert_eq(soft_rflags(c) & X86_RFLAGS_STATUS, host->rflags & X86_RFLAGS_STATUS,
+	cr_assert_eq(got, want,
 		     "%sflags were %#" PRIx64 ", soft %#" PRIx64 ", host %#" PRIx64
 		     " (rax %#" PRIx64 " rcx %#" PRIx64 " rdx %#" PRIx64 ")",
-		     text, n->status, soft_rflags(c) & X86_RFLAGS_STATUS,
-		     host->rflags & X86_RFLAGS_STATUS, n->gpr[X86_RAX], n->gpr[X86_RCX],
-		     n->gpr[X86_RDX]);
+		     text, n->status, got, want, n->gpr[X86_RAX], n->gpr[X86_RCX], n->gpr[X86_RDX]);
 	for (unsigned i = 0; i < NATIVE_DATA_BYTES; i++)
 		memory[i] = (uint8_t)soft_rig_peek(n->rig, NATIVE_DATA + i, 1);
 	cr_assert_arr_eq(memory, n->data, sizeof(memory), "%smemory differs", text);

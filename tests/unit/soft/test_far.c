@@ -232,6 +232,7 @@ Test(soft_far, ret_when_outer_then_segments_of_the_inner_ring_become_null)
 	w.c->seg[X86_ES] = x86_seg_flat(SEL_DATA3, false, 32, 3);
 	w.c->seg[X86_FS] = x86_seg_flat(SEL_FREE, true, 32, 0);
 	w.c->seg[X86_FS].type = CONFORMING_SEG;
+	w.c->seg[X86_GS].base = 0x400000;
 	world_push(&w, 4, SEL_DATA3);
 	world_push(&w, 4, 0x28000);
 	world_push(&w, 4, SEL_CODE3);
@@ -239,6 +240,7 @@ Test(soft_far, ret_when_outer_then_segments_of_the_inner_ring_become_null)
 	world_expect_ok(WORLD_STEP(&w, 0xcb), "retf");
 	cr_expect(w.c->seg[X86_DS].unusable && w.c->seg[X86_DS].selector == 0);
 	cr_expect(w.c->seg[X86_GS].unusable);
+	cr_expect(eq(u64, w.c->seg[X86_GS].base, 0x400000), "the base stays, for 64-bit mode");
 	cr_expect(w.c->seg[X86_ES].unusable == false);
 	cr_expect(w.c->seg[X86_FS].unusable == false);
 	world_close(&w);

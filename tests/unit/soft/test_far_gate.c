@@ -208,7 +208,7 @@ Test(soft_far, gate_when_long_mode_then_only_64_bit_code_and_no_task)
 		{"16-bit gate", SEL_CODE0, SEG_CALL_GATE16, 0, GATE},
 		{"task gate", SEL_TSS, SEG_TASK_GATE, 0, GATE},
 		{"TSS", 0, SEG_TSS, 0, GATE},
-		{"type in the second half", SEL_CODE0, SEG_CALL_GATE, 0x0c00000000, GATE},
+		{"type in the second half", SEL_CODE0, SEG_CALL_GATE, 0x0c0000000000, GATE},
 	};
 
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(rows); i++) {

@@ -1,0 +1,124 @@
+/* Debug exceptions that follow an instruction: when they come, and when not.  Stepped through the
+ * loop itself, as a debugger would. */
+#include "seg_world.h"
+#include "src/accel/soft/run.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#define DR6_FIXED 0xffff0ff0u
+#define DR6_BS	  0x4000u
+
+/* A 32-bit world whose #DB and #GP handlers are NOPs at WORLD_HANDLER. */
+static struct world open_world(const uint8_t *code, size_t len)
+{
+	struct world w = world_open(X86_MODE_PROT32, 0);
+	uint64_t gate = world_gate(SEL_CODE0, WORLD_HANDLER, ACCESS(0, 0, SEG_INT_GATE), 0);
+
+	world_idt(&w, X86_EXC_DB, gate);
+	world_idt(&w, X86_EXC_GP, gate);
+	world_put(&w, WORLD_HANDLER, 4, 0x90909090);
+	world_put(&w, SOFT_RIG_DATA, 4, SEL_DATA0);
+	soft_rig_code(w.rig, code, len);
+	w.c->r[X86_RAX] = SEL_DATA0;
+	w.c->dr[6] = DR6_FIXED;
+	w.c->debug.step = true;
+	return w;
+}
+#define OPEN_WORLD(...)                                                                            \
+	open_world((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+
+/* Break on 4-byte reads and writes at SOFT_RIG_DATA. */
+static void watch_data(struct world *w)
+{
+	w->c->dr[0] = SOFT_RIG_DATA;
+	w->c->dr[7] = 0x000f0401;
+	soft_points_guest_changed(w->c);
+}
+
+/* One step ends at @rip. */
+static void expect_step(struct world *w, uint64_t rip, const char *what)
+{
+	struct accel_exit out;
+
+	soft_run(w->c, &out);
+	cr_expect(eq(int, (int)out.kind, (int)ACCEL_EXIT_DEBUG), "%s", what);
+	cr_expect(eq(u64, w->c->rip, rip), "%s", what);
+}
+
+/* One step ends in the handler, which would return to @rip. */
+static void expect_trap(struct world *w, uint64_t rip, uint64_t dr6, const char *what)
+{
+	expect_step(w, WORLD_HANDLER, what);
+	cr_expect(eq(u64, world_get(w, w->c->r[X86_RSP], 4), rip), "%s", what);
+	cr_expect(eq(u64, w->c->dr[6], dr6), "%s", what);
+}
+
+Test(soft_traps, single_step_when_any_instruction_then_behind_it)
+{
+	struct world w = OPEN_WORLD(0x90, 0x90);
+
+	w.c->rflags |= X86_RFLAGS_TF;
+	expect_trap(&w, SOFT_RIG_CODE + 1, DR6_FIXED | DR6_BS, "nop");
+	world_close(&w);
+}
+
+Test(soft_traps, single_step_when_ss_is_loaded_then_behind_the_next_instruction)
+{
+	struct world w = OPEN_WORLD(0x8e, 0xd0, 0x90, 0x90);
+
+	w.c->rflags |= X86_RFLAGS_TF;
+	expect_step(&w, SOFT_RIG_CODE + 2, "mov ss, ax");
+	expect_trap(&w, SOFT_RIG_CODE + 3, DR6_FIXED | DR6_BS, "nop");
+	world_close(&w);
+}
+
+Test(soft_traps, data_breakpoint_when_ss_is_loaded_then_behind_the_next_instruction)
+{
+	struct world w = OPEN_WORLD(0x8e, 0x15, 0x00, 0x00, 0x02, 0x00, 0x90, 0x90);
+
+	watch_data(&w);
+	expect_step(&w, SOFT_RIG_CODE + 6, "mov ss, [data]");
+	expect_trap(&w, SOFT_RIG_CODE + 7, DR6_FIXED | 1, "nop");
+	expect_step(&w, WORLD_HANDLER + 1, "once only");
+	world_close(&w);
+}
+
+Test(soft_traps, data_breakpoint_when_int1_follows_a_load_of_ss_then_one_exception)
+{
+	struct world w = OPEN_WORLD(0x8e, 0x15, 0x00, 0x00, 0x02, 0x00, 0xf1, 0x90);
+
+	watch_data(&w);
+	expect_step(&w, SOFT_RIG_CODE + 6, "mov ss, [data]");
+	expect_trap(&w, SOFT_RIG_CODE + 7, DR6_FIXED | 1, "int1");
+	expect_step(&w, WORLD_HANDLER + 1, "once only");
+	world_close(&w);
+}
+
+Test(soft_traps, int1_when_alone_then_no_cause_in_dr6_and_general_detect_off)
+{
+	struct world w = OPEN_WORLD(0xf1, 0x90);
+
+	w.c->dr[6] = DR6_FIXED | 0xf;
+	w.c->dr[7] = 0x2400;
+	expect_trap(&w, SOFT_RIG_CODE + 1, DR6_FIXED, "int1");
+	cr_expect(eq(u64, w.c->dr[7], 0x400));
+	world_close(&w);
+}
+
+/* MOVS reads what is watched, then faults at its destination. */
+Test(soft_traps, data_breakpoint_when_the_instruction_faults_then_not_met)
+{
+	struct world w = OPEN_WORLD(0xa5, 0x90);
+
+	watch_data(&w);
+	w.c->seg[X86_ES].limit = 0xff;
+	soft_mode_changed(w.c);
+	w.c->r[X86_RSI] = SOFT_RIG_DATA;
+	w.c->r[X86_RDI] = 0x1000;
+	expect_step(&w, WORLD_HANDLER, "#GP");
+	cr_expect(eq(u64, world_get(&w, w.c->r[X86_RSP] + 4, 4), SOFT_RIG_CODE));
+	expect_step(&w, WORLD_HANDLER + 1, "no #DB");
+	cr_expect(eq(u64, w.c->dr[6], DR6_FIXED));
+	world_close(&w);
+}
