@@ -168,6 +168,17 @@ bool known_is_order_vague(const ZydisDecodedInstruction *z)
 	}
 }
 
+/* SDM 3A table 6-2 ranks #MF for an exception that is pending with the faults of the instruction's
+ * own segments. */
+bool known_is_priority_vague(const struct diff_case *dc, int a, int b)
+{
+	bool is_pending = dc->in.fx[DIFF_FX_FSW] & 0x80;
+	int other = a == X86_EXC_MF ? b : a;
+
+	return dc->bits == 32 && is_pending && (a == X86_EXC_MF || b == X86_EXC_MF) &&
+	       (other == X86_EXC_GP || other == X86_EXC_SS);
+}
+
 /* thunk.h, thunk_run_fp: the host runs with all exceptions masked, and shows PE for the rounded
  * result where with OE or UE unmasked it is that of the result with an unbounded exponent (SDM
  * 1 4.9.1.5); of the steps of DPPS and DPPD it shows all, not those up to the exception. */

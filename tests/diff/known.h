@@ -16,6 +16,8 @@ bool known_is_fault_vague(const ZydisDecodedInstruction *z);
 /* True when it depends on the processor which of several pages a fault names: neither its address
  * nor whether that page was present is compared. */
 bool known_is_order_vague(const ZydisDecodedInstruction *z);
+/* True when @a and @b are two exceptions of which either may come first. */
+bool known_is_priority_vague(const struct diff_case *dc, int a, int b);
 /* Bits of MXCSR after @z that are not compared; @is_xm: it raised #XM. */
 uint32_t known_undefined_mxcsr(const ZydisDecodedInstruction *z, bool is_xm);
 /* Make the bytes that @z stored at @at the same where they may differ. */

@@ -132,6 +132,16 @@ static bool is_ours(const greg_t *regs)
 	return cs == DIFF_CS32 || (uint64_t)regs[REG_RIP] < DIFF_ARENA_END;
 }
 
+/* The kernel leaves RFLAGS.AC as the case had it, and memcpy reads where it likes. */
+static void clear_ac(void)
+{
+	__asm__ volatile("lea -128(%%rsp), %%rsp\n\tpushfq\n\tandl $~0x40000, (%%rsp)\n\tpopfq\n\t"
+			 "lea 128(%%rsp), %%rsp"
+			 :
+			 :
+			 : "cc", "memory");
+}
+
 /* A fault of the case becomes its result, and the handler returns to the way out.  A fault of
  * anything else is this program's own: it happens again, without a handler. */
 static void take_signal(int number, siginfo_t *info, void *arg)
@@ -141,6 +151,7 @@ static void take_signal(int number, siginfo_t *info, void *arg)
 	struct diff_state *out = &context()->trap;
 
 	(void)info;
+	clear_ac();
 	if (!is_ours(regs)) {
 		signal(number, SIG_DFL);
 		return;

@@ -7,6 +7,7 @@
 
 #define STATUS_FLAGS  0x8d5u
 #define FLAG_DF	      0x400u
+#define FLAG_AC	      0x40000u
 #define FLAG_ID	      0x200000u
 #define FCW_INIT      0x37fu
 #define FCW_BITS      0xf3fu
@@ -113,6 +114,9 @@ void gen_state(struct draft *d)
 			in->gpr[i] = i < 8 ? (uint32_t)in->gpr[i] : 0;
 	}
 	in->rflags = rng_next(r) & (STATUS_FLAGS | FLAG_DF | FLAG_ID);
+	/* CR0.AM is set on both sides. */
+	if (rng_one_in(r, 16))
+		in->rflags |= FLAG_AC;
 	make_fpu(d);
 	value_noise(r, d->dc->memory, sizeof(d->dc->memory));
 }
