@@ -355,10 +355,10 @@ static const struct option_row OPTIONS[] = {
 	{"-smp", "N", "number of CPUs (default 1)", set_smp},
 	{"-accel", "NAME",
 	 "what runs the guest: kvm, soft (a CPU in software), or\n"
-	 "kvm:soft (soft where this host's KVM cannot; the default)",
+	 "kvm:soft (soft where KVM cannot; the default)",
 	 set_accel},
 	{"-cpu", "MODEL", "of -accel soft: x86-64-v2, or x86-64-v2,+la57", set_cpu},
-	{"--paranoid", NULL, "-accel soft checks its shadow MMU after each change (slow)",
+	{"--paranoid", NULL, "-accel soft checks its shadow MMU at each change",
 	 set_paranoid},
 	{"-serial", "SPEC",
 	 "first, then second serial port: stdio, null, pty,\n"

@@ -57,6 +57,6 @@ void usage_help(const struct print_sink *sink)
 void usage_version(const struct print_sink *sink)
 {
 	print_to(sink, BUILD_VERSION "\n"
-				     "for x86-64 hosts and guests, accelerators: kvm\n"
+				     "for x86-64 hosts and guests, accelerators: kvm, soft\n"
 				     "built by " BUILD_COMPILER BUILD_KIND "\n");
 }

@@ -116,6 +116,15 @@ bool known_is_skipped(const ZydisDecodedInstruction *z)
 	return false;
 }
 
+/* SDM 3A 6.15, #AC: what is checked of operands over 8 bytes, and of images, is left open; ENTER's
+ * reads of the old frame too.  Of two operands either may come first. */
+bool known_has_alignment_check(const ZydisDecodedInstruction *z)
+{
+	return (z->meta.isa_ext == ZYDIS_ISA_EXT_BASE ||
+		z->meta.isa_ext == ZYDIS_ISA_EXT_LONGMODE) &&
+	       z->mnemonic != ZYDIS_MNEMONIC_ENTER && !known_is_order_vague(z);
+}
+
 /* Decimal instructions have no 64-bit form, so the software CPU cannot run the host's. */
 static const struct {
 	ZydisMnemonic mnemonic;

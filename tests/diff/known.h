@@ -8,6 +8,8 @@
 
 /* True when this instruction is not run at all. */
 bool known_is_skipped(const ZydisDecodedInstruction *z);
+/* True when all processors check the alignment of the same accesses of @z: RFLAGS.AC may be set. */
+bool known_has_alignment_check(const ZydisDecodedInstruction *z);
 /* Flags of RFLAGS after @z that are not compared: undefined, and not taken from the host. */
 uint64_t known_undefined_flags(const ZydisDecodedInstruction *z);
 /* True when it depends on the processor when it faults, and what that does to the x87 state: no

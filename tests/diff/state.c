@@ -1,6 +1,7 @@
 /* Random registers and memory: see gen.h. */
 #include "gen.h"
 
+#include "known.h"
 #include "values.h"
 
 #include <string.h>
@@ -115,7 +116,7 @@ void gen_state(struct draft *d)
 	}
 	in->rflags = rng_next(r) & (STATUS_FLAGS | FLAG_DF | FLAG_ID);
 	/* CR0.AM is set on both sides. */
-	if (rng_one_in(r, 16))
+	if (rng_one_in(r, 16) && known_has_alignment_check(&d->z))
 		in->rflags |= FLAG_AC;
 	make_fpu(d);
 	value_noise(r, d->dc->memory, sizeof(d->dc->memory));

@@ -1,7 +1,6 @@
-/* Decimal adjustment: AAA, AAS, AAM, AAD, DAA, DAS.  None exists in 64-bit mode, so the host cannot be
- * asked.  DEVIATES: of the flags that the manual leaves undefined, SF, ZF and PF follow AL here, and
- * OF (for AAM and AAD also CF and AF) is clear.
- * Source: SDM 2A AAA and following, DAA, DAS. */
+/* Decimal adjustment: AAA, AAS, AAM, AAD, DAA, DAS.  None exists in 64-bit mode, so the host cannot
+ * be asked.  DEVIATES: of the flags that the manual leaves undefined, SF, ZF and PF follow AL here,
+ * and OF (for AAM and AAD also CF and AF) is clear. Source: SDM 2A AAA and following, DAA, DAS. */
 #include "exec_int.h"
 
 static uint8_t get_al(const struct soft_cpu *c)

@@ -405,20 +405,21 @@ static bool next_slice(struct soft_cpu *c, bool (*between)(struct soft_cpu *c))
 	return has_turn;
 }
 
-/* Once round: true when the run ends.  The turn is held. */
+/* Once round: true when the run ends.  The turn is held.  It is passed before events are looked at,
+ * so that it makes no difference whether the run was left and begun again in between. */
 static bool go_round(struct soft_cpu *c, struct accel_exit *out)
 {
 	if (look_at_requests(c, out))
 		return true;
+	if (c->left <= 0 || c->wants_yield) {
+		c->exits[EXIT_TURN]++;
+		return !next_slice(c, pass_and_wait);
+	}
 	if (take_events(c))
 		return look_at_stops(c, out);
 	if (c->activity != X86_ACTIVE) {
 		c->exits[EXIT_HALT]++;
 		return !next_slice(c, soft_turn_idle);
-	}
-	if (c->left <= 0 || c->wants_yield) {
-		c->exits[EXIT_TURN]++;
-		return !next_slice(c, pass_and_wait);
 	}
 	run_some(c);
 	return look_at_stops(c, out);

@@ -158,6 +158,7 @@ static void derive(struct soft_cpu *c)
 	soft_paging_changed(c, false);
 	soft_mode_changed(c);
 	soft_points_guest_changed(c);
+	soft_safe(c); /* it does not run: nobody waits for it */
 }
 
 int soft_state_set(struct accel_vcpu *vcpu, const struct x86_state *st, unsigned parts,

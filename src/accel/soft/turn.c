@@ -3,17 +3,23 @@
  * Deterministic mode: one vCPU executes at a time.  The turn goes round in the order of the vCPU
  * numbers, after a fixed number of instructions or earlier when its holder halts, spins on PAUSE or
  * sends an interrupt to another; time is the number of instructions that were executed by all, plus
- * PASS_NS for each such early pass, plus what was skipped while all of them were idle.  Nothing else decides, so the same input gives the
- * same run.
+ * PASS_NS for each such early pass, plus what was skipped while all of them were idle.  Nothing else
+ * decides, so the same input gives the same run.
+ *
+ * Stops of the world do not count: they cut slices, and slices decide nothing.  What is left of the
+ * quantum, a pass that is due and the holder stay; who is idle is read from the vCPUs themselves,
+ * which stand still while another has the turn.
  *
  * Only the holder touches the turn and the clock, except for a machine that is idle altogether:
  *   1. Everybody idle, a timer is set: the holder moves the clock there and lets it fire.
- *   2. Everybody idle, no timer: the holder gives the turn back (NOBODY) and sleeps; the first vCPU
- *      that is posted to takes it by compare-and-swap.  A post between the last look and the sleep
- *      has moved `wakes`, and the sleep does not begin.
+ *   2. Everybody idle, no timer: the holder gives the turn back (NOBODY) and wakes all, who look
+ *      whether there is something for them and sleep.  The first one that has something takes the
+ *      turn by compare-and-swap.  A post either is seen by that look, or comes after it and moves
+ *      `wakes`, and the sleep does not begin.
  *   3. The turn goes to a vCPU that the world has not released from park yet, or that left run()
- * for a request: it stays there until that vCPU comes or the world stops.  The plan of the resume
- *      says who will come, so which vCPU runs next does not depend on whose thread wakes first. */
+ *      for a request: it stays there until that vCPU comes or the world stops.  The plan of the
+ *      resume says who will come, so which vCPU runs next does not depend on whose thread wakes
+ *      first. */
 #include "run.h"
 
 #include "umbra/record.h"
@@ -36,9 +42,8 @@
 struct soft_turn {
 	atomic_uint holder;   /* vCPU number or NOBODY; release, pairs with the waiter's acquire */
 	uint64_t members;     /* [world stopped] who runs */
-	int64_t quantum_left; /* [holder] */
+	int64_t quantum_left; /* [holder]; 0: the pass is due */
 	atomic_ullong clock;  /* [holder] writes; instructions and skipped time at slice start */
-	atomic_ullong idle;   /* mask: vCPUs in soft_turn_idle with nothing to do */
 };
 
 int soft_turn_create(struct soft_vm *vm)
@@ -62,7 +67,6 @@ void soft_turn_reset(struct soft_vm *vm)
 	vm->turn->quantum_left = QUANTUM;
 	atomic_store_explicit(&vm->turn->clock, 0, memory_order_relaxed);
 	atomic_store_explicit(&vm->turn->holder, 0, memory_order_relaxed);
-	atomic_store_explicit(&vm->turn->idle, 0, memory_order_relaxed);
 }
 
 /* Sleeping and waking: an event count.  The sleeper reads `wakes`, looks whether there is something
@@ -106,7 +110,6 @@ void soft_wake(struct soft_cpu *c)
 void soft_post(struct soft_cpu *c, unsigned pend)
 {
 	atomic_fetch_or_explicit(&c->pend, pend, memory_order_release);
-	atomic_fetch_and_explicit(&c->vm->turn->idle, ~(1ull << c->index), memory_order_release);
 	soft_wake(c);
 }
 
@@ -171,7 +174,9 @@ void soft_slice_begin(struct soft_cpu *c)
 		c->slice = c->left = QUANTUM;
 		return;
 	}
-	c->slice = (int64_t)u64_min(until, (uint64_t)turn->quantum_left);
+	c->slice = 0;
+	if (turn->quantum_left > 0)
+		c->slice = (int64_t)u64_min(until, (uint64_t)turn->quantum_left);
 	c->left = c->slice;
 }
 
@@ -193,8 +198,6 @@ void soft_slice_end(struct soft_cpu *c)
 	atomic_store_explicit(&turn->clock, now, memory_order_relaxed);
 	if (now >= next_deadline(c->vm))
 		tick_all(c->vm);
-	if (turn->quantum_left <= 0)
-		turn->quantum_left = QUANTUM;
 }
 
 /* The turn. */
@@ -204,9 +207,10 @@ static bool is_member(const struct soft_turn *turn, unsigned index)
 	return turn->members >> index & 1;
 }
 
-static bool is_idle(const struct soft_turn *turn, unsigned index)
+/* Of one that stands still: the caller has the turn, or the world is stopped, or it is itself. */
+static bool can_use_turn(struct soft_cpu *c)
 {
-	return atomic_load_explicit(&turn->idle, memory_order_acquire) >> index & 1;
+	return c->activity == X86_ACTIVE || soft_has_wake_event(c);
 }
 
 /* The vCPU after @index that can use the turn; @index itself when no other can. */
@@ -215,7 +219,7 @@ static unsigned next_after(const struct soft_vm *vm, unsigned index)
 	for (unsigned n = 1; n < vm->cpu_count; n++) {
 		unsigned i = (index + n) % vm->cpu_count;
 
-		if (is_member(vm->turn, i) && !is_idle(vm->turn, i))
+		if (is_member(vm->turn, i) && can_use_turn(vm->cpu[i]))
 			return i;
 	}
 	return index;
@@ -224,37 +228,51 @@ static unsigned next_after(const struct soft_vm *vm, unsigned index)
 static void set_holder(struct soft_vm *vm, unsigned index)
 {
 	struct soft_turn *turn = vm->turn;
+	bool is_early = turn->quantum_left > 0 && turn->quantum_left < QUANTUM;
 
-	if (turn->quantum_left != QUANTUM && index != NOBODY)
+	if (is_early)
 		atomic_store_explicit(&turn->clock, clock_of(turn) + PASS_NS,
 				      memory_order_relaxed);
 	turn->quantum_left = QUANTUM;
 	atomic_store_explicit(&turn->holder, index, memory_order_release);
-	if (index != NOBODY)
-		soft_wake(vm->cpu[index]);
+	soft_wake(vm->cpu[index]);
 }
 
+/* Sequentially consistent, as has_turn: a vCPU that still saw a holder there looks again. */
+static void set_nobody(struct soft_vm *vm)
+{
+	vm->turn->quantum_left = QUANTUM;
+	atomic_store(&vm->turn->holder, NOBODY);
+	for (unsigned i = 0; i < vm->cpu_count; i++)
+		soft_wake(vm->cpu[i]);
+}
+
+/* A turn that nobody has goes to the first one that can use it: two that were posted to while the
+ * world stood still do not race for it. */
 void soft_turn_plan(struct soft_vm *vm, uint64_t members)
 {
 	struct soft_turn *turn = vm->turn;
 	unsigned holder = atomic_load_explicit(&turn->holder, memory_order_relaxed);
+	unsigned last = vm->cpu_count - 1;
 
 	turn->members = members;
-	atomic_store_explicit(&turn->idle, 0, memory_order_relaxed);
-	if (holder != NOBODY && is_member(turn, holder))
+	if (vm->is_parallel || (holder != NOBODY && is_member(turn, holder)))
 		return;
-	holder = next_after(vm, holder == NOBODY ? vm->cpu_count - 1 : holder);
+	holder = next_after(vm, holder == NOBODY ? last : holder);
+	/* When none can use it, one is there to let time go by. */
+	if (!is_member(turn, holder))
+		holder = members ? (unsigned)__builtin_ctzll(members) : NOBODY;
 	turn->quantum_left = QUANTUM;
 	atomic_store_explicit(&turn->holder, holder, memory_order_release);
 }
 
-/* True when the vCPU holds the turn; one that nobody holds is taken. */
+/* True when the vCPU holds the turn; one that nobody holds is taken if there is use for it. */
 static bool has_turn(struct soft_cpu *c)
 {
-	unsigned holder = atomic_load_explicit(&c->vm->turn->holder, memory_order_acquire);
+	unsigned holder = atomic_load(&c->vm->turn->holder);
 
 	return c->vm->is_parallel || holder == c->index ||
-	       (holder == NOBODY &&
+	       (holder == NOBODY && can_use_turn(c) &&
 		atomic_compare_exchange_strong(&c->vm->turn->holder, &holder, c->index));
 }
 
@@ -271,13 +289,22 @@ bool soft_turn_wait(struct soft_cpu *c)
 	}
 }
 
+/* A slice that ended for a timer, or for a stop, is no reason. */
 void soft_turn_pass(struct soft_cpu *c)
 {
-	unsigned next = next_after(c->vm, c->index);
+	struct soft_turn *turn = c->vm->turn;
+	bool is_used_up = turn->quantum_left <= 0;
+	bool is_due = is_used_up || c->wants_yield;
+	unsigned next;
 
 	c->wants_yield = false;
-	if (next != c->index && !c->vm->is_parallel)
+	if (c->vm->is_parallel || !is_due)
+		return;
+	next = next_after(c->vm, c->index);
+	if (next != c->index)
 		set_holder(c->vm, next);
+	else if (is_used_up)
+		turn->quantum_left = QUANTUM;
 }
 
 /* Everybody is idle: let time go by until something happens.  True when the clock was moved. */
@@ -313,26 +340,16 @@ static bool sleep_to_deadline(struct soft_cpu *c)
 
 bool soft_turn_idle(struct soft_cpu *c)
 {
-	if (c->vm->is_parallel)
-		return sleep_to_deadline(c);
-
-	struct soft_turn *turn = c->vm->turn;
-	unsigned seen = sleep_prepare(c);
 	unsigned next;
 
+	if (c->vm->is_parallel)
+		return sleep_to_deadline(c);
 	if (is_asked(c) || soft_has_wake_event(c))
 		return soft_turn_wait(c);
-	atomic_fetch_or(&turn->idle, 1ull << c->index);
-	if (atomic_load(&c->wakes) != seen)
-		atomic_fetch_and(&turn->idle, ~(1ull << c->index));
 	next = next_after(c->vm, c->index);
-	if (next != c->index) {
+	if (next != c->index)
 		set_holder(c->vm, next);
-		return soft_turn_wait(c);
-	}
-	if (skip_time(c))
-		return soft_turn_wait(c);
-	set_holder(c->vm, NOBODY);
-	sleep_until_moved(c, seen, FOREVER);
+	else if (!skip_time(c))
+		set_nobody(c->vm);
 	return soft_turn_wait(c);
 }

@@ -205,7 +205,7 @@ int bp_insert(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len,
 	bool is_watch = kind >= BP_WATCH_WRITE;
 
 	if (is_watch && (len == 0 || len > 8 || (len & (len - 1)) || addr % len))
-		return umbra_err_set(err, EINVAL, "length %u", len);
+		return umbra_err_set(err, EINVAL, "length %llu", (unsigned long long)len);
 	if (bp_find(world, kind, addr, len))
 		return 0;
 	if (world->bp_count == 4)

@@ -174,7 +174,7 @@ Test(mmu, events_when_a_page_is_filled_then_fault_and_the_four_steps)
 	struct mmu_page page;
 
 	mmu_set_listener(rig->mmu, hear, &heard);
-	cr_assert_eq(rig_translate(rig, 0, 0x123, X86_PF_W, &page), 0);
+	cr_assert_eq(rig_translate(rig, 0, 0x123, X86_PF_W, false, &page), 0);
 	cr_assert_eq(heard.total, UMBRA_ARRAY_SIZE(order));
 	cr_assert_arr_eq(heard.order, order, sizeof(order));
 	cr_assert_eq(heard.last[MMU_EVENT_FAULT].gva, 0x123u);
@@ -184,7 +184,7 @@ Test(mmu, events_when_a_page_is_filled_then_fault_and_the_four_steps)
 	cr_assert_eq(heard.last[MMU_EVENT_HOST].hva, (hva_t)(uintptr_t)page.host);
 	cr_assert(heard.last[MMU_EVENT_FILL].spte & SPTE_MAY_WRITE);
 	heard.total = 0;
-	cr_assert_eq(rig_translate(rig, 0, 0x123, X86_PF_W, &page), 0);
+	cr_assert_eq(rig_translate(rig, 0, 0x123, X86_PF_W, false, &page), 0);
 	cr_assert_eq(heard.total, 0u, "a hit is no event");
 	rig_destroy(rig);
 }
@@ -212,7 +212,7 @@ Test(mmu, events_when_a_table_is_written_then_old_and_new_value_whoever_writes)
 
 	rig_translate(rig, 0, 0, 0, false, &page);
 	mmu_set_listener(rig->mmu, hear, &heard);
-	rig_translate(rig, 0, 0, X86_PF_W, &page); /* sets D: no write of the guest */
+	rig_translate(rig, 0, 0, X86_PF_W, false, &page); /* sets D: no write of the guest */
 	cr_assert_eq(heard.count[MMU_EVENT_TABLE_WRITE], 0u);
 	rig_put32(rig, PT, 0x9000 | (uint32_t)RIG_RWD);
 	cr_assert_eq(heard.count[MMU_EVENT_TABLE_WRITE], 1u);
@@ -268,7 +268,7 @@ Test(mmu, paranoid_when_all_is_well_then_finds_nothing)
 	unsigned i;
 
 	for (i = 0; i < 20; i++) {
-		rig_translate(rig, 0, 0, X86_PF_W, &page);
+		rig_translate(rig, 0, 0, X86_PF_W, false, &page);
 		rig_put64(rig, PT, i * 0x1000ull | RIG_RW);
 	}
 	mmu_invlpg(rig->mmu, 0, 0);
@@ -281,7 +281,7 @@ Test(mmu, paranoid_when_a_write_bypasses_the_hook_then_found_at_the_next_invlpg)
 	struct rig *rig = four_levels(true);
 	struct mmu_page page;
 
-	rig_translate(rig, 0, 0, X86_PF_W, &page);
+	rig_translate(rig, 0, 0, X86_PF_W, false, &page);
 	memset(mem_ptr(rig->mem, PT, 8), 0, 8);
 	cr_assert_eq(mmu_paranoid_findings(rig->mmu), 0u);
 	mmu_invlpg(rig->mmu, 0, 0);

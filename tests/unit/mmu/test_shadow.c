@@ -175,7 +175,7 @@ Test(mmu_shadow, table_when_two_roots_share_it_as_data_then_both_follow)
 	rig_put64(rig, RIG_PML4B, RIG_PDPT | RIG_RW);
 	rig_load(rig, 1, &regs);
 	rig_touch(rig, RIG_DATA, X86_PF_W);
-	cr_assert_eq(rig_translate(rig, 1, RIG_DATA, X86_PF_W, &page), 0);
+	cr_assert_eq(rig_translate(rig, 1, RIG_DATA, X86_PF_W, false, &page), 0);
 	cr_assert(rig_store(rig, 1, RIG_PT + RIG_DATA / 512, &entry, sizeof(entry)));
 	cr_assert_eq(rig_touch(rig, RIG_DATA, 0).gpa, 0xb000u);
 	cr_assert_eq(rig_translate(rig, 1, RIG_DATA, 0, false, &page), 0);

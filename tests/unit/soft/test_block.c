@@ -92,12 +92,12 @@ Test(block, store_when_beside_code_then_nothing_evicted)
 	static const uint8_t code[] = {0xc6, 0x05, 0xf8, 0xff, 0xff, 0xff, 9,	 0xc6,
 				       0x05, 2,	   0,	 0,    0,    9,	   0xeb, 0xf0};
 
-	soft_rig_poke(rig, CODE + 0x80, code, sizeof(code));
-	rig->c->rip = CODE + 0x80;
+	soft_rig_poke(rig, CODE + 0x88, code, sizeof(code));
+	rig->c->rip = CODE + 0x88;
 	soft_rig_run(rig, 30);
 	cr_assert_eq(stats().evicted, 0);
-	cr_assert_eq(soft_rig_peek(rig, CODE + 0x7f, 1), 9);
-	cr_assert_eq(soft_rig_peek(rig, CODE + 0x80 + sizeof(code), 1), 9);
+	cr_assert_eq(soft_rig_peek(rig, CODE + 0x87, 1), 9);
+	cr_assert_eq(soft_rig_peek(rig, CODE + 0x88 + sizeof(code), 1), 9);
 	cr_assert(soft_frame_has_code(&rig->vm->soft, CODE));
 }
 
