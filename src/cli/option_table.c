@@ -354,7 +354,7 @@ static const struct option_row OPTIONS[] = {
 	{"-m", "SIZE", "memory, with suffix K, M or G (default 128M)", set_memory},
 	{"-smp", "N", "number of CPUs (default 1)", set_smp},
 	{"-accel", "NAME",
-	 "what runs the guest: kvm, soft (a CPU in software), or\n"
+	 "what runs the guest: kvm, soft (in software), or\n"
 	 "kvm:soft (soft where KVM cannot; the default)",
 	 set_accel},
 	{"-cpu", "MODEL", "of -accel soft: x86-64-v2, or x86-64-v2,+la57", set_cpu},

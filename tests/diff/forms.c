@@ -10,6 +10,7 @@
 
 #define OPCODE_FPU_FIRST 0xd8
 #define OPCODE_FPU_LAST	 0xdf
+#define OPCODE_LOOP	 0xe0 /* to E3: JCXZ */
 #define MOD_MEM		 0x80 /* with disp32; base is rm 0 */
 #define MOD_REG		 0xc0
 
@@ -182,17 +183,19 @@ static bool try_modrm(struct forms *f, struct form form, const char *only)
 
 static bool find_forms(struct forms *f, const char *only)
 {
-	static const uint8_t PREFIX[] = {0, 0x66, 0xf2, 0xf3};
+	static const uint8_t PREFIX[] = {0, 0x66, 0xf2, 0xf3, 0x67};
 
-	for (unsigned n = 0; n < 4 * 256 * 4 * 2; n++) {
+	for (unsigned n = 0; n < 256 * 4 * 2 * sizeof(PREFIX); n++) {
 		struct form form = {
 			.opcode = (uint8_t)n,
 			.map = n >> 8 & 3,
-			.prefix = PREFIX[n >> 10 & 3],
-			.is_w = n >> 12,
+			.is_w = n >> 10 & 1,
+			.prefix = PREFIX[n >> 11],
 		};
 
 		if (form.is_w && f->bits != 64)
+			continue;
+		if (form.prefix == 0x67 && (form.map != 0 || (form.opcode & 0xfc) != OPCODE_LOOP))
 			continue;
 		if (!try_modrm(f, form, only))
 			return false;

@@ -11,7 +11,7 @@
 
 struct form {
 	uint16_t mnemonic;
-	uint8_t prefix; /* 0, 66, F2 or F3 */
+	uint8_t prefix; /* 0, 66, F2, F3; 67 where it selects the counter of LOOP and JCXZ */
 	uint8_t map;	/* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A */
 	uint8_t opcode;
 	uint8_t modrm; /* the fixed fields */

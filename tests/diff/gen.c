@@ -30,7 +30,7 @@ static unsigned put_prefixes(struct draft *d, const struct form *form, uint8_t *
 		to[n++] = SEGMENT[first + rng_below(r, sizeof(SEGMENT) - first)];
 	if (form->prefix)
 		to[n++] = form->prefix;
-	if (d->dc->bits == 64 && rng_one_in(r, 10))
+	if (d->dc->bits == 64 && form->prefix != 0x67 && rng_one_in(r, 10))
 		to[n++] = 0x67;
 	if (form->is_mem && rng_one_in(r, 6))
 		to[n++] = 0xf0;

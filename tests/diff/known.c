@@ -148,10 +148,19 @@ uint64_t known_undefined_flags(const ZydisDecodedInstruction *z)
 }
 
 /* SDM MASKMOVQ, MASKMOVDQU: faults for bytes that are masked out are left to the implementation; a
- * fault of MASKMOVQ has changed the x87 tags on AMD. */
+ * fault of MASKMOVQ has changed the x87 tags on AMD.  A fault in the middle of POPA leaves
+ * registers that are popped already, on AMD. */
 bool known_is_fault_vague(const ZydisDecodedInstruction *z)
 {
-	return z->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ || z->mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU;
+	switch (z->mnemonic) {
+	case ZYDIS_MNEMONIC_MASKMOVQ:
+	case ZYDIS_MNEMONIC_MASKMOVDQU:
+	case ZYDIS_MNEMONIC_POPA:
+	case ZYDIS_MNEMONIC_POPAD:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* Accesses of several parts, in two pages or of two operands: in which order they are made is

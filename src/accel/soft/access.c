@@ -26,6 +26,14 @@ static gva_t address_behind(const struct soft_cpu *c, gva_t la, size_t len)
 	return (uint32_t)next;
 }
 
+/* A device may raise interrupts, set timers and pass the turn: the loop looks at that right behind
+ * the instruction, wherever the blocks happen to end. */
+static void be_alone(struct soft_cpu *c)
+{
+	if (c->cur && !(c->mode & SOFT_STEP))
+		soft_restart_step(c);
+}
+
 static void resolve(struct soft_cpu *c, gva_t la, size_t len, unsigned access, struct spans *out)
 {
 	size_t room = UMBRA_PAGE_SIZE - (la & ~UMBRA_PAGE_MASK);
@@ -34,6 +42,8 @@ static void resolve(struct soft_cpu *c, gva_t la, size_t len, unsigned access, s
 	out->count = 1;
 	if (SOFT_LIKELY(len <= room)) {
 		soft_tlb_resolve(c, la, (unsigned)len, access, &out->span[0]);
+		if (!out->span[0].host)
+			be_alone(c);
 		return;
 	}
 	out->count = 2;
@@ -44,12 +54,19 @@ static void resolve(struct soft_cpu *c, gva_t la, size_t len, unsigned access, s
 	if (out->span[0].host)
 		SOFT_MMU_CALL(c,
 			      out->span[0].is_table = mmu_is_table(c->vm->mmu, out->span[0].gpa));
+	if (!out->span[0].host || !out->span[1].host)
+		be_alone(c);
 }
 
-/* SDM 3A 6.15, #AC: data accesses of CPL 3, each to a multiple of its size. */
+/* SDM 3A 6.15, #AC: data accesses of CPL 3, each to a multiple of its size.  An address that is not
+ * canonical comes first: it is left to the walk. */
 static void check_alignment(struct soft_cpu *c, gva_t la, unsigned size)
 {
-	if ((soft_tlb_class(c) & TLB_ALIGN) && (la & (size - 1)))
+	unsigned unused_bits = c->cr4 & X86_CR4_LA57 ? 7 : 16;
+
+	if (!(soft_tlb_class(c) & TLB_ALIGN) || !(la & (size - 1)))
+		return;
+	if ((uint64_t)((int64_t)(la << unused_bits) >> unused_bits) == la)
 		soft_raise_error(c, X86_EXC_AC, 0);
 }
 
@@ -82,14 +99,14 @@ static void copy_out(struct soft_cpu *c, const struct spans *s, uint8_t *buf)
 		const struct tlb_span *span = &s->span[i];
 
 		if (span->host)
-			memcpy(buf, span->host, span->len);
+			soft_guest_copy(buf, span->host, span->len);
 		else
 			access_device(c, span->gpa, false, span->len, buf);
 		buf += span->len;
 	}
 }
 
-static uint64_t value_at(const uint8_t *host, unsigned size)
+GUEST_RACE static uint64_t value_at(const uint8_t *host, unsigned size)
 {
 	switch (size) {
 	case 1:
@@ -152,7 +169,7 @@ void soft_load_bytes(struct soft_cpu *c, gva_t la, void *buf, size_t len)
 		return;
 	host = hit(c, la, len, false);
 	if (SOFT_LIKELY(host != NULL)) {
-		memcpy(buf, host, len);
+		soft_guest_copy(buf, host, len);
 		return;
 	}
 	resolve(c, la, len, 0, &s);
@@ -174,7 +191,7 @@ static void look_at_stores(struct soft_cpu *c, const struct spans *s)
 	}
 }
 
-static void put_value(uint8_t *host, const uint8_t *bytes, unsigned size)
+GUEST_RACE static void put_value(uint8_t *host, const uint8_t *bytes, unsigned size)
 {
 	switch (size) {
 	case 1:
@@ -190,7 +207,7 @@ static void put_value(uint8_t *host, const uint8_t *bytes, unsigned size)
 		*(soft_u64 *)host = *(const soft_u64 *)bytes;
 		break;
 	default:
-		memcpy(host, bytes, size);
+		soft_guest_copy(host, bytes, size);
 		break;
 	}
 }
@@ -261,7 +278,7 @@ void soft_store_bytes(struct soft_cpu *c, gva_t la, const void *buf, size_t len)
 		return;
 	host = hit(c, la, len, true);
 	if (SOFT_LIKELY(host != NULL))
-		memcpy(host, buf, len);
+		soft_guest_copy(host, buf, len);
 	else
 		store_slow(c, la, buf, len, 0);
 }

@@ -139,7 +139,8 @@ void block_unlink(struct block_cache *cache, struct block *b)
 	*p = b->bucket_next;
 }
 
-/* Translation may raise; then nothing was taken from the pool. */
+/* Translation may raise; then nothing was taken from the pool.  NULL: another vCPU may have written
+ * the code meanwhile. */
 static struct block *make(struct soft_cpu *c, const struct block_key *key)
 {
 	struct block_cache *cache = c->blocks;
@@ -163,20 +164,26 @@ static struct block *make(struct soft_cpu *c, const struct block_key *key)
 	cache->pool_used += sizeof(*b) + b->slot_count * sizeof(struct insn);
 	b->bucket_next = *bucket;
 	*bucket = b;
-	code_frames_add(c, b, gpa2);
 	cache->stats.translated++;
 	cache->stats.live++;
-	return b;
+	if (code_frames_add(c, b, gpa2))
+		return b;
+	code_evict(cache, b);
+	return NULL;
 }
 
 const struct insn *soft_block_find(struct soft_cpu *c)
 {
-	struct block_key key = key_of(c);
-	struct block *b = search(c, &key);
+	struct block *b;
 
 	c->blocks->stats.lookups++;
-	if (!b)
-		b = make(c, &key);
+	do {
+		struct block_key key = key_of(c);
+
+		b = search(c, &key);
+		if (!b)
+			b = make(c, &key);
+	} while (!b);
 	return b->slot;
 }
 

@@ -67,8 +67,10 @@ int code_frames_init(struct block_cache *cache);
 void code_frames_end(struct block_cache *cache);
 /* There is room for the frames of one more block. */
 bool code_frames_has_room(const struct block_cache *cache);
-/* @b was made from the frames of its gpa and of @gpa2 (or ~0); no write to them goes unseen now. */
-void code_frames_add(struct soft_cpu *c, struct block *b, gpa_t gpa2);
+/* @b was made from the frames of its gpa and of @gpa2 (or ~0); no write to them goes unseen now.
+ * Returns false when one may have, since the bytes were read: the block may be wrong. */
+bool code_frames_add(struct soft_cpu *c, struct block *b, gpa_t gpa2);
+void code_evict(struct block_cache *cache, struct block *b);
 /* Every block is about to go. */
 void code_frames_flush(struct soft_cpu *c);
 

@@ -68,19 +68,38 @@ bool soft_frame_has_code(const struct soft_vm *vm, gpa_t gpa)
 	return atomic_load_explicit(&vm->code_frame[n], memory_order_acquire) & FRAME_HAS_CODE;
 }
 
-static void mark(struct soft_vm *vm, gpa_t frame)
+/* vCPUs at once: another one may store into the frame until all have forgotten it, and what was
+ * read so far may be old.  Returns true then.  The mark of who waits for them is no sign that they
+ * have: a second one waits as well. */
+static bool guard(struct soft_cpu *c, gpa_t frame, uint8_t old)
 {
+	if (old & FRAME_IS_GUARDED)
+		return false;
+	if (old)
+		soft_tlb_withdraw_write(c, frame);
+	atomic_fetch_or_explicit(&c->vm->code_frame[frame / UMBRA_PAGE_SIZE], FRAME_IS_GUARDED,
+				 memory_order_release);
+	return old != 0;
+}
+
+/* Returns true when the frame's bytes may be others by now than those that were read. */
+static bool mark(struct soft_cpu *c, gpa_t frame)
+{
+	struct soft_vm *vm = c->vm;
 	uint64_t n = frame / UMBRA_PAGE_SIZE;
 	uint8_t old;
 
 	if (n >= vm->code_frame_count)
-		return;
+		return false;
 	old = atomic_fetch_or_explicit(&vm->code_frame[n], FRAME_HAS_CODE, memory_order_acq_rel);
+	if (vm->is_parallel)
+		return guard(c, frame, old);
 	if ((old & FRAME_HAS_CODE) || !(old & FRAME_WAS_WRITTEN))
-		return;
+		return false;
 	atomic_fetch_and_explicit(&vm->code_frame[n], (uint8_t)~FRAME_WAS_WRITTEN,
 				  memory_order_relaxed);
-	soft_tlb_withdraw_write(vm, frame);
+	soft_tlb_withdraw_write(c, frame);
+	return false;
 }
 
 /* Other vCPUs' caches are looked at only where they stand still while this one runs. */
@@ -157,19 +176,20 @@ static void put_in_frame(struct block *b, unsigned which, struct code_frame *f)
 	f->first = b;
 }
 
-void code_frames_add(struct soft_cpu *c, struct block *b, gpa_t gpa2)
+bool code_frames_add(struct soft_cpu *c, struct block *b, gpa_t gpa2)
 {
 	struct block_cache *cache = c->blocks;
 	gpa_t frame = b->gpa & UMBRA_PAGE_MASK;
+	bool is_old;
 
 	b->frame[0] = NULL;
 	b->frame[1] = NULL;
 	put_in_frame(b, 0, get_frame(cache, frame));
-	mark(c->vm, frame);
+	is_old = mark(c, frame);
 	if (gpa2 == ~(gpa_t)0)
-		return;
+		return !is_old;
 	put_in_frame(b, 1, get_frame(cache, gpa2 & UMBRA_PAGE_MASK));
-	mark(c->vm, gpa2 & UMBRA_PAGE_MASK);
+	return !mark(c, gpa2 & UMBRA_PAGE_MASK) && !is_old;
 }
 
 /* Eviction. */
@@ -195,7 +215,7 @@ static void recount(struct code_frame *f)
 	}
 }
 
-static void evict(struct block_cache *cache, struct block *b)
+void code_evict(struct block_cache *cache, struct block *b)
 {
 	block_unlink(cache, b);
 	for (unsigned which = 0; which < 2; which++) {
@@ -221,7 +241,7 @@ static unsigned evict_touched(struct block_cache *cache, struct code_frame *f, s
 		struct block *next = *next_of(b, f);
 
 		if (is_touched(b, f, w)) {
-			evict(cache, b);
+			code_evict(cache, b);
 			count++;
 		}
 		b = next;
@@ -322,7 +342,7 @@ void soft_blocks_evict_linear(struct soft_cpu *c, gva_t la)
 		if ((b->mode & SOFT_CODE_MASK) != SOFT_CODE64)
 			start = (uint32_t)start;
 		if (b->is_live && la - start < b->len)
-			evict(cache, b);
+			code_evict(cache, b);
 		at += sizeof(*b) + b->slot_count * sizeof(struct insn);
 	}
 }

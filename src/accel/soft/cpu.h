@@ -85,9 +85,12 @@ enum soft_pend {
  * and privileges: soft_tlb_select makes one current. */
 #define TLB_ENTRIES 1024u
 #define TLB_BANKS   8u
+/* Behind the entries lie as many more: what fell out of entry n last is in entry n + TLB_ENTRIES,
+ * for misses to find there.  Else a stack and a variable that share an entry miss each time. */
+#define TLB_SLOTS (2 * TLB_ENTRIES)
 /* The tag of a void entry: a page that belongs in the neighbouring entry, so that no address which
  * comes to entry @index is ever within 4 KiB of it. */
-#define TLB_NONE(index) (((uint64_t)(index) ^ 1) << 12)
+#define TLB_NONE(index) ((((uint64_t)(index) ^ 1) % TLB_ENTRIES) << 12)
 
 struct tlb_entry {
 	uint64_t rtag, wtag;
@@ -96,7 +99,7 @@ struct tlb_entry {
 };
 
 struct tlb_bank {
-	struct tlb_entry entry[TLB_ENTRIES];
+	struct tlb_entry entry[TLB_SLOTS];
 	uint64_t root;	 /* mmu_root_id; ~0 = unused */
 	unsigned access; /* X86_PF_U or 0, TLB_SMAP_OFF, TLB_ALIGN */
 	uint64_t used;	 /* for replacement */

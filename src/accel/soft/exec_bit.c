@@ -125,6 +125,7 @@ static bool emit_bit(struct tr *t)
 
 		i = tr_slot(t, op->m[w]);
 		i->base = address;
+		i->seg_len = (uint8_t)(soft_mem_segment(dst) << 4 | SOFT_LEN_OF(i));
 	}
 	i->src = tr_is_imm(bit) ? TR_SLOT_OFFSET(SLOT_ZERO) : tr_reg(bit->reg.value);
 	i->imm = tr_is_imm(bit) ? bit->imm.value.u : 0;

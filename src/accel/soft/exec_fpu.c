@@ -3,6 +3,7 @@
  * All of it goes through the image of fpu.h.  Instruction and data pointers come from struct
  * soft_cpu: the host's name host addresses.
  * Source: SDM 1 8.1.10 (environment), 10.5 (FXSAVE), 13.4 to 13.8 (XSAVE). */
+#include "exec_int.h"
 #include "fpu.h"
 #include "translate.h"
 
@@ -212,10 +213,14 @@ static size_t xmm_count(const struct soft_cpu *c)
 	return soft_is_code64(c) ? 16 : 8;
 }
 
+/* An address that is not canonical comes first: it raises #SS in the stack segment. */
 static void check_area(struct soft_cpu *c, gva_t la, unsigned align)
 {
-	if (la & (align - 1))
-		soft_raise_error(c, X86_EXC_GP, 0);
+	if (!(la & (align - 1)))
+		return;
+	if (!soft_is_canonical(c, la))
+		soft_probe_load(c, la, 1);
+	soft_raise_error(c, X86_EXC_GP, 0);
 }
 
 /* Bytes 0 to 23 and 32 to 159 of @area. */
@@ -282,6 +287,7 @@ static void fpu_fxsave(struct soft_cpu *c, const struct insn *i)
 	if (!has_fxsr(c))
 		memset(area + FX_MXCSR, 0, 8);
 	memcpy(area + FX_XMM, c->xmm, sizeof(c->xmm));
+	soft_probe_store(c, la, sizeof(area));
 	soft_store_bytes(c, la, area, FX_XMM + xmm_bytes);
 }
 SOFT_PLAIN(fpu_fxsave)

@@ -129,6 +129,7 @@ bool soft_emit_locked(struct tr *t)
 
 		i = tr_slot(t, op->by_size[w]);
 		i->base = address;
+		i->seg_len = (uint8_t)(soft_mem_segment(dst) << 4 | SOFT_LEN_OF(i));
 	} else {
 		i = tr_slot_mem(t, op->by_size[w], dst, dst->size / 8, true);
 	}

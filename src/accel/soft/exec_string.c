@@ -100,7 +100,7 @@ static uint64_t load(struct string *s, gva_t la)
 
 	if (offset > PAGE_BYTES - s->size)
 		return soft_load(s->c, la, s->size);
-	memcpy(&value, e->host + offset, s->size);
+	soft_guest_copy(&value, e->host + offset, s->size);
 	return value;
 }
 
@@ -150,7 +150,7 @@ static uint64_t move_run(struct string *s, gva_t from, gva_t to, uint64_t most)
 		return 0;
 	if ((uintptr_t)dst - (uintptr_t)src < count * s->size)
 		count = ((uintptr_t)dst - (uintptr_t)src) / s->size;
-	memmove(dst, src, count * s->size);
+	soft_guest_copy(dst, src, count * s->size);
 	return count;
 }
 
@@ -171,10 +171,10 @@ static uint64_t step_movs(struct string *s, uint64_t most)
 static void fill(uint8_t *dst, const uint8_t *value, unsigned size, uint64_t count)
 {
 	if (size == 1)
-		memset(dst, *value, count);
+		soft_guest_set(dst, *value, count);
 	else
 		for (uint64_t n = 0; n < count; n++)
-			memcpy(dst + n * size, value, size);
+			soft_guest_copy(dst + n * size, value, size);
 }
 
 static uint64_t step_stos(struct string *s, uint64_t most)

@@ -355,17 +355,20 @@ static void arpl_reg(struct soft_cpu *c, const struct insn *i)
 }
 SOFT_PLAIN(arpl_reg)
 
+/* Needs to be writable only where it is written. */
 static void arpl_mem(struct soft_cpu *c, const struct insn *i)
 {
-	gva_t la = soft_insn_address(c, i);
+	uint64_t offset = soft_insn_address(c, i);
+	gva_t la = soft_seg_address(c, SOFT_SEG_OF(i), offset, 2, false);
 	uint16_t selector, other = SOFT_REG(soft_u16, i->src);
 	bool is_raised;
 
-	soft_probe_store(c, la, 2);
 	selector = (uint16_t)soft_load(c, la, 2);
 	is_raised = must_raise(selector, other);
-	if (is_raised)
+	if (is_raised) {
+		la = soft_seg_address(c, SOFT_SEG_OF(i), offset, 2, true);
 		soft_store(c, la, 2, raised_rpl(selector, other));
+	}
 	sys_set_zf(c, is_raised);
 }
 SOFT_PLAIN(arpl_mem)
@@ -373,11 +376,13 @@ SOFT_PLAIN(arpl_mem)
 bool sys_emit_arpl(struct tr *t)
 {
 	bool is_mem = tr_is_mem(&t->op[0]);
-	struct insn *i =
-		is_mem ? tr_slot_mem(t, op_arpl_mem, &t->op[0], 2, true) : tr_slot(t, op_arpl_reg);
+	struct insn *i = is_mem ? tr_slot_lea(t, op_arpl_mem, &t->op[0]) : tr_slot(t, op_arpl_reg);
 
 	i->src = tr_reg(t->op[1].reg.value);
-	if (!is_mem)
+	if (is_mem)
+		i->seg_len =
+			(uint8_t)((t->op[0].mem.segment - ZYDIS_REGISTER_ES) << 4 | SOFT_LEN_OF(i));
+	else
 		i->dst = tr_reg(t->op[0].reg.value);
 	return true;
 }

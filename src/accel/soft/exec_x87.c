@@ -239,6 +239,8 @@ static void x87_store(struct soft_cpu *c, const struct insn *i)
 	uint8_t bytes[16] = {0}, before[FX_XMM];
 
 	begin_slow(c, &s);
+	/* A page fault comes first, also where an unmasked exception keeps the result back. */
+	soft_probe_store(c, soft_insn_address(c, i), mem_bytes(i));
 	soft_x87_sync(c);
 	memcpy(before, c->x87, sizeof(before));
 	run_slow(c, i, bytes, &s);
@@ -416,6 +418,13 @@ static bool emit_fninit(struct tr *t)
 	return emit_reg(t, op_x87_fninit);
 }
 
+/* FNENI, FNDISI and FNSETPM do nothing since the 387, and do not wait. */
+static bool emit_nothing(struct tr *t)
+{
+	(void)t;
+	return true;
+}
+
 static bool emit_fwait(struct tr *t)
 {
 	tr_slot(t, op_x87_fwait);
@@ -461,12 +470,12 @@ static const struct soft_row ROWS[] = {
 	ROW(FCOMPP),
 	ROW(FCOS),
 	ROW(FDECSTP),
-	ROW(FDISI8087_NOP),
+	{ZYDIS_MNEMONIC_FDISI8087_NOP, ROW_X87, emit_nothing},
 	ROW(FDIV),
 	ROW(FDIVP),
 	ROW(FDIVR),
 	ROW(FDIVRP),
-	ROW(FENI8087_NOP),
+	{ZYDIS_MNEMONIC_FENI8087_NOP, ROW_X87, emit_nothing},
 	ROW(FFREE),
 	ROW(FFREEP),
 	ROW(FIADD),
@@ -499,7 +508,7 @@ static const struct soft_row ROWS[] = {
 	ROW(FPTAN),
 	ROW(FRNDINT),
 	ROW(FSCALE),
-	ROW(FSETPM287_NOP),
+	{ZYDIS_MNEMONIC_FSETPM287_NOP, ROW_X87, emit_nothing},
 	ROW(FSIN),
 	ROW(FSINCOS),
 	ROW(FSQRT),

@@ -26,6 +26,33 @@
 #define SOFT_UNLIKELY(x)   __builtin_expect(!!(x), 0)
 #define SOFT_INLINE	   static inline __attribute__((always_inline))
 #define SOFT_COLD	   __attribute__((noinline, cold))
+
+/* vCPUs at once race for guest memory as on any machine: it is the guest's race, so no race detector
+ * may judge what touches guest bytes. */
+#ifdef __clang__
+#define GUEST_RACE __attribute__((disable_sanitizer_instrumentation))
+#else
+#define GUEST_RACE __attribute__((no_sanitize("thread")))
+#endif
+/* memcpy to or from guest memory; the detector looks into the library's. */
+SOFT_INLINE void soft_guest_copy(void *dst, const void *src, size_t len)
+{
+#ifdef __SANITIZE_THREAD__
+	__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(len) : : "memory");
+#else
+	memcpy(dst, src, len);
+#endif
+}
+
+SOFT_INLINE void soft_guest_set(void *dst, uint8_t byte, size_t len)
+{
+#ifdef __SANITIZE_THREAD__
+	__asm__ volatile("rep stosb" : "+D"(dst), "+c"(len) : "a"(byte) : "memory");
+#else
+	memset(dst, byte, len);
+#endif
+}
+
 #define SOFT_BLOCK_MAX	   64u /* guest instructions in a block */
 #define SOFT_SEG_OF(i)	   ((unsigned)(i)->seg_len >> 4)
 #define SOFT_LEN_OF(i)	   ((unsigned)(i)->seg_len & 15)
@@ -198,11 +225,11 @@ SOFT_INLINE struct tlb_entry *soft_tlb_entry(const struct soft_cpu *c, uint64_t 
  * the address of a local: soft_cpu.scratch and .rmw are there for that. */
 #define SOFT_MEM_OP(name)                                                                          \
 	SOFT_INLINE soft_ret name##_body(SOFT_ARGS, soft_op_fn *slow);                             \
-	static SOFT_COLD soft_ret name##_slow(SOFT_ARGS)                                           \
+	GUEST_RACE static SOFT_COLD soft_ret name##_slow(SOFT_ARGS)                                \
 	{                                                                                          \
 		return name##_body(SOFT_PASS(i), NULL);                                            \
 	}                                                                                          \
-	static soft_ret name(SOFT_ARGS)                                                            \
+	GUEST_RACE static soft_ret name(SOFT_ARGS)                                                 \
 	{                                                                                          \
 		return name##_body(SOFT_PASS(i), name##_slow);                                     \
 	}                                                                                          \

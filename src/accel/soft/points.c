@@ -29,6 +29,10 @@ struct soft_points {
 	struct own_point *own;
 	unsigned count;
 	unsigned exec_count; /* the first ones */
+	/* What they become when the vCPU runs: until then another one that runs may look into this
+	 * one's blocks and micro-TLB.  NULL: no change. */
+	struct own_point *next;
+	unsigned next_count;
 	struct guest_point guest[GUEST_POINTS];
 	bool is_guest_armed;
 
@@ -54,6 +58,7 @@ void soft_points_end(struct soft_cpu *c)
 	if (!c->points)
 		return;
 	free(c->points->own);
+	free(c->points->next);
 	free(c->points);
 }
 
@@ -117,22 +122,33 @@ int soft_points_set(struct soft_cpu *c, const struct accel_debug *debug)
 {
 	struct soft_points *p = c->points;
 	struct own_point *own = calloc(debug->point_count + 1, sizeof(*own));
-	unsigned exec_count = 0;
 
 	if (!own)
 		return -ENOMEM;
-	for (unsigned i = 0; i < debug->point_count; i++) {
+	for (unsigned i = 0; i < debug->point_count; i++)
 		own[i] = (struct own_point){.point = debug->point[i], .index = i};
-		exec_count += debug->point[i].kind == ACCEL_POINT_EXEC;
-	}
 	qsort(own, debug->point_count, sizeof(*own), compare_own);
-	forget_missing(c, p->own, p->count, own, debug->point_count);
-	forget_missing(c, own, debug->point_count, p->own, p->count);
-	free(p->own);
-	p->own = own;
-	p->count = debug->point_count;
-	p->exec_count = exec_count;
+	free(p->next);
+	p->next = own;
+	p->next_count = debug->point_count;
 	return 0;
+}
+
+void soft_points_follow(struct soft_cpu *c)
+{
+	struct soft_points *p = c->points;
+
+	if (!p->next)
+		return;
+	forget_missing(c, p->own, p->count, p->next, p->next_count);
+	forget_missing(c, p->next, p->next_count, p->own, p->count);
+	free(p->own);
+	p->own = p->next;
+	p->count = p->next_count;
+	p->next = NULL;
+	p->exec_count = 0;
+	while (p->exec_count < p->count && p->own[p->exec_count].point.kind == ACCEL_POINT_EXEC)
+		p->exec_count++;
 }
 
 int soft_points_exec_at(const struct soft_cpu *c, gva_t la)

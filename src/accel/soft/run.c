@@ -462,6 +462,7 @@ void soft_run(struct soft_cpu *c, struct accel_exit *out)
 	c->was_delivered = false;
 	if (!soft_turn_wait(c))
 		return;
+	soft_points_follow(c);
 	soft_fpu_enter(c);
 	soft_unsafe(c);
 	soft_slice_begin(c);

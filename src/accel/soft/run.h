@@ -53,7 +53,9 @@ void soft_take_forget(struct soft_cpu *c);
 /* points.c */
 int soft_points_init(struct soft_cpu *c);
 void soft_points_end(struct soft_cpu *c);
+/* Take the points of @debug, and make them those that count: the latter with the turn. */
 int soft_points_set(struct soft_cpu *c, const struct accel_debug *debug);
+void soft_points_follow(struct soft_cpu *c);
 /* True when the guest's DR7 arms something: every instruction is looked at. */
 bool soft_points_guest_armed(const struct soft_cpu *c);
 /* The guest's execution breakpoints at @la: DR6 bits. */

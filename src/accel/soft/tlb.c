@@ -38,7 +38,7 @@ static struct tlb_state *state_of(const struct soft_cpu *c)
 
 static void clear_bank(struct tlb_bank *bank)
 {
-	for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+	for (unsigned i = 0; i < TLB_SLOTS; i++) {
 		bank->entry[i].rtag = TLB_NONE(i);
 		bank->entry[i].wtag = TLB_NONE(i);
 	}
@@ -134,7 +134,7 @@ static void forget_index(struct soft_cpu *c, unsigned index)
 	struct tlb_state *state = state_of(c);
 
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
-		for (unsigned n = index; n < TLB_ENTRIES; n += PAGE_INDEXES) {
+		for (unsigned n = index; n < TLB_SLOTS; n += PAGE_INDEXES) {
 			state->bank[i].entry[n].rtag = TLB_NONE(n);
 			state->bank[i].entry[n].wtag = TLB_NONE(n);
 		}
@@ -171,24 +171,26 @@ static void withdraw_from(struct soft_cpu *c, gpa_t frame)
 
 		if (bank->root == NO_ROOT)
 			continue;
-		for (unsigned n = 0; n < TLB_ENTRIES; n++) {
+		for (unsigned n = 0; n < TLB_SLOTS; n++) {
 			if (bank->entry[n].gpa == frame)
 				bank->entry[n].wtag = TLB_NONE(n);
 		}
 	}
 }
 
-void soft_tlb_withdraw_write(struct soft_vm *vm, gpa_t gpa)
+void soft_tlb_withdraw_write(struct soft_cpu *c, gpa_t gpa)
 {
-	for (unsigned i = 0; i < vm->cpu_count; i++) {
-		struct soft_cpu *c = vm->cpu[i];
+	struct soft_vm *vm = c->vm;
 
-		if (!c)
-			continue;
-		if (vm->is_parallel)
-			soft_post(c, PEND_FLUSH);
-		else
-			withdraw_from(c, gpa & UMBRA_PAGE_MASK);
+	if (vm->is_parallel) {
+		soft_safe(c);
+		soft_forget_everywhere(vm);
+		soft_unsafe(c);
+		return;
+	}
+	for (unsigned i = 0; i < vm->cpu_count; i++) {
+		if (vm->cpu[i])
+			withdraw_from(vm->cpu[i], gpa & UMBRA_PAGE_MASK);
 	}
 }
 
@@ -202,7 +204,7 @@ void soft_tlb_each(struct soft_cpu *c,
 
 		if (bank->root != c->tlb->root)
 			continue;
-		for (unsigned n = 0; n < TLB_ENTRIES; n++) {
+		for (unsigned n = 0; n < TLB_SLOTS; n++) {
 			const struct tlb_entry *e = &bank->entry[n];
 			bool can_read = e->rtag != TLB_NONE(n), can_write = e->wtag != TLB_NONE(n);
 
@@ -225,26 +227,58 @@ _Noreturn static void raise_fault(struct soft_cpu *c, gva_t la, const struct mmu
 	soft_raise_error(c, X86_EXC_GP, 0);
 }
 
-/* From now on a micro-TLB may write to the frame: see soft_tlb_withdraw_write. */
-static void note_writable(struct soft_vm *vm, gpa_t gpa)
+/* A write to the frame is about to be made, or allowed to a micro-TLB.  Returns true when the frame
+ * holds code.  A vCPU that translates code of it at the same time makes its mark on the same byte:
+ *   - its mark comes first: it is seen here;
+ *   - this one comes first: it is seen there, and answered by soft_tlb_withdraw_write. */
+static bool note_write(struct soft_vm *vm, gpa_t gpa)
 {
-	_Atomic uint8_t *frame = &vm->code_frame[gpa / UMBRA_PAGE_SIZE];
+	uint64_t n = gpa / UMBRA_PAGE_SIZE;
+	uint8_t old;
 
-	if (!(atomic_load_explicit(frame, memory_order_relaxed) & FRAME_WAS_WRITTEN))
-		atomic_fetch_or_explicit(frame, FRAME_WAS_WRITTEN, memory_order_relaxed);
+	if (n >= vm->code_frame_count)
+		return soft_frame_has_code(vm, gpa);
+	old = atomic_load_explicit(&vm->code_frame[n], memory_order_acquire);
+	if (!(old & (FRAME_HAS_CODE | FRAME_WAS_WRITTEN)))
+		old = atomic_fetch_or_explicit(&vm->code_frame[n], FRAME_WAS_WRITTEN,
+					       memory_order_acq_rel);
+	return old & FRAME_HAS_CODE;
 }
 
-static void fill(struct soft_cpu *c, gva_t la, const struct mmu_page *page, bool has_code)
+/* @e, which is number @n, makes room for another page: the one that it holds can still be found. */
+static void push_out(struct tlb_entry *e, unsigned n, gva_t start)
+{
+	gva_t held = e->rtag != TLB_NONE(n) ? e->rtag : e->wtag;
+
+	if (held != TLB_NONE(n) && held != start)
+		e[TLB_ENTRIES] = *e;
+}
+
+/* The page may have been pushed out of its entry lately: then the two change places. */
+static bool take_back(struct soft_cpu *c, gva_t la, unsigned access)
+{
+	struct tlb_entry *e = soft_tlb_entry(c, la);
+	struct tlb_entry found = e[TLB_ENTRIES];
+
+	if ((access & X86_PF_W ? found.wtag : found.rtag) != (la & UMBRA_PAGE_MASK))
+		return false;
+	e[TLB_ENTRIES] = *e;
+	*e = found;
+	return true;
+}
+
+static void fill(struct soft_cpu *c, gva_t la, const struct mmu_page *page)
 {
 	unsigned n = (unsigned)(la >> 12) & (TLB_ENTRIES - 1);
 	struct tlb_entry *e = &c->tlb->entry[n];
 	gva_t start = la & UMBRA_PAGE_MASK;
 	unsigned can = page->can & ~soft_points_withhold(c, start, page->gpa);
 
-	if (has_code || page->is_table || page->is_rom)
+	if (page->is_table || page->is_rom)
 		can &= ~MMU_CAN_WRITE;
-	if (can & MMU_CAN_WRITE)
-		note_writable(c->vm, page->gpa);
+	if ((can & MMU_CAN_WRITE) && note_write(c->vm, page->gpa))
+		can &= ~MMU_CAN_WRITE;
+	push_out(e, n, start);
 	e->rtag = can & MMU_CAN_READ ? start : TLB_NONE(n);
 	e->wtag = can & MMU_CAN_WRITE ? start : TLB_NONE(n);
 	e->host = page->host;
@@ -270,15 +304,23 @@ void soft_tlb_resolve(struct soft_cpu *c, gva_t la, unsigned len, unsigned acces
 {
 	unsigned class = access & TLB_SYS ? 0 : soft_tlb_class(c);
 	unsigned offset = (unsigned)(la & ~UMBRA_PAGE_MASK);
+	bool is_of_bank = class == c->tlb->access && !(class & TLB_ALIGN);
 	struct mmu_page page;
 	struct mmu_fault fault;
 	bool has_code;
 
+	if (is_of_bank && take_back(c, la, access)) {
+		const struct tlb_entry *e = soft_tlb_entry(c, la);
+
+		*out_span = (struct tlb_span){
+			.la = la, .gpa = e->gpa + offset, .host = e->host + offset, .len = len};
+		return;
+	}
 	if (translate(c, la, (access & X86_PF_W) | class, &page, &fault) != 0)
 		raise_fault(c, la, &fault);
-	has_code = page.host && soft_frame_has_code(c->vm, page.gpa);
-	if (page.host && class == c->tlb->access && !(class & TLB_ALIGN))
-		fill(c, la, &page, has_code);
+	has_code = page.host && (access & X86_PF_W) && note_write(c->vm, page.gpa);
+	if (page.host && is_of_bank)
+		fill(c, la, &page);
 	*out_span = (struct tlb_span){
 		.la = la,
 		.gpa = page.gpa + offset,
@@ -336,7 +378,7 @@ size_t soft_fetch(struct soft_cpu *c, gva_t la, uint8_t *buf, size_t len, gpa_t 
 	size_t n = len < room ? len : room;
 
 	if (e->host)
-		memcpy(buf, e->host + offset, n);
+		soft_guest_copy(buf, e->host + offset, n);
 	else
 		memset(buf, 0xff, n);
 	*out_gpa = e->gpa;

@@ -13,7 +13,8 @@
 
 /* Bits of soft_vm.code_frame. */
 #define FRAME_HAS_CODE	  1u /* some vCPU holds blocks of it: no micro-TLB may have a wtag for it */
-#define FRAME_WAS_WRITTEN 2u /* some micro-TLB may have a wtag for it */
+#define FRAME_WAS_WRITTEN 2u /* some micro-TLB may have a wtag for it, or a store be on its way */
+#define FRAME_IS_GUARDED  4u /* parallel mode: code, and all who could write unseen have let go */
 
 /* The part of an access that lies in one page. */
 struct tlb_span {
@@ -21,7 +22,8 @@ struct tlb_span {
 	gpa_t gpa;
 	uint8_t *host; /* the first byte; NULL: a device, or nothing */
 	unsigned len;
-	bool is_table, is_rom, has_code;
+	bool is_table, is_rom;
+	bool has_code; /* of a write: blocks were made of the frame */
 };
 
 /* Bits of tlb_bank.access for explicit accesses of the current CPL. */
@@ -30,7 +32,8 @@ unsigned soft_tlb_class(const struct soft_cpu *c);
  * the current bank where it fits.  Raises what the access raises. */
 void soft_tlb_resolve(struct soft_cpu *c, gva_t la, unsigned len, unsigned access,
 		      struct tlb_span *out_span);
-/* No micro-TLB of @vm may write to the frame at @gpa by itself any more. */
-void soft_tlb_withdraw_write(struct soft_vm *vm, gpa_t gpa);
+/* No micro-TLB may write to the frame at @gpa by itself any more.  In parallel mode the caller is at
+ * a safe point meanwhile (parallel.c), and every store that was under way has ended. */
+void soft_tlb_withdraw_write(struct soft_cpu *c, gpa_t gpa);
 
 #endif

@@ -221,10 +221,46 @@ static bool extend_window(struct maker *m)
 	return true;
 }
 
+/* Zydis 4.0 names a base register where SIB says that there is none (base 101 with mod 00) if REX.B
+ * is set and addresses have 32 bits, and drops the displacement (SDM 2A table 2-3, 2.2.1.2). */
+static void mend_sib(struct maker *m)
+{
+	if (!(m->z.attributes & ZYDIS_ATTRIB_HAS_SIB) || m->z.raw.modrm.mod != 0 ||
+	    m->z.raw.sib.base != 5)
+		return;
+	for (unsigned i = 0; i < m->z.operand_count_visible; i++) {
+		if (!tr_is_mem(&m->op[i]))
+			continue;
+		m->op[i].mem.base = ZYDIS_REGISTER_NONE;
+		m->op[i].mem.disp.has_displacement = ZYAN_TRUE;
+		m->op[i].mem.disp.value = m->z.raw.disp.value;
+	}
+}
+
+/* F3 90 with REX.B is XCHG with R8 and not PAUSE, as Zydis says: decode it without the prefix. */
+static ZyanStatus decode_xchg(struct maker *m)
+{
+	uint8_t bytes[X86_INSN_MAX];
+
+	memcpy(bytes, m->byte + m->offset, m->z.length);
+	for (unsigned i = 0; i < m->z.raw.prefix_count; i++) {
+		if (bytes[i] == 0xf3)
+			bytes[i] = 0x3e; /* means nothing in 64-bit mode */
+	}
+	return ZydisDecoderDecodeFull(&m->decoder, bytes, m->z.length, &m->z, m->op);
+}
+
 static ZyanStatus decode(struct maker *m)
 {
-	return ZydisDecoderDecodeFull(&m->decoder, m->byte + m->offset, m->len - m->offset, &m->z,
-				      m->op);
+	ZyanStatus status = ZydisDecoderDecodeFull(&m->decoder, m->byte + m->offset,
+						   m->len - m->offset, &m->z, m->op);
+
+	if (ZYAN_FAILED(status))
+		return status;
+	mend_sib(m);
+	if (m->z.mnemonic == ZYDIS_MNEMONIC_PAUSE && m->z.raw.rex.B)
+		return decode_xchg(m);
+	return status;
 }
 
 /* Segment of the stack for what pushes or pops implicitly. */

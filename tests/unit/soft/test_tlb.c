@@ -1,5 +1,6 @@
 /* Unit tests of the micro-TLB and of the accesses that miss it. */
 #include "soft_rig.h"
+#include "src/accel/soft/tlb.h"
 
 #include <criterion/criterion.h>
 
@@ -133,6 +134,92 @@ Test(tlb, void_tag_when_any_entry_then_no_address_of_it_hits)
 			cr_assert_gt((la | 1ull << 63) ^ TLB_NONE(n), 4095);
 		}
 	}
+}
+
+/* What the bank holds of the page at @la. */
+struct held {
+	gva_t la;
+	unsigned reads, writes;
+};
+
+static void count_held(void *arg, unsigned vcpu, gva_t gva, bool user, bool can_write,
+		       const uint8_t *host)
+{
+	struct held *held = arg;
+
+	(void)vcpu;
+	(void)user;
+	(void)host;
+	if (gva != held->la)
+		return;
+	held->reads++;
+	held->writes += can_write;
+}
+
+static struct held held_of(gva_t la)
+{
+	struct held held = {.la = la};
+
+	soft_tlb_each(rig->c, count_held, &held);
+	return held;
+}
+
+static void load_at(gva_t la, uint64_t expected)
+{
+	rig->c->r[X86_RBX] = la;
+	cr_assert_eq(LOAD64_RBX().end, SOFT_RIG_OK);
+	cr_assert_eq(rig->c->r[X86_RAX], expected);
+}
+
+static void store_at(gva_t la, uint64_t value)
+{
+	rig->c->r[X86_RBX] = la;
+	rig->c->r[X86_RAX] = value;
+	cr_assert_eq(STORE64_RBX().end, SOFT_RIG_OK);
+}
+
+#define RIVAL (DATA + 0x400000u) /* comes to the same entry as DATA */
+
+Test(tlb, access_when_two_pages_share_an_entry_then_both_are_held_once)
+{
+	put64(DATA, 0x1111);
+	put64(RIVAL, 0x2222);
+	for (unsigned i = 0; i < 3; i++) {
+		load_at(DATA, 0x1111 + i);
+		load_at(RIVAL, 0x2222 + i);
+		store_at(DATA, 0x1112 + i);
+		store_at(RIVAL, 0x2223 + i);
+	}
+	cr_expect_eq(held_of(DATA).reads, 1);
+	cr_expect_eq(held_of(DATA).writes, 1);
+	cr_expect_eq(held_of(RIVAL).reads, 1);
+	cr_expect_eq(held_of(RIVAL).writes, 1);
+	cr_expect_eq(soft_rig_peek(rig, DATA, 8), 0x1114);
+	cr_expect_eq(soft_rig_peek(rig, RIVAL, 8), 0x2225);
+}
+
+Test(tlb, withdraw_when_page_was_pushed_out_then_no_write_to_it)
+{
+	store_at(DATA, 1);
+	store_at(RIVAL, 2);
+	soft_tlb_withdraw_write(rig->c, DATA);
+	cr_expect_eq(held_of(DATA).reads, 1);
+	cr_expect_eq(held_of(DATA).writes, 0);
+	cr_expect_eq(held_of(RIVAL).writes, 1);
+}
+
+Test(tlb, forget_when_page_was_pushed_out_then_neither_is_held)
+{
+	load_at(DATA, 0);
+	load_at(RIVAL, 0);
+	soft_tlb_forget(rig->c->vm, (DATA >> 12) & 511);
+	cr_expect_eq(held_of(DATA).reads, 0);
+	cr_expect_eq(held_of(RIVAL).reads, 0);
+	load_at(DATA, 0);
+	load_at(RIVAL, 0);
+	soft_tlb_forget_all(rig->c);
+	cr_expect_eq(held_of(DATA).reads, 0);
+	cr_expect_eq(held_of(RIVAL).reads, 0);
 }
 
 Test(tlb, load_when_every_offset_near_page_end_then_bytes_in_order)
