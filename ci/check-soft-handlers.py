@@ -22,7 +22,7 @@ import sys
 COLD = {"op_link_taken", "op_link_behind", "op_jump_miss", "op_gone", "op_raise",
         "cmps", "lods", "movs", "scas", "stos"}
 # What costs little beside the operation itself, or does not return.
-CALLABLE = {"flags_status", "idiv_fits", "bad_target", "divide_error",
+CALLABLE = {"flags_status", "soft_native_ax", "idiv_fits", "bad_target", "divide_error",
             "soft_raise", "soft_raise_error"}
 
 HANDLER = re.compile(r"\bsoft_ret\s+(\w+)\(const struct insn \*i, struct soft_cpu \*c,[^;{]*\)\s*\{")

@@ -136,6 +136,8 @@ void soft_rig_state(const struct soft_rig *rig, enum x86_mode mode, unsigned cpl
 	memset(out_st->gpr, 0, sizeof(out_st->gpr));
 	out_st->rflags = X86_RFLAGS_FIXED;
 	out_st->fpu.fcw = 0x37f; /* as FNINIT leaves it */
+	out_st->fpu.fsw = 0;
+	out_st->fpu.ftw = 0;
 	out_st->fpu.mxcsr = 0x1f80;
 	out_st->cr4 = X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
 	out_st->cr0 = X86_CR0_ET | X86_CR0_NE | (mode == X86_MODE_REAL ? 0 : X86_CR0_PE);

@@ -42,11 +42,11 @@ struct soft_rig *soft_rig_create(unsigned ram_mib);
 struct soft_rig *soft_rig_create_with(unsigned ram_mib, const struct accel_vm_config *config);
 void soft_rig_destroy(struct soft_rig *rig);
 
-/* A state in which @mode's code at SOFT_RIG_CODE runs at once: flat segments (in 16-bit modes CS and
- * SS begin at the addresses above, in real and virtual-8086 mode the others at SOFT_RIG_DATA),
- * general registers 0 but for RSP, interrupts off, SSE on, its and the x87's exceptions masked,
- * paging with all of the first 4 GiB mapped to itself and open to every CPL in IA-32e mode, else
- * none.  Virtual-8086 mode takes @cpl 3, real mode 0. */
+/* A state in which @mode's code at SOFT_RIG_CODE runs at once: flat segments (in 16-bit modes CS
+ * and SS begin at the addresses above, in real and virtual-8086 mode the others at SOFT_RIG_DATA),
+ * general registers 0 but for RSP, interrupts off, the x87 as after FNINIT, SSE on with all its
+ * exceptions masked, paging with all of the first 4 GiB mapped to itself and open to every CPL in
+ * IA-32e mode, else none.  Virtual-8086 mode takes @cpl 3, real mode 0. */
 void soft_rig_state(const struct soft_rig *rig, enum x86_mode mode, unsigned cpl,
 		    struct x86_state *out_st);
 /* Enter it, or any other state; aborts when it is refused. */

@@ -83,6 +83,7 @@ static void access_device(struct soft_cpu *c, gpa_t gpa, bool is_write, unsigned
 		data += n;
 		len -= n;
 	}
+	soft_follow_request(c);
 }
 
 /* Loads. */

@@ -257,7 +257,7 @@ static void set_brand(uint32_t part, uint32_t out[4])
 {
 	static const char BRAND[48] = "umbra software CPU x86-64-v2 @ 1.00GHz";
 
-	set_text(out, BRAND + 16 * (part - 2), 16);
+	set_text(out, BRAND + (size_t)16 * (part - 2), 16);
 }
 
 /* The level 2 cache of leaf 4 again: size in KiB, eight-way (code 6). */

@@ -50,6 +50,7 @@ static void port_write(struct soft_cpu *c, uint16_t port, unsigned size, uint32_
 	soft_points_io(c, port, size);
 	le32_put(bytes, value);
 	bus_pio(c->vm->bus, port, true, size, 1, bytes);
+	soft_follow_request(c);
 }
 
 static uint32_t port_read(struct soft_cpu *c, uint16_t port, unsigned size)
@@ -58,6 +59,7 @@ static uint32_t port_read(struct soft_cpu *c, uint16_t port, unsigned size)
 
 	soft_points_io(c, port, size);
 	bus_pio(c->vm->bus, port, false, size, 1, bytes);
+	soft_follow_request(c);
 	return le32_get(bytes);
 }
 

@@ -37,7 +37,7 @@ static void mmx_enter(struct soft_cpu *c)
 
 static void mmx_put(struct soft_cpu *c, unsigned reg, uint64_t v)
 {
-	uint8_t *st = c->x87 + FX_ST + 16 * reg;
+	uint8_t *st = c->x87 + FX_ST + (size_t)16 * reg;
 
 	mmx_enter(c);
 	le64_put(st, v);

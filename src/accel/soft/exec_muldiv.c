@@ -74,12 +74,13 @@ static bool idiv_fits(int128 dividend, int64_t divisor, unsigned bits)
 {
 	bool is_negative = (dividend < 0) != (divisor < 0);
 	uint64_t most = (1ull << (bits - 1)) - !is_negative;
+	int128 half = (int128)1 << (bits - 1);
 
 	if (divisor == 0)
 		return false;
 	/* The usual case: the dividend is a sign-extended single one. */
-	if (dividend >= -(int128)(1ull << (bits - 1)) && dividend < (int128)(1ull << (bits - 1)))
-		return divisor != -1 || dividend != -(int128)(1ull << (bits - 1));
+	if (dividend >= -half && dividend < half)
+		return divisor != -1 || dividend != -half;
 	return magnitude_fits(dividend < 0 ? -(uint128)dividend : (uint128)dividend,
 			      divisor < 0 ? -(uint64_t)divisor : (uint64_t)divisor, most);
 }
@@ -198,7 +199,7 @@ static bool emit_pair(struct tr *t)
 	SOFT_OP(imul_##form##_##bits)                                                              \
 	{                                                                                          \
 		uint32_t ax = NATIVE_AX();                                                         \
-		uint##bits##_t v = first, b = second;                                              \
+		uint##bits##_t v = (first), b = (second);                                              \
 		__asm__(NATIVE_FLAGS_IN "imul %2, %0" NATIVE_FLAGS_OUT                             \
 			: "+r"(v), "+a"(ax)                                                        \
 			: "r"(b)                                                                   \
@@ -209,7 +210,7 @@ static bool emit_pair(struct tr *t)
 	}                                                                                          \
 	SOFT_OP(imul_nf_##form##_##bits)                                                           \
 	{                                                                                          \
-		uint##bits##_t a = first, b = second;                                              \
+		uint##bits##_t a = (first), b = (second);                                              \
 		SOFT_PUT(bits, i->dst, (uint64_t)a *b);                                            \
 		SOFT_NEXT();                                                                       \
 	}

@@ -15,6 +15,8 @@
 #define SHIFT_IN  ""
 #define SHIFT_AX  0
 
+/* An asm template is put together from literals, which parentheses would break apart. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses) */
 #define NATIVE_SHIFT(bits, name, flags_in)                                                         \
 	SOFT_INLINE uint##bits##_t native_##name##_##bits(uint##bits##_t v, unsigned count,        \
 							  uint32_t *ax)                            \

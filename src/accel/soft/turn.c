@@ -184,8 +184,11 @@ void soft_slice_end(struct soft_cpu *c)
 {
 	struct soft_turn *turn = c->vm->turn;
 	int64_t count = executed(c);
-	uint64_t now = clock_of(turn) + (uint64_t)count;
+	uint64_t now;
 
+	if (!c->slice)
+		return; /* it ended, and the turn may be another's */
+	now = clock_of(turn) + (uint64_t)count;
 	c->slice = 0;
 	c->left = 0;
 	c->retired += (uint64_t)count;

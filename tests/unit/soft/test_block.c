@@ -9,6 +9,8 @@
 #define CODE SOFT_RIG_CODE
 #define DATA SOFT_RIG_DATA
 
+static const uint8_t INC_EAX[] = {0xff, 0xc0}, JMP_SELF[] = {0xeb, 0xfe};
+
 static struct soft_rig *rig;
 
 static void set_up(void)
@@ -307,8 +309,8 @@ Test(block, pool_when_full_at_a_link_then_new_block_is_whole)
 	uint8_t code[130];
 
 	for (unsigned i = 0; i < 64; i++)
-		memcpy(code + 2 * i, "\xff\xc0", 2); /* inc eax */
-	memcpy(code + 128, "\xeb\xfe", 2);
+		memcpy(code + 2 * i, INC_EAX, sizeof(INC_EAX)); /* inc eax */
+	memcpy(code + 128, JMP_SELF, sizeof(JMP_SELF));
 	soft_rig_poke(rig, CODE + 2, code, sizeof(code));
 	SOFT_RIG_CODE_BYTES(rig, 0xeb, 0x00); /* jmp to the INCs */
 	soft_blocks_flush(rig->c);

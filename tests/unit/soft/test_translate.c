@@ -8,6 +8,8 @@
 #define CODE SOFT_RIG_CODE
 #define DATA SOFT_RIG_DATA
 
+static const uint8_t INC_EAX[] = {0xff, 0xc0}, JMP_SELF[] = {0xeb, 0xfe};
+
 static struct soft_rig *rig;
 
 static void set_up(void)
@@ -280,8 +282,8 @@ Test(translate, block_when_longer_than_its_limit_then_goes_on)
 	struct soft_rig_result r;
 
 	for (unsigned i = 0; i < 99; i++)
-		memcpy(code + 2 * i, "\xff\xc0", 2); /* inc eax */
-	memcpy(code + 198, "\xeb\xfe", 2);
+		memcpy(code + 2 * i, INC_EAX, sizeof(INC_EAX)); /* inc eax */
+	memcpy(code + 198, JMP_SELF, sizeof(JMP_SELF));
 	soft_rig_code(rig, code, sizeof(code));
 	r = soft_rig_run(rig, 500);
 	cr_assert_eq(r.count, 500);
@@ -465,7 +467,7 @@ Test(translate, flags_when_elided_then_run_equals_steps)
 
 		for (unsigned i = 0; i < count; i++)
 			len += random_operation(code + len);
-		memcpy(code + len, "\xeb\xfe", 2);
+		memcpy(code + len, JMP_SELF, sizeof(JMP_SELF));
 		set_registers(&start);
 		soft_rig_poke(rig, CODE, code, len + 2);
 		soft_rig_set(rig, &start);
