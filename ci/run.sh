@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The test driver behind `make check` and its smaller sisters.
 #
-#   ci/run.sh GROUP...      groups: lint build unit asan race kvm gdb gdbsoft gdbasan gdbtsan
+#   ci/run.sh GROUP...      groups: lint build unit asan race kvm diff gdb gdbsoft gdbasan gdbtsan
 #                      softtsan fuzz ci long
 #
 # One line per group while it runs, the output of what failed in full, then each skip with its
@@ -134,7 +134,7 @@ fix_addresses() {
 
 group_lint() {
 	local step
-	for step in format layers archives headers size cppcheck tidy; do
+	for step in format layers archives headers size handlers cppcheck tidy; do
 		run_step lint "lint-$step" run_make -j"$jobs" "lint-$step"
 	done
 }
@@ -153,6 +153,14 @@ group_race() {
 	fix_addresses
 	export TSAN_OPTIONS=halt_on_error=1
 	run_each run_tap race $(programs RACE_PROGRAMS tsan)
+}
+
+# Random instructions on the software CPU and on this one.
+group_diff() {
+	local program
+	program=$(programs DIFF_PROGRAMS rel)
+	run_tap diff diff64 "$program" --count 1000000
+	run_tap diff diff32 "$program" --count 300000 --bits 32
 }
 
 group_kvm() {
@@ -220,7 +228,7 @@ group_ci() {
 # Builds go first, one after the other, each on all processors.
 build_for() {
 	case $1 in
-	unit | kvm | gdb | gdbsoft) echo rel ;;
+	unit | kvm | diff | gdb | gdbsoft) echo rel ;;
 	asan | gdbasan) echo asan ;;
 	race | gdbtsan | softtsan) echo tsan ;;
 	fuzz | long) echo fuzz ;;
@@ -230,7 +238,7 @@ build_for() {
 
 build() {
 	case $1 in
-	rel) run_build rel MODE=rel all unit-programs kvm-programs bench-programs ;;
+	rel) run_build rel MODE=rel all unit-programs kvm-programs diff-programs bench-programs ;;
 	asan) run_build asan MODE=asan all unit-programs ;;
 	tsan) run_build tsan MODE=tsan all race-programs ;;
 	fuzz) run_build fuzz MODE=fuzz fuzz-programs ;;

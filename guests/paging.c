@@ -192,7 +192,8 @@ static u32 root_new(void)
 
 	for (u32 pa = 0; pa < (u32)IDENTITY_MB << 20; pa += 0x1000)
 		map(root, pa, pa, PTE_P | PTE_W);
-	/* PAE's top entries count only when CR3 is loaded: all that are needed are there by then. */
+	/* PAE's top entries count only when CR3 is loaded: all that are needed are there by then.
+	 */
 	table_for(root, TEST_VA, 1);
 	return root;
 }

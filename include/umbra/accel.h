@@ -22,7 +22,7 @@ struct gate;
 struct accel_vm;   /* the back end's machine */
 struct accel_vcpu; /* the back end's processor */
 
-#define ACCEL_MAX_VCPUS 64
+#define ACCEL_MAX_VCPUS	 64
 #define ACCEL_POINTS_ANY (~0u) /* as many as wanted */
 #define ACCEL_MAX_HITS	 4     /* points that one exit tells of */
 
@@ -66,10 +66,10 @@ struct accel_caps {
 	struct accel_mode_caps mode[ACCEL_MODE_COUNT];
 	/* Points at a time: debug registers, or ACCEL_POINTS_ANY. */
 	unsigned hw_points;
-	bool has_watch_read;	/* ACCEL_POINT_READ works, in every mode */
-	bool has_watch_any;	/* watch points of any length and alignment */
-	bool has_range_step;	/* accel_debug.range_* is kept to */
-	bool has_pass_exec;	/* accel_debug.pass_exec works */
+	bool has_watch_read; /* ACCEL_POINT_READ works, in every mode */
+	bool has_watch_any;  /* watch points of any length and alignment */
+	bool has_range_step; /* accel_debug.range_* is kept to */
+	bool has_pass_exec;  /* accel_debug.pass_exec works */
 	/* Breakpoints take a free debug register before a trap byte is planted (back ends where the
 	 * byte is the less reliable way). */
 	bool prefers_hw_break;
@@ -117,16 +117,16 @@ enum accel_debug_cause {
 
 struct accel_exit {
 	enum accel_exit_kind kind;
-	unsigned debug;	     /* mask of enum accel_debug_cause */
-	unsigned hit_count;  /* with ACCEL_DEBUG_POINT: */
+	unsigned debug;		      /* mask of enum accel_debug_cause */
+	unsigned hit_count;	      /* with ACCEL_DEBUG_POINT: */
 	unsigned hit[ACCEL_MAX_HITS]; /* indices into accel_debug.point */
 	/* A watch point's bytes before and after, up to 8, where the back end knows. */
 	bool has_values;
 	uint64_t old_value, new_value;
-	uint64_t guest_dr6;  /* with ACCEL_DEBUG_GUEST: what DR6 is to show the guest */
-	bool is_emulation;   /* FAILED: an instruction could not be emulated; the guest can go on */
-	gva_t pc;	     /* linear address of the next instruction, for DEBUG and FAILED */
-	uint64_t rip;	     /* the same as an offset in CS */
+	uint64_t guest_dr6; /* with ACCEL_DEBUG_GUEST: what DR6 is to show the guest */
+	bool is_emulation;  /* FAILED: an instruction could not be emulated; the guest can go on */
+	gva_t pc;	    /* linear address of the next instruction, for DEBUG and FAILED */
+	uint64_t rip;	    /* the same as an offset in CS */
 	char text[240]; /* FAILED: reason for a person, instruction bytes included; SHUTDOWN: the
 			 * faults that led to it, or empty */
 };
@@ -183,7 +183,8 @@ struct accel_ops {
 	void (*irq_set)(struct accel_vm *vm, unsigned gsi, bool is_high);
 	/* Guest tables were written by the debugger: drop what the back end derived from them. */
 	void (*mmu_flush)(struct accel_vm *vm);
-	/* The world leaves STOPPED: bit i of @members says that vCPU i will run.  NULL: not needed. */
+	/* The world leaves STOPPED: bit i of @members says that vCPU i will run.  NULL: not needed.
+	 */
 	void (*vm_resume)(struct accel_vm *vm, uint64_t members);
 	void (*show)(struct accel_vm *vm, const struct print_sink *sink); /* `monitor accel` */
 	/* Exit counts by reason of one vCPU; reading while it runs is racy by nature. */

@@ -47,7 +47,7 @@ struct cpu_stop {
 	/* STOP_WATCH: the watched bytes (up to 8) before and after, where the back end knows. */
 	bool has_values;
 	uint64_t old_value, new_value;
-	int code;	 /* STOP_EXIT */
+	int code; /* STOP_EXIT */
 	/* Somebody waits for the world to stand still, whatever the reason: world_stop was called,
 	 * or a STEP or RANGE plan was under way. */
 	bool is_awaited;
@@ -156,7 +156,8 @@ bool bp_is_supported(const struct world *world, enum bp_kind kind);
 /* Add a breakpoint; adding it twice is one.
  * @addr linear; @len for watchpoints: 1, 2, 4 or 8, aligned, unless the back end takes any; ignored
  * otherwise.
- * Errors: -ENOTSUP no back-end support for @kind; -ENOSPC all debug registers are taken; -ENOMEM; -EINVAL length or alignment. */
+ * Errors: -ENOTSUP no back-end support for @kind; -ENOSPC all debug registers are taken; -ENOMEM;
+ * -EINVAL length or alignment. */
 int bp_insert(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len,
 	      struct umbra_err *err);
 /* Errors: -ENOENT. */

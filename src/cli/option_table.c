@@ -358,8 +358,7 @@ static const struct option_row OPTIONS[] = {
 	 "kvm:soft (soft where KVM cannot; the default)",
 	 set_accel},
 	{"-cpu", "MODEL", "of -accel soft: x86-64-v2, or x86-64-v2,+la57", set_cpu},
-	{"--paranoid", NULL, "-accel soft checks its shadow MMU at each change",
-	 set_paranoid},
+	{"--paranoid", NULL, "-accel soft checks its shadow MMU at each change", set_paranoid},
 	{"-serial", "SPEC",
 	 "first, then second serial port: stdio, null, pty,\n"
 	 "file:PATH, unix:PATH, tcp:HOST:PORT\n"

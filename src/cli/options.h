@@ -16,7 +16,7 @@ struct cli_options {
 	enum cli_action action;
 	struct vm_config vm; /* accel and fallback are left to main.c */
 	enum cli_accel accel;
-	const char *gdb;     /* the debug port's address; NULL = -gdb none */
+	const char *gdb; /* the debug port's address; NULL = -gdb none */
 	enum debug_disconnect on_disconnect;
 	const char *addr_file;
 	bool starts_stopped;   /* -S */

@@ -24,8 +24,7 @@ static bool add_point(struct bp_table *t, const struct accel_caps *caps, unsigne
 		[BP_WATCH_ACCESS] = ACCEL_POINT_ACCESS,
 	};
 	struct bp *bp = &t->bp[index];
-	struct accel_point point = {
-		.kind = kind_of[bp->kind], .addr = bp->addr, .len = bp->len};
+	struct accel_point point = {.kind = kind_of[bp->kind], .addr = bp->addr, .len = bp->len};
 
 	if (t->point_count >= caps->hw_points)
 		return false;
@@ -216,7 +215,8 @@ void bp_debug_for(const struct bp_table *t, struct vcpu *v, struct accel_debug *
 
 bool bp_debug_is_equal(const struct accel_debug *a, const struct accel_debug *b)
 {
-	/* pass_exec holds once, so it is never told already.  The points themselves: point_serial. */
+	/* pass_exec holds once, so it is never told already.  The points themselves: point_serial.
+	 */
 	return !a->pass_exec && !b->pass_exec && a->step == b->step &&
 	       a->block_irq == b->block_irq && a->trap == b->trap &&
 	       a->range_start == b->range_start && a->range_end == b->range_end &&

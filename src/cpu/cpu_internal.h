@@ -71,7 +71,7 @@ struct vcpu {
 	struct accel_debug debug; /* [vcpu] what the back end was told */
 	unsigned debug_serial;	  /* [vcpu] bp_table.point_serial then */
 	struct accel_point some_point[BP_SOME_POINTS]; /* [vcpu] debug.point while stepping over */
-	uint64_t seen_cpu_ns;	  /* [control] for the halt watch */
+	uint64_t seen_cpu_ns;			       /* [control] for the halt watch */
 };
 
 struct bp {
@@ -93,13 +93,13 @@ struct bp_patch {
 /* The breakpoint table: [control] while STOPPED, constant while RUNNING but for hits and for the
  * one vCPU that steps over a planted byte while all others are held. */
 struct bp_table {
-	unsigned count, room;	 /* entries used and allocated, of each array but patch */
+	unsigned count, room; /* entries used and allocated, of each array but patch */
 	struct bp *bp;
 	struct accel_point *point; /* what the back end is told */
 	unsigned point_count;
-	unsigned armed_count; /* point_count of the last resume */
-	unsigned point_serial;	 /* counts changes of point */
-	struct bp_patch *patch;	 /* at most one for each breakpoint and vCPU */
+	unsigned armed_count;	/* point_count of the last resume */
+	unsigned point_serial;	/* counts changes of point */
+	struct bp_patch *patch; /* at most one for each breakpoint and vCPU */
 	unsigned patch_count, patch_room;
 };
 

@@ -64,10 +64,8 @@ static int open_accel(struct vm *vm, const struct accel_ops *accel, struct umbra
 
 static int open_cpus(struct vm *vm, struct umbra_err *err)
 {
-	struct world_config world_config = {.vcpus = vm->config.vcpus,
-					    .mem = vm->mem,
-					    .on_resume = world_runs,
-					    .ctx = vm};
+	struct world_config world_config = {
+		.vcpus = vm->config.vcpus, .mem = vm->mem, .on_resume = world_runs, .ctx = vm};
 	int error = open_accel(vm, vm->config.accel, err);
 
 	if (error && vm->config.fallback) {

@@ -7,7 +7,7 @@
 #define VM_MAX_CHARDEVS (VM_MAX_SERIAL + 1)
 
 struct vm {
-	struct vm_config config; /* strings are the caller's */
+	struct vm_config config;       /* strings are the caller's */
 	const struct accel_ops *accel; /* the one that was opened */
 	struct loop *loop;
 	struct gate *gate;

@@ -193,7 +193,8 @@ static void test_point(struct rig *rig, enum accel_mode mode)
 		rig_debug(rig, &debug);
 		exit = rig_run(rig);
 		CHECK(rig, exit.kind == ACCEL_EXIT_DEBUG && exit.debug == ACCEL_DEBUG_POINT);
-		CHECK(rig, exit.hit_count == 1 && exit.hit[0] == i && exit.pc == PROBE_CODE + 1 + i);
+		CHECK(rig,
+		      exit.hit_count == 1 && exit.hit[0] == i && exit.pc == PROBE_CODE + 1 + i);
 	}
 	tap_result(rig->tap, name);
 }
@@ -297,8 +298,9 @@ static void test_reflect_db(struct rig *rig)
  * here, to be given back; some deliver it themselves. */
 static void test_guest_tf(struct rig *rig)
 {
-	const struct accel_debug debug = {.point_count = 1,
-					  .point = &(const struct accel_point){.addr = PROBE_DATA, .len = 1}};
+	const struct accel_debug debug = {
+		.point_count = 1,
+		.point = &(const struct accel_point){.addr = PROBE_DATA, .len = 1}};
 	struct rig_waiter waiter = {.rig = rig, .count = 1};
 	struct accel_exit exit;
 	pthread_t thread;

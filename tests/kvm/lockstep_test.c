@@ -10,7 +10,7 @@
  *   - Hidden parts of unusable segments, and of FS and GS limits in 64-bit mode: not used.
  *   - Each iteration of a repeated string instruction: a KVM may do several in one step, so both
  *     sides go on until RIP moves.
- *   - The instruction behind an IRET or at the start of a handler: some KVMs do not stop there.  The
+ *   - The instruction behind an IRET or at the start of a handler: some KVMs do not stop there. The
  *     software CPU then takes up to LAG more steps to where KVM is, and must equal it there. */
 #include "rig.h"
 
@@ -19,12 +19,12 @@
 #include "umbra/load.h"
 #include "umbra/record.h"
 
-#define MEM_BYTES (16ull << 20)
-#define STEPS	  20000u
-#define LAG	  2u
-#define REPS	  100000u /* steps of one repeated instruction */
+#define MEM_BYTES	   (16ull << 20)
+#define STEPS		   20000u
+#define LAG		   2u
+#define REPS		   100000u /* steps of one repeated instruction */
 #define FLAGS_NOT_COMPARED (X86_RFLAGS_TF | X86_RFLAGS_RF)
-#define COMPARED  (X86_STATE_GPR | X86_STATE_SREG)
+#define COMPARED	   (X86_STATE_GPR | X86_STATE_SREG)
 
 struct guest {
 	const char *name;
@@ -130,8 +130,7 @@ static void same(struct comparison *c, const char *what, uint64_t kvm, uint64_t 
 	if (kvm == soft)
 		return;
 	if (c->differences++ == 0)
-		*c = (struct comparison){
-			.differences = 1, .what = what, .kvm = kvm, .soft = soft};
+		*c = (struct comparison){.differences = 1, .what = what, .kvm = kvm, .soft = soft};
 }
 
 /* Bits as in the upper half of a descriptor, the accessed bit left out. */
@@ -299,8 +298,9 @@ static void compare_ram(struct run *r)
 
 	for (uint64_t at = 0; at < MEM_BYTES && !r->has_failed; at++) {
 		if (kvm[at] != soft[at]) {
-			snprintf(r->reason, sizeof(r->reason), "ram at %#llx is %#x on kvm, %#x on soft",
-				 (unsigned long long)at, kvm[at], soft[at]);
+			snprintf(r->reason, sizeof(r->reason),
+				 "ram at %#llx is %#x on kvm, %#x on soft", (unsigned long long)at,
+				 kvm[at], soft[at]);
 			r->has_failed = true;
 		}
 	}
@@ -343,7 +343,10 @@ static void test(struct tap *tap, const struct guest *guest)
 
 #define GUEST(image)                                                                               \
 	{                                                                                          \
-		image, {.kernel = "build/guests/" image }                                          \
+		image,                                                                             \
+		{                                                                                  \
+			.kernel = "build/guests/" image                                            \
+		}                                                                                  \
 	}
 static const struct guest GUESTS[] = {
 	{"add16.bin",

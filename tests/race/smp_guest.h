@@ -22,9 +22,9 @@ struct smp_guest_data {
 	uint64_t mates;		     /* vCPUs besides vCPU 0 */
 	uint64_t unused[3];
 	uint64_t acknowledged[24];
-	uint64_t total;	      /* 0x100: counted by all */
+	uint64_t total; /* 0x100: counted by all */
 	uint64_t unused2[7];
-	uint64_t own[24][8];  /* 0x140: counted by each */
+	uint64_t own[24][8]; /* 0x140: counted by each */
 };
 
 /* Put code, tables and data into RAM: @vcpus in all, @rounds to go. */

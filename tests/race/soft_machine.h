@@ -1,5 +1,5 @@
-/* A machine on the software CPU, its debugger being the test: shared by the programs of this folder.
- * Whatever goes wrong ends the program with "not ok". */
+/* A machine on the software CPU, its debugger being the test: shared by the programs of this
+ * folder. Whatever goes wrong ends the program with "not ok". */
 #ifndef TESTS_SOFT_MACHINE_H
 #define TESTS_SOFT_MACHINE_H
 
@@ -29,7 +29,7 @@ void machine_open(struct machine *m, const struct machine_config *config);
 void machine_close(struct machine *m);
 /* Wait until the world stops, for ten seconds at most. */
 void machine_wait(struct machine *m, struct cpu_stop *out_stop);
-void machine_run(struct machine *m);	 /* every vCPU */
+void machine_run(struct machine *m);		     /* every vCPU */
 void machine_step(struct machine *m, unsigned vcpu); /* that one; the others run meanwhile */
 unsigned machine_chance(struct machine *m, unsigned below);
 /* Let the host do something else for a while: 0 to @most looks at other threads. */

@@ -1,7 +1,7 @@
-/* Two runs of a guest on the software CPU in deterministic mode are the same run: the same number of
- * instructions of each vCPU, the same time, registers and RAM at the end.  Stops of the world at any
- * moment of the host, single steps and held debugger's points in the second run do not change it.
- * The guests are those of build/guests and the one of smp_guest.h. */
+/* Two runs of a guest on the software CPU in deterministic mode are the same run: the same number
+ * of instructions of each vCPU, the same time, registers and RAM at the end.  Stops of the world at
+ * any moment of the host, single steps and held debugger's points in the second run do not change
+ * it. The guests are those of build/guests and the one of smp_guest.h. */
 #include "smp_guest.h"
 #include "soft_machine.h"
 
@@ -13,8 +13,8 @@
 
 #define SMP_VCPUS  4u
 #define SMP_ROUNDS 40u
-#define MOST	   20u /* looks at other threads between a resume and a stop */
-#define RUNS	   4u  /* that are disturbed, each in another way */
+#define MOST	   20u	 /* looks at other threads between a resume and a stop */
+#define RUNS	   4u	 /* that are disturbed, each in another way */
 #define FEW	   2000u /* disturbances; then the guest may come to its end */
 
 enum disturbance { NONE, STOPS, STEPS };
@@ -23,8 +23,8 @@ struct subject {
 	const char *name;
 	const char *image; /* NULL: the guest of smp_guest.h */
 	unsigned vcpus;
-	unsigned stepped; /* which vCPU may be stepped: one that gets no interrupts, for a step holds
-			   * them off; ~0: none */
+	unsigned stepped; /* which vCPU may be stepped: one that gets no interrupts, for a step
+			   * holds them off; ~0: none */
 };
 
 static void open_subject(struct machine *m, const struct subject *subject)

@@ -1,7 +1,7 @@
-/* The software CPU with several vCPUs, in turns and at once, under stops of the world: a guest whose
- * vCPUs remap pages and rewrite code under each other (smp_guest.h).  Under ThreadSanitizer nothing
- * of umbra's own may race.
- * A plain program, because Criterion does not start under ThreadSanitizer. */
+/* The software CPU with several vCPUs, in turns and at once, under stops of the world: a guest
+ * whose vCPUs remap pages and rewrite code under each other (smp_guest.h).  Under ThreadSanitizer
+ * nothing of umbra's own may race. A plain program, because Criterion does not start under
+ * ThreadSanitizer. */
 #include "smp_guest.h"
 #include "soft_machine.h"
 
@@ -48,8 +48,8 @@ static void resume_somehow(struct machine *m)
 	struct vcpu_plan plan[VCPUS];
 
 	for (unsigned i = 0; i < VCPUS; i++) {
-		static const enum plan_action action[] = {PLAN_RUN,  PLAN_RUN, PLAN_RUN,
-							  PLAN_STEP, PLAN_HOLD};
+		static const enum plan_action action[] = {PLAN_RUN, PLAN_RUN, PLAN_RUN, PLAN_STEP,
+							  PLAN_HOLD};
 
 		plan[i] = (struct vcpu_plan){.action = action[machine_chance(m, 5)]};
 	}

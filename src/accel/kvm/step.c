@@ -80,8 +80,8 @@ static void plan_iret(struct accel_vcpu *vcpu, const struct x86_state *st)
 	step->has_target = kvm_step_iret_target(st, step->operand_bits, frame,
 						has_descriptor ? descriptor : NULL, &step->target);
 	/* With all registers in use the last one gives way for this one instruction. */
-	step->target_slot = vcpu->debug.point_count < KVM_POINTS ? vcpu->debug.point_count
-								 : KVM_POINTS - 1;
+	step->target_slot =
+		vcpu->debug.point_count < KVM_POINTS ? vcpu->debug.point_count : KVM_POINTS - 1;
 }
 
 /* Before and after. */

@@ -465,8 +465,8 @@ void soft_lapic_set_cr8(struct soft_cpu *c, uint64_t value);
 bool soft_lapic_set_base(struct soft_cpu *c, uint64_t apic_base); /* IA32_APIC_BASE; false = #GP */
 /* Request @pend of vCPU @c; wakes it from HLT.  Any thread. */
 void soft_post(struct soft_cpu *c, unsigned pend);
-/* A device was accessed: when it asked the machine to stop, which kicks nobody on the thread that it
- * is called on, no instruction follows. */
+/* A device was accessed: when it asked the machine to stop, which kicks nobody on the thread that
+ * it is called on, no instruction follows. */
 static inline void soft_follow_request(struct soft_cpu *c)
 {
 	if (atomic_load_explicit(c->req, memory_order_relaxed))

@@ -199,7 +199,7 @@ static bool emit_pair(struct tr *t)
 	SOFT_OP(imul_##form##_##bits)                                                              \
 	{                                                                                          \
 		uint32_t ax = NATIVE_AX();                                                         \
-		uint##bits##_t v = (first), b = (second);                                              \
+		uint##bits##_t v = (first), b = (second);                                          \
 		__asm__(NATIVE_FLAGS_IN "imul %2, %0" NATIVE_FLAGS_OUT                             \
 			: "+r"(v), "+a"(ax)                                                        \
 			: "r"(b)                                                                   \
@@ -210,7 +210,7 @@ static bool emit_pair(struct tr *t)
 	}                                                                                          \
 	SOFT_OP(imul_nf_##form##_##bits)                                                           \
 	{                                                                                          \
-		uint##bits##_t a = (first), b = (second);                                              \
+		uint##bits##_t a = (first), b = (second);                                          \
 		SOFT_PUT(bits, i->dst, (uint64_t)a *b);                                            \
 		SOFT_NEXT();                                                                       \
 	}

@@ -15,13 +15,13 @@
 #define SHIFT_IN  ""
 #define SHIFT_AX  0
 
-/* An asm template is put together from literals, which parentheses would break apart. */
-/* NOLINTNEXTLINE(bugprone-macro-parentheses) */
+/* flags_in: a literal, which parentheses would keep from joining the template's others. */
 #define NATIVE_SHIFT(bits, name, flags_in)                                                         \
 	SOFT_INLINE uint##bits##_t native_##name##_##bits(uint##bits##_t v, unsigned count,        \
 							  uint32_t *ax)                            \
 	{                                                                                          \
-		__asm__(flags_in #name " %%cl, %0" NATIVE_FLAGS_OUT                                \
+		__asm__(flags_in /* NOLINT(bugprone-macro-parentheses) */                          \
+			#name " %%cl, %0" NATIVE_FLAGS_OUT                                         \
 			: "+r"(v), "+a"(*ax)                                                       \
 			: "c"((uint8_t)count)                                                      \
 			: "cc");                                                                   \

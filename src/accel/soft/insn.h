@@ -22,13 +22,13 @@
 #define SOFT_LOOP
 #endif
 
-#define SOFT_LIKELY(x)	   __builtin_expect(!!(x), 1)
-#define SOFT_UNLIKELY(x)   __builtin_expect(!!(x), 0)
-#define SOFT_INLINE	   static inline __attribute__((always_inline))
-#define SOFT_COLD	   __attribute__((noinline, cold))
+#define SOFT_LIKELY(x)	 __builtin_expect(!!(x), 1)
+#define SOFT_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define SOFT_INLINE	 static inline __attribute__((always_inline))
+#define SOFT_COLD	 __attribute__((noinline, cold))
 
-/* vCPUs at once race for guest memory as on any machine: it is the guest's race, so no race detector
- * may judge what touches guest bytes. */
+/* vCPUs at once race for guest memory as on any machine: it is the guest's race, so no race
+ * detector may judge what touches guest bytes. */
 #ifdef __clang__
 #define GUEST_RACE __attribute__((disable_sanitizer_instrumentation))
 #else
@@ -80,7 +80,7 @@ struct insn {
 	uint8_t dst, src;    /* operands: byte offsets into soft_cpu.r; AH..BH are odd */
 	uint8_t base, index; /* address = [base] + [index] * scale + disp, as byte offsets */
 	uint8_t scale;	     /* 1, 2, 4 or 8: a shift would need CL, which holds an argument */
-	uint8_t seg_len; /* segment (enum x86_seg_reg) << 4 | length in bytes */
+	uint8_t seg_len;     /* segment (enum x86_seg_reg) << 4 | length in bytes */
 	uint16_t place; /* bits 9:0 offset of the instruction in its block's bytes; 15:10 its number
 			 */
 };
@@ -155,8 +155,7 @@ typedef int64_t soft_i64;
 /* The linear address of the memory operand.  In 64-bit mode without FS and GS this is the effective
  * address; everywhere else an address operation before this slot left it in SLOT_EA (ea.c). */
 #define SOFT_EA()                                                                                  \
-	(SOFT_REG(uint64_t, i->base) + SOFT_REG(uint64_t, i->index) * i->scale +                   \
-	 (uint64_t)i->disp)
+	(SOFT_REG(uint64_t, i->base) + SOFT_REG(uint64_t, i->index) * i->scale + (uint64_t)i->disp)
 
 SOFT_INLINE struct tlb_entry *soft_tlb_entry(const struct soft_cpu *c, uint64_t la)
 {

@@ -147,7 +147,8 @@ static void set_parts(struct soft_cpu *c, const struct x86_state *st, unsigned p
 	}
 }
 
-/* The privilege level follows from SS, as KVM takes it (SDM 3A 5.5; real mode 0, virtual-8086 3). */
+/* The privilege level follows from SS, as KVM takes it (SDM 3A 5.5; real mode 0, virtual-8086 3).
+ */
 static void derive(struct soft_cpu *c)
 {
 	struct x86_state st;

@@ -109,8 +109,8 @@ bool tr_raise(struct tr *t, enum x86_vector vector);
 /* MOV to or from a control or debug register (exec_cr.c): exec_move.c's row for MOV hands over here
  * when an operand is one; sets is_end. */
 bool tr_mov_control(struct tr *t);
-/* MOVSD and CMPSD name an SSE instruction besides the string one (exec_sse_table.c): exec_string.c's
- * rows hand over when t->z->opcode_map is ZYDIS_OPCODE_MAP_0F. */
+/* MOVSD and CMPSD name an SSE instruction besides the string one (exec_sse_table.c):
+ * exec_string.c's rows hand over when t->z->opcode_map is ZYDIS_OPCODE_MAP_0F. */
 bool tr_sse_movsd(struct tr *t);
 bool tr_sse_cmpsd(struct tr *t);
 /* Forms of mnemonics that other files have the rows of (far.c): MOV with a segment register as one

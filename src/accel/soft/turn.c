@@ -3,8 +3,8 @@
  * Deterministic mode: one vCPU executes at a time.  The turn goes round in the order of the vCPU
  * numbers, after a fixed number of instructions or earlier when its holder halts, spins on PAUSE or
  * sends an interrupt to another; time is the number of instructions that were executed by all, plus
- * PASS_NS for each such early pass, plus what was skipped while all of them were idle.  Nothing else
- * decides, so the same input gives the same run.
+ * PASS_NS for each such early pass, plus what was skipped while all of them were idle.  Nothing
+ * else decides, so the same input gives the same run.
  *
  * Stops of the world do not count: they cut slices, and slices decide nothing.  What is left of the
  * quantum, a pass that is due and the holder stay; who is idle is read from the vCPUs themselves,
@@ -32,8 +32,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define QUANTUM	 50000 /* instructions: more gains no speed, less costs some */
-#define PASS_NS	  1000 /* guest time that an early pass takes, as an interrupt between processors does */
+#define QUANTUM 50000 /* instructions: more gains no speed, less costs some */
+#define PASS_NS                                                                                    \
+	1000 /* guest time that an early pass takes, as an interrupt between processors does */
 #define NOBODY	 (~0u)
 #define FOREVER	 (~0ull)
 #define NS_PER_S 1000000000ull
@@ -234,8 +235,7 @@ static void set_holder(struct soft_vm *vm, unsigned index)
 	bool is_early = turn->quantum_left > 0 && turn->quantum_left < QUANTUM;
 
 	if (is_early)
-		atomic_store_explicit(&turn->clock, clock_of(turn) + PASS_NS,
-				      memory_order_relaxed);
+		atomic_store_explicit(&turn->clock, clock_of(turn) + PASS_NS, memory_order_relaxed);
 	turn->quantum_left = QUANTUM;
 	atomic_store_explicit(&turn->holder, index, memory_order_release);
 	soft_wake(vm->cpu[index]);

@@ -120,10 +120,14 @@ bool soft_vcpu_is_halted_for_good(struct accel_vcpu *vcpu)
 void soft_vcpu_show_exits(const struct accel_vcpu *vcpu, const struct print_sink *sink)
 {
 	static const char *const name[EXIT_REASON_COUNT] = {
-		[EXIT_BLOCK_END] = "block end",	   [EXIT_REQUEST] = "request",
-		[EXIT_EXCEPTION] = "exception",	   [EXIT_INTERRUPT] = "interrupt",
-		[EXIT_HALT] = "halt",		   [EXIT_TURN] = "turn passed on",
-		[EXIT_STEP] = "stop for debugger", [EXIT_RESTART] = "restarted alone",
+		[EXIT_BLOCK_END] = "block end",
+		[EXIT_REQUEST] = "request",
+		[EXIT_EXCEPTION] = "exception",
+		[EXIT_INTERRUPT] = "interrupt",
+		[EXIT_HALT] = "halt",
+		[EXIT_TURN] = "turn passed on",
+		[EXIT_STEP] = "stop for debugger",
+		[EXIT_RESTART] = "restarted alone",
 	};
 
 	for (unsigned i = 0; i < EXIT_REASON_COUNT; i++) {

@@ -59,7 +59,8 @@ static const struct control_row CONTROL_ROWS[] = {
 	{{.step = true, .block_irq = true},
 	 KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ},
 	{{.trap = true}, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP},
-	{{.point_count = 1, .point = &(const struct accel_point){.len = 1}}, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP},
+	{{.point_count = 1, .point = &(const struct accel_point){.len = 1}},
+	 KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP},
 };
 
 Test(kvm_debug, control_when_composed_then_has_what_was_asked)
@@ -86,7 +87,9 @@ Test(kvm_debug, control_when_host_lacks_blockirq_then_does_without)
 Test(kvm_debug, target_when_registers_are_free_then_takes_the_next)
 {
 	const struct accel_debug debug = {
-		.step = true, .point_count = 1, .point = &(const struct accel_point){.addr = 0x10, .len = 1}};
+		.step = true,
+		.point_count = 1,
+		.point = &(const struct accel_point){.addr = 0x10, .len = 1}};
 	const struct kvm_step step = {.has_target = true, .target_slot = 1, .target = 0x99};
 	struct kvm_guest_debug arg;
 

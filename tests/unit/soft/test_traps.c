@@ -9,14 +9,14 @@
 #define DR6_FIXED 0xffff0ff0u
 #define DR6_BS	  0x4000u
 
-/* A 32-bit world whose #DB and #GP handlers are NOPs at WORLD_HANDLER. */
+/* A 32-bit world whose #DB and #DE handlers are NOPs at WORLD_HANDLER. */
 static struct world open_world(const uint8_t *code, size_t len)
 {
 	struct world w = world_open(X86_MODE_PROT32, 0);
 	uint64_t gate = world_gate(SEL_CODE0, WORLD_HANDLER, ACCESS(0, 0, SEG_INT_GATE), 0);
 
 	world_idt(&w, X86_EXC_DB, gate);
-	world_idt(&w, X86_EXC_GP, gate);
+	world_idt(&w, X86_EXC_DE, gate);
 	world_put(&w, WORLD_HANDLER, 4, 0x90909090);
 	world_put(&w, SOFT_RIG_DATA, 4, SEL_DATA0);
 	soft_rig_code(w.rig, code, len);
@@ -106,18 +106,15 @@ Test(soft_traps, int1_when_alone_then_no_cause_in_dr6_and_general_detect_off)
 	world_close(&w);
 }
 
-/* MOVS reads what is watched, then faults at its destination. */
+/* DIV reads what is watched, then finds that the quotient is too large. */
 Test(soft_traps, data_breakpoint_when_the_instruction_faults_then_not_met)
 {
-	struct world w = OPEN_WORLD(0xa5, 0x90);
+	struct world w = OPEN_WORLD(0xf7, 0x35, 0x00, 0x00, 0x02, 0x00, 0x90);
 
 	watch_data(&w);
-	w.c->seg[X86_ES].limit = 0xff;
-	soft_mode_changed(w.c);
-	w.c->r[X86_RSI] = SOFT_RIG_DATA;
-	w.c->r[X86_RDI] = 0x1000;
-	expect_step(&w, WORLD_HANDLER, "#GP");
-	cr_expect(eq(u64, world_get(&w, w.c->r[X86_RSP] + 4, 4), SOFT_RIG_CODE));
+	w.c->r[X86_RDX] = SEL_DATA0;
+	expect_step(&w, WORLD_HANDLER, "#DE");
+	cr_expect(eq(u64, world_get(&w, w.c->r[X86_RSP], 4), SOFT_RIG_CODE));
 	expect_step(&w, WORLD_HANDLER + 1, "no #DB");
 	cr_expect(eq(u64, w.c->dr[6], DR6_FIXED));
 	world_close(&w);
