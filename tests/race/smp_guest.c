@@ -4,20 +4,20 @@
 #include <stddef.h>
 
 /* Where things are; the assembly has the same numbers. */
-#define PML4	   0x1000ull
-#define PDPT	   0x2000ull
-#define PD	   0x3000ull
-#define PT	   0x4000ull /* the first 2 MiB, as they are */
-#define TABLE_EVEN 0x6000ull /* the one that the pages of the rounds hang in, and its odd brother  \
-			      */
-#define TABLE_ODD 0x5000ull
-#define PAGE_EVEN 0x7000ull /* holds 0 */
-#define PAGE_ODD  0x8000ull /* holds 1 */
-#define IDT	  0x11000ull
-#define GDT	  0x12000ull
-#define ROUTINE	  0x14000ull /* the instruction that is rewritten */
-#define STACKS	  0x20000ull
-#define APIC_PAGE 0x1ff000ull
+#define PML4 0x1000ull
+#define PDPT 0x2000ull
+#define PD   0x3000ull
+#define PT   0x4000ull /* the first 2 MiB, as they are */
+/* The table that the pages of the rounds hang in, and its odd brother. */
+#define TABLE_EVEN 0x6000ull
+#define TABLE_ODD  0x5000ull
+#define PAGE_EVEN  0x7000ull /* holds 0 */
+#define PAGE_ODD   0x8000ull /* holds 1 */
+#define IDT	   0x11000ull
+#define GDT	   0x12000ull
+#define ROUTINE	   0x14000ull /* the instruction that is rewritten */
+#define STACKS	   0x20000ull
+#define APIC_PAGE  0x1ff000ull
 
 #define PTE_ALL	     0x7ull
 #define PTE_UNCACHED 0x1bull

@@ -185,7 +185,7 @@ static uint64_t step_stos(struct string *s, uint64_t most)
 		 count = dst ? least(most, room(s, X86_ES, X86_RDI, to)) : 0;
 
 	if (count == 0) {
-		soft_store(s->c, to, s->size, value & (~0ull >> (64 - 8 * s->size)));
+		soft_store(s->c, to, s->size, value);
 		count = 1;
 	} else {
 		fill(dst, (const uint8_t *)&value, s->size, count);
