@@ -71,15 +71,15 @@ static void vm_close(struct accel_vm *vm)
 
 static const struct accel_caps *caps(const struct accel_vm *vm)
 {
-	static struct accel_caps all = {.hw_points = 4};
+	static const struct accel_caps all = {
+		.hw_points = 4,
+		.mode = {[0 ... ACCEL_MODE_COUNT - 1] = {.can_run = true,
+							 .can_step = true,
+							 .trap = ACCEL_TRAP_DEBUG,
+							 .trap_byte = 0xcc,
+							 .has_hw_break = true}}};
 
 	(void)vm;
-	for (unsigned i = 0; i < ACCEL_MODE_COUNT; i++)
-		all.mode[i] = (struct accel_mode_caps){.can_run = true,
-						       .can_step = true,
-						       .trap = ACCEL_TRAP_DEBUG,
-						       .trap_byte = 0xcc,
-						       .has_hw_break = true};
 	return &all;
 }
 
