@@ -71,12 +71,15 @@ static uint64_t testdev_read(void *state, uint64_t offset, unsigned width)
 static void testdev_write(void *state, uint64_t offset, unsigned width, uint64_t value)
 {
 	struct testdev *dev = state;
-	uint8_t *bytes = bytes_at(dev, offset);
+	uint8_t *bytes;
 
+	if (offset >= PORT_LINES && offset < PORT_LINES + LINES) {
+		set_line(dev, (unsigned)(offset - PORT_LINES), value != 0);
+		return;
+	}
+	bytes = bytes_at(dev, offset);
 	for (unsigned i = 0; bytes && i < width; i++)
 		bytes[i] = (uint8_t)(value >> 8 * i);
-	if (!bytes && offset >= PORT_LINES)
-		set_line(dev, (unsigned)(offset - PORT_LINES), value != 0);
 }
 
 static void testdev_reset(void *state)

@@ -1,6 +1,6 @@
 /* The loops of the guest `speed` on this host's own processor: one line each, name and seconds. */
 #pragma GCC optimize("no-tree-vectorize", "no-tree-loop-distribute-patterns")
-#include "guests/speed_loops.c"
+#include "guests/speed_loops.c" /* NOLINT(bugprone-suspicious-include) */
 
 #include <inttypes.h>
 #include <stdio.h>

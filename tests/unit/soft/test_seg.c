@@ -237,11 +237,11 @@ struct address_row {
 	}
 #define DATA(base_, limit_)                                                                        \
 	{                                                                                          \
-		.base = base_, .limit = limit_, .type = 3, .s = 1, .present = 1                    \
+		.base = (base_), .limit = (limit_), .type = 3, .s = 1, .present = 1                \
 	}
 #define DOWN(limit_, is_big_)                                                                      \
 	{                                                                                          \
-		.limit = limit_, .type = 7, .s = 1, .present = 1, .db = is_big_                    \
+		.limit = (limit_), .type = 7, .s = 1, .present = 1, .db = (is_big_)                \
 	}
 
 static const struct address_row ADDRESSES[] = {
