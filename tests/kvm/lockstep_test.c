@@ -10,6 +10,8 @@
  *   - Hidden parts of unusable segments, and of FS and GS limits in 64-bit mode: not used.
  *   - Each iteration of a repeated string instruction: a KVM may do several in one step, so both
  *     sides go on until RIP moves.
+ *   - What RDTSC and CPUID give.
+ *   - That the guest is halted: a KVM tells of a step over HLT before it halts.
  *   - The instruction behind an IRET or at the start of a handler: some KVMs do not stop there. The
  *     software CPU then takes up to LAG more steps to where KVM is, and must equal it there. */
 #include "rig.h"
@@ -24,7 +26,7 @@
 #define LAG		   2u
 #define REPS		   100000u /* steps of one repeated instruction */
 #define FLAGS_NOT_COMPARED (X86_RFLAGS_TF | X86_RFLAGS_RF)
-#define COMPARED	   (X86_STATE_GPR | X86_STATE_SREG)
+#define COMPARED	   (X86_STATE_GPR | X86_STATE_SREG | X86_STATE_RUN)
 
 struct guest {
 	const char *name;
@@ -239,6 +241,22 @@ static void fail(struct run *r, const struct comparison *c, const char *insn)
 	r->has_failed = true;
 }
 
+/* Time and CPU model are each side's own: soft goes on with what KVM gave. */
+static void take_results_of_kvm(struct run *r)
+{
+	static const enum x86_gpr result[] = {X86_RAX, X86_RBX, X86_RCX, X86_RDX};
+	struct side *soft = &r->side[SOFT];
+
+	for (unsigned i = 0; i < UMBRA_ARRAY_SIZE(result); i++)
+		soft->st.gpr[result[i]] = r->side[KVM].st.gpr[result[i]];
+	soft->ops->state_set(soft->cpu, &soft->st, X86_STATE_GPR, NULL);
+}
+
+static bool is_own_result(const char *insn)
+{
+	return strncmp(insn, "rdtsc", 5) == 0 || strncmp(insn, "cpuid", 5) == 0;
+}
+
 /* Both have left the guest in the same way, or KVM could not go on where soft did. */
 static bool take_ends(struct run *r, bool kvm_stepped, bool soft_stepped, const char *insn)
 {
@@ -277,6 +295,8 @@ static bool step_both(struct run *r)
 	soft_stepped = step(soft, insn.has_rep);
 	if (take_ends(r, kvm_stepped, soft_stepped, text))
 		return false;
+	if (is_own_result(text))
+		take_results_of_kvm(r);
 	c = compare(&kvm->st, &soft->st);
 	for (unsigned lag = 0; lag < LAG && kvm->st.rip != soft->st.rip; lag++) {
 		r->lagged++;
@@ -288,7 +308,9 @@ static bool step_both(struct run *r)
 		return false;
 	}
 	r->compared++;
-	return true;
+	if (soft->st.activity == X86_HALTED)
+		snprintf(r->reason, sizeof(r->reason), "the guest halts");
+	return soft->st.activity != X86_HALTED;
 }
 
 static void compare_ram(struct run *r)

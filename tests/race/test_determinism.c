@@ -1,12 +1,13 @@
 /* Two runs of a guest on the software CPU in deterministic mode are the same run: the same number
  * of instructions of each vCPU, the same time, registers and RAM at the end.  Stops of the world at
- * any moment of the host, single steps and held debugger's points in the second run do not change
+ * any moment of the host, and single steps in the second run do not change
  * it. The guests are those of build/guests and the one of smp_guest.h. */
 #include "smp_guest.h"
 #include "soft_machine.h"
 
+#include "src/accel/soft/vm.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -103,6 +104,105 @@ static bool test(const struct subject *subject, unsigned number)
 	return lines == 0;
 }
 
+/* Input.  Each byte is given while the guest waits for it in HLT: the same moment in every run. */
+
+#define INPUT "Hello, umbra! q"
+
+static void end_pump(void *ctx)
+{
+	loop_quit(ctx, 0);
+}
+
+/* Let the control thread's loop do its work for a while; the world stands. */
+static void pump(struct machine *m, struct loop_timer *timer)
+{
+	loop_timer_arm(timer, 1000000);
+	loop_run(m->loop);
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	require(fd >= 0 && connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0,
+		"the serial port's socket takes a client");
+	return fd;
+}
+
+/* In HLT, and nothing of what came before is still on its way. */
+static bool is_waiting(struct machine *m)
+{
+	return vcpu_state(m->world, 0, X86_STATE_RUN)->activity == X86_HALTED &&
+	       !soft_irq_is_pending(vm_accel_vm(m->vm)->soft.cpu[0]);
+}
+
+static void run_until_halted(struct machine *m, unsigned most)
+{
+	struct cpu_stop stop;
+
+	do {
+		machine_run(m);
+		machine_dawdle(m, most);
+		world_stop(m->world, STOP_INTERRUPT);
+		machine_wait(m, &stop);
+		require(stop.kind == STOP_INTERRUPT, "the guest waits for input");
+	} while (!is_waiting(m));
+}
+
+static void feed(struct machine *m, struct loop_timer *timer, int fd, unsigned most)
+{
+	for (const char *byte = INPUT; *byte; byte++) {
+		run_until_halted(m, most);
+		require(write(fd, byte, 1) == 1, "input is sent");
+		while (!soft_irq_is_pending(vm_accel_vm(m->vm)->soft.cpu[0]))
+			pump(m, timer);
+	}
+}
+
+static unsigned run_uart(unsigned most, unsigned seed, struct machine_picture *out_picture)
+{
+	char path[64], spec[80];
+	struct loop_timer *timer;
+	struct machine m;
+	struct cpu_stop stop;
+	int fd;
+
+	snprintf(path, sizeof(path), "/tmp/umbra-test-%d.sock", (int)getpid());
+	snprintf(spec, sizeof(spec), "unix:%s", path);
+	machine_open(&m, &(struct machine_config){
+				 .image = "build/guests/uart_irq.elf", .serial = spec, .vcpus = 1});
+	m.seed = seed;
+	timer = loop_timer_add(m.loop, end_pump, m.loop);
+	require(timer != NULL, "a timer");
+	fd = connect_to(path);
+	feed(&m, timer, fd, most);
+	machine_run(&m);
+	machine_wait(&m, &stop);
+	require(stop.kind == STOP_EXIT, "the guest comes to its end");
+	machine_picture(&m, out_picture);
+	loop_timer_del(timer);
+	machine_close(&m);
+	close(fd);
+	return m.stops;
+}
+
+static bool test_uart(unsigned number)
+{
+	static struct machine_picture first, again;
+	unsigned lines = 0, stops = run_uart(2000, 1, &first);
+
+	for (unsigned n = 0; n < RUNS; n++) {
+		stops += run_uart(n, n + 2, &again);
+		lines += machine_compare(&first, &again, "uart");
+	}
+	printf("%sok %u - uart_irq: %llu instructions with the same input, %u stops\n",
+	       lines ? "not " : "", number, (unsigned long long)first.retired[0], stops);
+	fflush(stdout);
+	return lines == 0;
+}
+
 int main(void)
 {
 	static const struct subject subjects[] = {
@@ -115,8 +215,9 @@ int main(void)
 	};
 	unsigned failed = 0;
 
-	printf("1..%zu\n", UMBRA_ARRAY_SIZE(subjects));
+	printf("1..%zu\n", UMBRA_ARRAY_SIZE(subjects) + 1);
 	for (unsigned i = 0; i < UMBRA_ARRAY_SIZE(subjects); i++)
 		failed += !test(&subjects[i], i + 1);
+	failed += !test_uart((unsigned)UMBRA_ARRAY_SIZE(subjects) + 1);
 	return failed != 0;
 }

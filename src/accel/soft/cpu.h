@@ -178,7 +178,8 @@ struct soft_cpu {
 	uint8_t cpl;
 	bool in_int_shadow;	  /* STI or MOV SS: no interrupt before the next instruction */
 	bool in_debug_shadow;	  /* MOV SS: no #DB either */
-	bool nmi_is_pending;	  /* PEND_NMI was seen and not delivered yet */
+	atomic_uint nmi_posts;	  /* PEND_NMI posted and not seen: a bit would lose the second */
+	unsigned nmi_pending;	  /* seen and not delivered yet */
 	bool nmi_blocked;	  /* until IRET */
 	atomic_uchar sipi_vector; /* another's thread writes it, then posts PEND_SIPI */
 	_Alignas(16) uint8_t xmm[16][16];

@@ -160,9 +160,9 @@ static bool take_nmi(struct soft_cpu *c)
 {
 	struct soft_event event = {.type = EVENT_NMI, .vector = X86_EXC_NMI, .rip = c->rip};
 
-	if (!c->nmi_is_pending || c->nmi_blocked || c->in_int_shadow || !may_interrupt(c))
+	if (!c->nmi_pending || c->nmi_blocked || c->in_int_shadow || !may_interrupt(c))
 		return false;
-	c->nmi_is_pending = false;
+	c->nmi_pending--;
 	deliver(c, &event);
 	return true;
 }
@@ -184,13 +184,24 @@ static bool take_interrupt(struct soft_cpu *c)
 	return true;
 }
 
+/* A processor holds one NMI back while another is handled (SDM 3A 6.7.1).  Where none is, the first
+ * of two would have been taken at once had this vCPU had its turn, so both count. */
+static void take_posted_nmis(struct soft_cpu *c)
+{
+	unsigned limit = c->nmi_blocked ? 1 : 2;
+
+	c->nmi_pending += atomic_exchange_explicit(&c->nmi_posts, 0, memory_order_relaxed);
+	if (c->nmi_pending > limit)
+		c->nmi_pending = limit;
+}
+
 /* Requests that others posted.  All bits go, or no block would begin. */
 static void take_posts(struct soft_cpu *c)
 {
 	unsigned pend = atomic_exchange_explicit(&c->pend, 0, memory_order_acquire);
 
 	if (pend & PEND_NMI)
-		c->nmi_is_pending = true;
+		take_posted_nmis(c);
 	if (pend & PEND_IRQ) { /* a timer may be due sooner than the slice was planned for */
 		soft_slice_end(c);
 		soft_slice_begin(c);
@@ -228,7 +239,7 @@ bool soft_has_wake_event(struct soft_cpu *c)
 		return true;
 	if (c->activity == X86_WAIT_FOR_SIPI)
 		return false;
-	return (((pend & PEND_NMI) || c->nmi_is_pending) && !c->nmi_blocked) ||
+	return (((pend & PEND_NMI) || c->nmi_pending) && !c->nmi_blocked) ||
 	       ((c->rflags & X86_RFLAGS_IF) && soft_irq_is_pending(c));
 }
 

@@ -110,6 +110,8 @@ void soft_wake(struct soft_cpu *c)
 
 void soft_post(struct soft_cpu *c, unsigned pend)
 {
+	if (pend & PEND_NMI)
+		atomic_fetch_add_explicit(&c->nmi_posts, 1, memory_order_relaxed);
 	atomic_fetch_or_explicit(&c->pend, pend, memory_order_release);
 	soft_wake(c);
 }

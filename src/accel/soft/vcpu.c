@@ -61,7 +61,8 @@ int soft_vcpu_reset(struct accel_vcpu *vcpu, struct umbra_err *err)
 	c->has_event = false;
 	c->is_delivering = false;
 	c->in_debug_shadow = false;
-	c->nmi_is_pending = false;
+	atomic_store_explicit(&c->nmi_posts, 0, memory_order_relaxed);
+	c->nmi_pending = 0;
 	c->nmi_blocked = false;
 	c->wants_yield = false;
 	c->retired = 0;

@@ -119,3 +119,24 @@ Test(soft_traps, data_breakpoint_when_the_instruction_faults_then_not_met)
 	cr_expect(eq(u64, w.c->dr[6], DR6_FIXED));
 	world_close(&w);
 }
+
+/* The first waits behind a load of SS, as it would for the turn. */
+Test(soft_traps, nmi_when_another_waits_to_be_taken_then_both_come)
+{
+	struct world w = OPEN_WORLD(0x8e, 0xd0, 0x90, 0x90);
+
+	world_idt(&w, X86_EXC_NMI,
+		  world_gate(SEL_CODE0, WORLD_HANDLER, ACCESS(0, 0, SEG_INT_GATE), 0));
+	world_put(&w, WORLD_HANDLER, 1, 0xcf); /* iretd */
+	expect_step(&w, SOFT_RIG_CODE + 2, "mov ss, ax");
+	soft_post(w.c, PEND_NMI);
+	expect_step(&w, SOFT_RIG_CODE + 3, "nop");
+	soft_post(w.c, PEND_NMI);
+	expect_step(&w, WORLD_HANDLER, "the first");
+	soft_post(w.c, PEND_NMI);
+	expect_step(&w, SOFT_RIG_CODE + 3, "iretd");
+	expect_step(&w, WORLD_HANDLER, "the second");
+	expect_step(&w, SOFT_RIG_CODE + 3, "iretd");
+	expect_step(&w, SOFT_RIG_CODE + 4, "the third found no room");
+	world_close(&w);
+}
