@@ -400,7 +400,7 @@ Test(irqchip, timer_chip_when_programmed_then_irq_0_by_cpu_0)
 	cr_assert(posted(&rig, 2) & PEND_IRQ, "the slice that runs is to be planned anew");
 	for (int i = 0; i < 4; i++) {
 		due = soft_irqchip_deadline(&rig.cpu[0]);
-		cr_assert_leq(due, 5000 + (i + 1) * 1000000);
+		cr_assert_leq(due, 5000 + ((uint64_t)i + 1) * 1000000);
 		cr_assert_eq(soft_irqchip_deadline(&rig.cpu[2]), ~0ull);
 		at(&rig, 0, (int64_t)due);
 		soft_irqchip_tick(&rig.cpu[0]);
