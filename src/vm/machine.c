@@ -25,12 +25,55 @@ static void world_runs(void *ctx)
 	loop_timer_arm(vm->halt_timer, WORLD_FIRST_LOOK_NS);
 }
 
+/* Timers of devices, on a back end that leaves guest time to the host: the control thread waits for
+ * them. */
+
+static void wait_for_timers(void *ctx)
+{
+	struct vm *vm = ctx;
+	uint64_t deadline = gate_deadline(vm->gate), now = gate_now_ns(vm->gate);
+
+	if (deadline == GATE_NEVER)
+		loop_timer_disarm(vm->device_timer);
+	else
+		loop_timer_arm(vm->device_timer, deadline > now ? deadline - now : 0);
+}
+
+static void run_timers(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	gate_run(vm->gate);
+	wait_for_timers(vm);
+}
+
+static void deadline_moved(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	loop_wake(vm->device_waker);
+}
+
+static int open_clock(struct vm *vm, struct umbra_err *err)
+{
+	const struct gate_clock clock = {.deadline_moved = deadline_moved, .ctx = vm};
+
+	vm->device_timer = loop_timer_add(vm->loop, run_timers, vm);
+	vm->device_waker = loop_waker_add(vm->loop, wait_for_timers, vm);
+	if (!vm->device_timer || !vm->device_waker)
+		return umbra_err_set(err, ENOMEM, "out of memory for the machine's clock");
+	gate_set_clock(vm->gate, &clock);
+	return 0;
+}
+
 /* Creation. */
 
 static int open_parts(struct vm *vm, struct umbra_err *err)
 {
 	int error = gate_create(&vm->gate, err);
 
+	if (!error)
+		error = open_clock(vm, err);
 	if (!error)
 		error = mem_create(&vm->mem, err);
 	if (!error)
@@ -130,6 +173,10 @@ void vm_destroy(struct vm *vm)
 		vm->accel->vm_close(vm->accel_vm);
 	if (vm->halt_timer)
 		loop_timer_del(vm->halt_timer);
+	if (vm->device_timer)
+		loop_timer_del(vm->device_timer);
+	if (vm->device_waker)
+		loop_waker_del(vm->device_waker);
 	bus_destroy(vm->bus);
 	for (unsigned i = 0; i < vm->chardev_count; i++)
 		chardev_close(vm->chardev[i]);

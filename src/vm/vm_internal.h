@@ -22,6 +22,8 @@ struct vm {
 	char *kernel_path; /* absolute; NULL without an image */
 	struct x86_state boot;
 	struct loop_timer *halt_timer;
+	struct loop_timer *device_timer; /* timers of devices where the host's clock is theirs */
+	struct loop_waker *device_waker;
 };
 
 /* Put memory and devices of a PC into the empty machine.  Errors: what the parts give. */

@@ -251,7 +251,7 @@ struct soft_vm {
 	struct soft_cpu *cpu[ACCEL_MAX_VCPUS];
 	bool is_parallel;
 	atomic_uint forget_serial; /* counts requests to forget the micro-TLBs (parallel.c) */
-	struct gate *gate;	   /* parallel mode: the clock */
+	struct gate *gate;	   /* parallel mode: the clock; NULL: no devices with timers */
 	bool has_la57;		   /* CPU flag */
 	uint8_t phys_bits;
 	struct accel_caps caps;
@@ -337,6 +337,10 @@ void soft_mode_update(struct soft_cpu *c);
 /* Time (turn.c): instructions executed by the whole machine and skipped over in HLT, in units of
  * 1 ns; what RDTSC reads and timers count. */
 uint64_t soft_now(const struct soft_cpu *c);
+/* The same for devices, which are not told whose thread they serve; and the vCPU whose slice it is,
+ * NULL in parallel mode and between slices. */
+uint64_t soft_vm_now(const struct soft_vm *vm);
+struct soft_cpu *soft_slice_holder(const struct soft_vm *vm);
 uint64_t soft_tsc(const struct soft_cpu *c);
 void soft_set_tsc(struct soft_cpu *c, uint64_t tsc);
 

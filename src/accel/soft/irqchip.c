@@ -15,28 +15,6 @@
 #define PIC_LINES   16u
 #define PIN_OF_IRQ0 2u
 
-/* Time, and who is running. */
-
-/* The vCPU whose slice it is in deterministic mode, or NULL. */
-static struct soft_cpu *slice_holder(const struct soft_irqchip *chip)
-{
-	for (unsigned i = 0; i < chip->cpu_count; i++) {
-		if (chip->cpu[i].cpu && chip->cpu[i].cpu->slice)
-			return chip->cpu[i].cpu;
-	}
-	return NULL;
-}
-
-/* For devices, which are not told whose thread they serve. */
-uint64_t irqchip_now(const struct soft_irqchip *chip)
-{
-	const struct soft_cpu *c = chip->vm->is_parallel ? NULL : slice_holder(chip);
-
-	if (!c)
-		c = chip->cpu[0].cpu;
-	return c ? soft_now(c) : 0;
-}
-
 /* The lock, and what follows every change. */
 
 void irqchip_enter(struct soft_irqchip *chip)
@@ -47,7 +25,7 @@ void irqchip_enter(struct soft_irqchip *chip)
 /* A timer is due earlier than the slice was planned for. */
 static void post_replan(struct soft_irqchip *chip, unsigned index)
 {
-	const struct soft_cpu *holder = chip->vm->is_parallel ? NULL : slice_holder(chip);
+	const struct soft_cpu *holder = soft_slice_holder(chip->vm);
 
 	chip->cpu[holder ? holder->index : index].post |= PEND_IRQ;
 }

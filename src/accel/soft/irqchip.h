@@ -48,8 +48,6 @@ struct soft_irqchip {
 /* irqchip.c: take the lock; drop it, after which whoever has to look has been told. */
 void irqchip_enter(struct soft_irqchip *chip);
 void irqchip_leave(struct soft_irqchip *chip);
-/* The present for a device, which is not told whose thread it serves.  Lock held. */
-uint64_t irqchip_now(const struct soft_irqchip *chip);
 /* The timer chip comes to @now_ns, and may be changed then.  Lock held. */
 void irqchip_timer_run(struct soft_irqchip *chip, uint64_t now_ns);
 

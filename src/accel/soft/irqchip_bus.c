@@ -18,7 +18,7 @@ static struct irqchip_device *device_enter(void *state)
 
 	irqchip_enter(d->chip);
 	if (d->state == d->chip->pit)
-		irqchip_timer_run(d->chip, irqchip_now(d->chip));
+		irqchip_timer_run(d->chip, soft_vm_now(d->chip->vm));
 	return d;
 }
 

@@ -26,6 +26,8 @@ struct soft_turn;
 int soft_turn_create(struct soft_vm *vm);
 void soft_turn_destroy(struct soft_vm *vm);
 void soft_turn_reset(struct soft_vm *vm);
+/* Let the machine's gate tell this machine's time. */
+void soft_turn_attach(struct soft_vm *vm);
 /* Who will run until the next call: mask of vCPU numbers.  World stopped. */
 void soft_turn_plan(struct soft_vm *vm, uint64_t members);
 /* Wait until it is this vCPU's turn.  False when a request (*c->req) came first. */

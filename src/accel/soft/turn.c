@@ -150,10 +150,55 @@ void soft_set_tsc(struct soft_cpu *c, uint64_t tsc)
 	c->msr.tsc = tsc - soft_now(c);
 }
 
-/* The next timer of any vCPU; ~0 = none is set. */
+/* The vCPU whose slice it is, in deterministic mode; else NULL. */
+struct soft_cpu *soft_slice_holder(const struct soft_vm *vm)
+{
+	for (unsigned i = 0; i < vm->cpu_count && !vm->is_parallel; i++) {
+		if (vm->cpu[i] && vm->cpu[i]->slice)
+			return vm->cpu[i];
+	}
+	return NULL;
+}
+
+uint64_t soft_vm_now(const struct soft_vm *vm)
+{
+	const struct soft_cpu *holder = soft_slice_holder(vm);
+
+	if (vm->is_parallel)
+		return gate_now_ns(vm->gate);
+	return holder ? soft_now(holder) : clock_of(vm->turn);
+}
+
+/* The machine's devices count the same time, and their timers cut slices like the chips' own. */
+
+static uint64_t gate_clock_now(void *ctx)
+{
+	return soft_vm_now(ctx);
+}
+
+static void gate_deadline_moved(void *ctx)
+{
+	const struct soft_vm *vm = ctx;
+	struct soft_cpu *holder = soft_slice_holder(vm);
+
+	if (holder || vm->cpu[0])
+		soft_post(holder ? holder : vm->cpu[0], PEND_IRQ);
+}
+
+void soft_turn_attach(struct soft_vm *vm)
+{
+	const struct gate_clock clock = {.now_ns = vm->is_parallel ? NULL : gate_clock_now,
+					 .deadline_moved = gate_deadline_moved,
+					 .ctx = vm};
+
+	if (vm->gate)
+		gate_set_clock(vm->gate, &clock);
+}
+
+/* The next timer of any vCPU or device; ~0 = none is set. */
 static uint64_t next_deadline(const struct soft_vm *vm)
 {
-	uint64_t next = ~0ull;
+	uint64_t next = vm->gate ? gate_deadline(vm->gate) : ~0ull;
 
 	for (unsigned i = 0; i < vm->cpu_count; i++)
 		next = u64_min(next, soft_irqchip_deadline(vm->cpu[i]));
@@ -164,6 +209,8 @@ static void tick_all(const struct soft_vm *vm)
 {
 	for (unsigned i = 0; i < vm->cpu_count; i++)
 		soft_irqchip_tick(vm->cpu[i]);
+	if (vm->gate && gate_deadline(vm->gate) != GATE_NEVER)
+		gate_run(vm->gate);
 }
 
 void soft_slice_begin(struct soft_cpu *c)

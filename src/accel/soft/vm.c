@@ -146,6 +146,7 @@ static int soft_vm_open(struct accel_vm **out_vm, const struct accel_vm_config *
 		soft_vm_close(accel);
 		return error;
 	}
+	soft_turn_attach(vm);
 	*out_vm = accel;
 	return 0;
 }
