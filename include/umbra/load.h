@@ -10,9 +10,18 @@
 #include "umbra/types.h"
 #include "umbra/x86.h"
 
-enum load_format { LOAD_AUTO, LOAD_FLAT, LOAD_ELF, LOAD_MULTIBOOT };
+enum load_format {
+	LOAD_AUTO,
+	LOAD_FLAT,
+	LOAD_ELF,
+	LOAD_MULTIBOOT,
+	LOAD_MULTIBOOT2,
+	LOAD_BZIMAGE,
+	LOAD_PVH,
+	LOAD_BIOS,
+};
 
-/* Mode in which a flat image is entered. */
+/* Mode in which a flat image or a bzImage is entered. */
 enum load_mode { LOAD_MODE_REAL, LOAD_MODE_PROT32, LOAD_MODE_LONG };
 
 #define LOAD_MAX_REGS 16
@@ -23,16 +32,23 @@ struct load_reg {
 };
 
 struct load_config {
-	const char *kernel; /* path; required */
-	/* Multiboot only, "file args,file args" as QEMU's -initrd; NULL = none.  An error with any
-	 * other image, which could not be told of it. */
+	const char *kernel; /* path; required unless there is @bios */
+	/* Path of a firmware image instead; it excludes @kernel, @initrd and @cmdline. */
+	const char *bios;
+	/* bzImage: the path of the one file.  Multiboot and PVH: "file args,file args" as QEMU's
+	 * -initrd.  NULL = none.  An error with any other image, which could not be told of it. */
 	const char *initrd;
-	/* NULL = empty.  Multiboot kernels get "KERNEL CMDLINE" as from QEMU; for any other image
-	 * there is a warning. */
+	/* NULL = empty.  Multiboot 1 kernels get "KERNEL CMDLINE" as from QEMU; for ELF and flat
+	 * images there is a warning. */
 	const char *cmdline;
+	/* Where the ACPI tables' root pointer will be in guest memory, for kernels that are told
+	 * (bzImage, PVH, multiboot 2); 0 = there is none.  Multiboot 2 is given a copy, which
+	 * load_apply makes. */
+	gpa_t rsdp;
 	/* Flat images only: where the bytes go and execution starts (default 0x1000), and how.
 	 * Either of them also says that the file is flat when it has a multiboot header; ELF files
-	 * are refused with them.  src/load/boot.c describes the state on entry. */
+	 * are refused with them.  With a bzImage the mode chooses its entry: prot32 or long.
+	 * src/load/boot.c describes the state on entry. */
 	bool has_load_addr;
 	gpa_t load_addr;
 	bool has_mode;
@@ -41,7 +57,28 @@ struct load_config {
 	unsigned reg_count;
 };
 
+/* The memory map as a PC's firmware reports it (ACPI 6.4, 15: INT 15h, E820h). */
+#define LOAD_E820_RAM	   1u
+#define LOAD_E820_RESERVED 2u
+#define LOAD_E820_MAX	   64u /* entries; more than any memory space gives */
+
+struct load_e820_entry {
+	gpa_t addr;
+	uint64_t len;
+	uint32_t type; /* LOAD_E820_... */
+};
+
+/* The map of @mem in address order: its RAM, less 0x9fc00-0xfffff (BIOS data area, adapters, BIOS)
+ * and the 256 KiB of firmware below 4 GiB, which are reserved.  Every guest that is told of its
+ * memory is told this.
+ * Returns the number of entries written to @out: at most @max. */
+unsigned load_e820(const struct mem_space *mem, struct load_e820_entry *out, unsigned max);
+
 struct load_image;
+
+/* The size of the firmware image at @path: what the machine has to make ROM of, up to 4 GiB.
+ * Errors: as load_open; -EINVAL the size cannot be right. */
+int load_bios_bytes(const char *path, uint64_t *out_bytes, struct umbra_err *err);
 
 /* Read and check. @mem says which RAM there is; it is not written.
  * Errors: -ENOENT, -EACCES, -EISDIR, -EINVAL (not a regular file), -ENOEXEC and -ENOSPC with file,
@@ -55,7 +92,7 @@ void load_close(struct load_image *image);
 int load_apply(const struct load_image *image, struct mem_space *mem, struct x86_state *out_boot,
 	       struct umbra_err *err);
 
-const char *load_format_name(const struct load_image *image); /* "flat", "ELF64", "multiboot" */
+const char *load_format_name(const struct load_image *image); /* "flat", "ELF64", ... */
 
 /* ELF64 images that are the debugger's symbol file as well; otherwise false. */
 bool load_is_elf64(const struct load_image *image);

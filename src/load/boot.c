@@ -3,11 +3,11 @@
  *
  *   real    CS = address >> 4 (0 below 64 KiB, so that IP is the address), other segments 0, SP 0:
  *           the first push goes to 0xfffe.
- *   prot32  flat 4 GiB segments 0x08 (code) and 0x10 (data), paging off.  ELF and flat images get
- *           a stack as if called with return address 0; multiboot leaves ESP to the kernel.
- *   long    64-bit code 0x08, data 0x10, 4-level paging (paging.c), SSE enabled and the x87 as
- *           after FNINIT, so that compiled C runs; RSP as if called with return address 0
- *           (System V ABI 3.2.2), so that a C function can be the entry.
+ *   prot32  flat 4 GiB segments 0x08 (code) and 0x10 (data; Linux wants 0x10 and 0x18), paging off.
+ * ELF and flat images get a stack as if called with return address 0; multiboot leaves ESP to the
+ * kernel. long    64-bit code 0x08, data 0x10, 4-level paging (paging.c), SSE enabled and the x87
+ * as after FNINIT, so that compiled C runs; RSP as if called with return address 0 (System V
+ * ABI 3.2.2), so that a C function can be the entry.
  *
  * The GDT, the stack and the page tables are placed below 0x9fc00, as high as the image allows
  * (load_plan_place_low).  The IDT is empty outside real mode: a fault before the guest has its own
@@ -18,9 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BOOT_CS		  0x08
-#define BOOT_DS		  0x10
-#define BOOT_GDT_BYTES	  24u
 #define BOOT_STACK_BYTES  16384u
 #define BOOT_FNINIT_FCW	  0x37f
 #define SEG_TYPE_TSS_BUSY 0xb
@@ -61,20 +58,21 @@ static void descriptor_put(uint8_t *out, const struct x86_seg *seg)
 static int boot_segments(struct load_job *job, unsigned bits, struct umbra_err *err)
 {
 	struct x86_state *st = &job->image->boot;
-	const struct x86_seg data = x86_seg_flat(BOOT_DS, false, bits, 0);
+	const uint16_t cs = job->boot_cs, ds = (uint16_t)(cs + 8), gdt_bytes = (uint16_t)(ds + 8);
+	const struct x86_seg data = x86_seg_flat(ds, false, bits, 0);
 	uint8_t *gdt = NULL;
 	unsigned i;
 	int rc;
 
 	for (i = 0; i < X86_SEG_COUNT; i++)
 		st->seg[i] = data;
-	st->seg[X86_CS] = x86_seg_flat(BOOT_CS, true, bits, 0);
-	rc = boot_part(job, "boot GDT", BOOT_GDT_BYTES, &st->gdtr.base, &gdt, err);
+	st->seg[X86_CS] = x86_seg_flat(cs, true, bits, 0);
+	rc = boot_part(job, "boot GDT", gdt_bytes, &st->gdtr.base, &gdt, err);
 	if (rc < 0)
 		return rc;
-	descriptor_put(gdt + BOOT_CS, &st->seg[X86_CS]);
-	descriptor_put(gdt + BOOT_DS, &data);
-	st->gdtr.limit = BOOT_GDT_BYTES - 1;
+	descriptor_put(gdt + cs, &st->seg[X86_CS]);
+	descriptor_put(gdt + ds, &data);
+	st->gdtr.limit = gdt_bytes - 1u;
 	return 0;
 }
 

@@ -1,8 +1,8 @@
 /* ELF executables, by their program headers: each PT_LOAD goes to p_paddr.
- * ELF32 without a multiboot header enters flat 32-bit protected mode; ELF64 enters long mode, with
- * all RAM mapped one to one and each segment at its p_vaddr as well, so that a kernel linked high
- * starts at e_entry directly.
- * Source: System V ABI, chapters 4 (headers) and 5 (program headers); gABI of 2013. */
+ * ELF32 without a multiboot header or a PVH note enters flat 32-bit protected mode; ELF64 enters
+ * long mode, with all RAM mapped one to one and each segment at its p_vaddr as well, so that a
+ * kernel linked high starts at e_entry directly. Source: System V ABI, chapters 4 (headers) and 5
+ * (program headers); gABI of 2013. */
 #include "load_internal.h"
 
 #include <errno.h>
@@ -21,6 +21,7 @@
 #define EM_X86_64    62
 #define PT_LOAD	     1
 #define PT_INTERP    3
+#define PT_NOTE	     4
 #define SHT_SYMTAB   2
 #define SHT_STRTAB   3
 #define EHDR32_BYTES 52u
@@ -54,6 +55,7 @@ static const struct elf_field p_vaddr = {"p_vaddr", 8, 4, 16, 8};
 static const struct elf_field p_paddr = {"p_paddr", 12, 4, 24, 8};
 static const struct elf_field p_filesz = {"p_filesz", 16, 4, 32, 8};
 static const struct elf_field p_memsz = {"p_memsz", 20, 4, 40, 8};
+static const struct elf_field p_align = {"p_align", 28, 4, 48, 8};
 static const struct elf_field sh_type = {"sh_type", 4, 4, 4, 4};
 static const struct elf_field sh_addr = {"sh_addr", 12, 4, 16, 8};
 static const struct elf_field sh_offset = {"sh_offset", 16, 4, 24, 8};
@@ -238,31 +240,30 @@ static int segment_check(const struct load_job *job, const struct load_elf *elf,
 	return 0;
 }
 
-static int segment_plan(struct load_job *job, const struct load_elf_seg *s, const char *what,
-			struct umbra_err *err)
+static void phdr_name(const struct load_elf *elf, unsigned number, char out[LOAD_WHAT_MAX])
 {
-	struct load_part part = {
-		.field = "p_paddr",
-		.gpa = s->paddr,
-		.mem_len = s->memsz,
-		.data_len = s->filesz,
-		.offset = s->offset,
-	};
-	int rc;
-
-	snprintf(part.what, sizeof(part.what), "%s", what);
-	rc = load_plan_add(job, &part, err);
-	/* What `ld -Ttext=0x100000` makes: a page before the text that nobody asked for. */
-	if (rc == -ENOSPC && s->offset == 0)
-		umbra_err_prefix(err, "a segment with the ELF headers (ld -n leaves it out)");
-	return rc;
+	snprintf(out, LOAD_WHAT_MAX, "program header %u at offset 0x%" PRIx64, number,
+		 elf->phoff + (uint64_t)number * (elf->is_64 ? PHDR64_BYTES : PHDR32_BYTES));
 }
 
-/* One program header: @record is its bytes.  Other types than PT_LOAD mean nothing here. */
+/* Notes only tell of the image: a broken one is as good as none. */
+static void note_take(const struct load_job *job, struct load_elf *elf, const uint8_t *record)
+{
+	struct load_elf_note *note = &elf->note[elf->note_count];
+
+	if (elf->note_count == LOAD_MAX_NOTES)
+		return;
+	note->offset = field_get(&p_offset, record, elf->is_64);
+	note->size = field_get(&p_filesz, record, elf->is_64);
+	note->align = field_get(&p_align, record, elf->is_64) == 8 ? 8 : 4;
+	if (range_fits(note->offset, note->size, 0, job->image->file[0].size))
+		elf->note_count++;
+}
+
+/* One program header: @record is its bytes.  Other types mean nothing here. */
 static int phdr_take(struct load_job *job, struct load_elf *elf, const uint8_t *record,
 		     unsigned number, struct umbra_err *err)
 {
-	uint64_t at = elf->phoff + (uint64_t)number * (elf->is_64 ? PHDR64_BYTES : PHDR32_BYTES);
 	uint64_t type = field_get(&p_type, record, elf->is_64);
 	struct load_elf_seg s = {
 		.number = number,
@@ -272,24 +273,25 @@ static int phdr_take(struct load_job *job, struct load_elf *elf, const uint8_t *
 		.filesz = field_get(&p_filesz, record, elf->is_64),
 		.memsz = field_get(&p_memsz, record, elf->is_64),
 	};
-	char what[48];
+	char what[LOAD_WHAT_MAX];
 	int rc;
 
-	snprintf(what, sizeof(what), "program header %u at offset 0x%" PRIx64, number, at);
+	phdr_name(elf, number, what);
 	if (type == PT_INTERP)
 		return umbra_err_set(err, ENOEXEC,
 				     "%s: p_type 3 (PT_INTERP): a program for an operating system; "
 				     "link a kernel with -static -nostdlib",
 				     what);
+	if (type == PT_NOTE)
+		note_take(job, elf, record);
 	if (type != PT_LOAD || (s.memsz == 0 && s.filesz == 0))
 		return 0;
 	rc = segment_check(job, elf, &s, err);
-	if (rc < 0) {
+	if (rc < 0)
 		umbra_err_prefix(err, "%s", what);
-		return rc;
-	}
-	elf->seg[elf->seg_count++] = s;
-	return segment_plan(job, &s, what, err);
+	else
+		elf->seg[elf->seg_count++] = s;
+	return rc;
 }
 
 /* Read the program headers into @table, and take each. */
@@ -307,7 +309,7 @@ static int phdrs_take(struct load_job *job, struct load_elf *elf, uint8_t *table
 	return rc;
 }
 
-int load_elf_plan(struct load_job *job, struct load_elf *out_elf, struct umbra_err *err)
+int load_elf_read(struct load_job *job, struct load_elf *out_elf, struct umbra_err *err)
 {
 	uint8_t *table;
 	int rc;
@@ -327,6 +329,37 @@ int load_elf_plan(struct load_job *job, struct load_elf *out_elf, struct umbra_e
 	free(table);
 	if (rc < 0)
 		load_elf_free(out_elf);
+	return rc;
+}
+
+static int segment_plan(struct load_job *job, const struct load_elf *elf,
+			const struct load_elf_seg *s, gpa_t bias, struct umbra_err *err)
+{
+	struct load_part part = {
+		.field = "p_paddr",
+		.gpa = s->paddr + bias,
+		.mem_len = s->memsz,
+		.data_len = s->filesz,
+		.offset = s->offset,
+	};
+	int rc;
+
+	phdr_name(elf, s->number, part.what);
+	rc = load_plan_add(job, &part, err);
+	/* What `ld -Ttext=0x100000` makes: a page before the text that nobody asked for. */
+	if (rc == -ENOSPC && s->offset == 0)
+		umbra_err_prefix(err, "a segment with the ELF headers (ld -n leaves it out)");
+	return rc;
+}
+
+int load_elf_plan(struct load_job *job, const struct load_elf *elf, gpa_t bias,
+		  struct umbra_err *err)
+{
+	unsigned i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < elf->seg_count; i++)
+		rc = segment_plan(job, elf, &elf->seg[i], bias, err);
 	return rc;
 }
 
@@ -448,21 +481,16 @@ int load_elf_sections(struct load_job *job, const struct load_elf *elf, uint8_t 
 }
 
 /* In long mode e_entry is used as it is, whichever mapping it lies in. */
-int load_elf(struct load_job *job, struct umbra_err *err)
+int load_elf(struct load_job *job, const struct load_elf *elf, struct umbra_err *err)
 {
-	struct load_elf elf;
 	gpa_t entry = 0;
-	int rc = load_elf_plan(job, &elf, err);
+	int rc = load_elf_plan(job, elf, 0, err);
 
-	if (rc < 0)
-		return rc;
 	job->image->format = LOAD_ELF;
-	job->image->format_name = elf.is_64 ? "ELF64" : "ELF32";
-	rc = load_elf_entry_paddr(&elf, &entry, err);
-	if (rc == 0 && elf.is_64)
-		rc = load_boot_long(job, elf.entry, &elf, err);
-	else if (rc == 0)
-		rc = load_boot_prot32(job, (uint32_t)entry, true, err);
-	load_elf_free(&elf);
-	return rc;
+	job->image->format_name = elf->is_64 ? "ELF64" : "ELF32";
+	if (rc == 0)
+		rc = load_elf_entry_paddr(elf, &entry, err);
+	if (rc == 0 && elf->is_64)
+		return load_boot_long(job, elf->entry, elf, err);
+	return rc == 0 ? load_boot_prot32(job, (uint32_t)entry, true, err) : rc;
 }

@@ -16,6 +16,7 @@
 /* Sane kernels have fewer than ten of the one and a hundred of the other; the caps bound what a
  * hostile file makes us allocate and compare. */
 #define LOAD_MAX_PHDRS	  1024u
+#define LOAD_MAX_NOTES	  8u
 #define LOAD_MAX_SECTIONS 4096u
 
 /* Umbra's own structures (GDT, page tables, stack, multiboot information) go as high as they can
@@ -45,13 +46,17 @@ int load_file_read(const struct load_file *file, uint64_t offset, void *buf, siz
 
 /* Plan.c: which bytes go where. */
 
+#define LOAD_WHAT_MAX 48
+
 struct load_part {
-	char what[48];	   /* for error texts: "program header 2 at offset 0x78" */
-	const char *field; /* for error texts: what gave @gpa ("p_paddr"), static */
+	char what[LOAD_WHAT_MAX]; /* for error texts: "program header 2 at offset 0x78" */
+	const char *field;	  /* for error texts: what gave @gpa ("p_paddr"), static */
 	gpa_t gpa;
 	uint64_t mem_len;  /* bytes of guest memory taken */
 	uint64_t data_len; /* bytes copied; the rest stays zero, as RAM was cleared */
-	uint8_t *bytes;	   /* owned; NULL: the bytes come from a file */
+	uint8_t *bytes;	   /* owned; NULL: the bytes come from a file, or from @copy_of */
+	bool is_rom;	   /* the range is ROM, not RAM */
+	gpa_t copy_of;	   /* not 0: guest memory as it is when the plan is carried out */
 	unsigned file;	   /* index into load_image.file */
 	uint64_t offset;   /* in that file */
 };
@@ -74,14 +79,28 @@ struct load_job {
 	struct load_image *image;
 	const uint8_t *head; /* the first bytes of the kernel */
 	size_t head_len;
+	uint16_t boot_cs; /* in the boot GDT; the data segment follows it */
+	gpa_t low_end;	  /* umbra's own structures in low memory end here */
 };
 
 /* Add a part; its @bytes belong to the plan from here, whatever is returned.
  * Errors: -ENOSPC not all RAM; -ENOEXEC overlaps a part that is there; -ENOMEM. */
 int load_plan_add(struct load_job *job, const struct load_part *part, struct umbra_err *err);
 
+/* Where a range may go. */
+struct load_where {
+	gpa_t start, end; /* end is past the last byte */
+	uint64_t align;	  /* a power of two */
+	bool is_lowest;	  /* as low as possible; else as high */
+};
+
+/* Is the range RAM, and taken by nobody?  It ends at 2^52 or below. */
+bool load_plan_is_free(const struct load_job *job, gpa_t gpa, uint64_t len);
+/* Find free RAM for @len bytes inside @where.  Errors: -ENOSPC. */
+int load_plan_place(const struct load_job *job, const char *what, uint64_t len,
+		    const struct load_where *where, gpa_t *out_gpa, struct umbra_err *err);
 /* Find free RAM for @len bytes of umbra's own, aligned to the power of two @align: as high as
- * possible in low memory, else as high as possible below 4 GiB.
+ * possible below job->low_end, else as high as possible below 4 GiB.
  * Errors: -ENOSPC. */
 int load_plan_place_low(const struct load_job *job, const char *what, uint64_t len, uint64_t align,
 			gpa_t *out_gpa, struct umbra_err *err);
@@ -94,6 +113,8 @@ void load_plan_free(struct load_image *image);
 
 /* The end of the RAM that goes on without a gap from @gpa; @gpa itself when it is not RAM. */
 gpa_t load_ram_end(const struct mem_space *mem, gpa_t gpa);
+/* KiB of RAM from @start, up to the first gap or @limit. */
+uint32_t load_ram_kib(const struct mem_space *mem, gpa_t start, gpa_t limit);
 
 /* Elf.c. */
 
@@ -104,6 +125,12 @@ struct load_elf_seg {
 	uint64_t offset, filesz, memsz;
 };
 
+/* A PT_NOTE segment, all of it in the file. */
+struct load_elf_note {
+	uint64_t offset, size;
+	unsigned align; /* 4 or 8 */
+};
+
 struct load_elf {
 	bool is_64;
 	uint64_t entry;
@@ -111,11 +138,16 @@ struct load_elf {
 	unsigned phnum, shnum, shstrndx, shentsize;
 	struct load_elf_seg *seg; /* PT_LOAD with p_memsz > 0, in file order; owned */
 	unsigned seg_count;
+	struct load_elf_note note[LOAD_MAX_NOTES]; /* those beyond are not looked at */
+	unsigned note_count;
 };
 
 bool load_is_elf(const uint8_t *head, size_t len);
-/* Read and check the headers, and add the segments to the plan. */
-int load_elf_plan(struct load_job *job, struct load_elf *out_elf, struct umbra_err *err);
+/* Read and check the headers.  @out_elf is to be freed after success only. */
+int load_elf_read(struct load_job *job, struct load_elf *out_elf, struct umbra_err *err);
+/* Add the segments to the plan, @bias (modulo 2^64) above where they are linked. */
+int load_elf_plan(struct load_job *job, const struct load_elf *elf, gpa_t bias,
+		  struct umbra_err *err);
 void load_elf_free(struct load_elf *elf);
 /* The physical address of the entry: e_entry is looked up as p_vaddr first, then as p_paddr.
  * Errors: -ENOEXEC it is in no segment. */
@@ -125,18 +157,47 @@ int load_elf_entry_paddr(const struct load_elf *elf, gpa_t *out_entry, struct um
  * Errors: -ENOEXEC, -ENOSPC, -EIO, -ENOMEM. */
 int load_elf_sections(struct load_job *job, const struct load_elf *elf, uint8_t **out_table,
 		      struct umbra_err *err);
-/* An ELF file without a multiboot header. */
-int load_elf(struct load_job *job, struct umbra_err *err);
+/* An ELF file that has neither a multiboot header nor a PVH note. */
+int load_elf(struct load_job *job, const struct load_elf *elf, struct umbra_err *err);
 
-/* Multiboot.c, mbinfo.c, modules.c. */
+/* Pvh.c. */
 
-enum load_mb_found { LOAD_MB_NONE, LOAD_MB_1, LOAD_MB_2_ONLY };
+/* Look for the note; *@out_entry is its address.  Errors: -EIO. */
+int load_pvh_find(const struct load_job *job, const struct load_elf *elf, bool *out_is_there,
+		  uint64_t *out_entry, struct umbra_err *err);
+int load_pvh(struct load_job *job, const struct load_elf *elf, uint64_t entry,
+	     struct umbra_err *err);
 
-/* Search for a header; *@out_offset is where multiboot 1's is. */
+/* Bzimage.c. */
+
+bool load_is_bzimage(const uint8_t *head, size_t len);
+int load_bzimage(struct load_job *job, struct umbra_err *err);
+
+/* Bios.c. */
+
+int load_bios(struct load_job *job, struct umbra_err *err);
+
+/* Multiboot.c, mbinfo.c, multiboot2.c, mb2info.c, modules.c. */
+
+enum load_mb_found { LOAD_MB_NONE, LOAD_MB_1, LOAD_MB_2 };
+
+/* Search for a header; *@out_offset is where it is.  Multiboot 1 wins when there are both. */
 enum load_mb_found load_multiboot_find(const uint8_t *head, size_t len, size_t *out_offset);
 /* Warns of a magic number whose checksum is wrong: it was probably meant as a header. */
 void load_multiboot_warn_checksum(const struct load_job *job);
 int load_multiboot(struct load_job *job, size_t header_offset, struct umbra_err *err);
+int load_multiboot2(struct load_job *job, size_t header_offset, struct umbra_err *err);
+
+/* The address fields that both headers have (1: 3.1.3, 2: 3.1.5), in their order. */
+struct load_mb_addresses {
+	size_t header; /* where the header is in the file */
+	size_t fields; /* where these fields are, for error texts */
+	uint32_t header_addr, load_addr, load_end_addr, bss_end_addr;
+};
+
+/* The range of the file and of memory that they mean. */
+int load_multiboot_addresses(const struct load_job *job, const struct load_mb_addresses *a,
+			     struct load_part *part, struct umbra_err *err);
 
 struct load_module {
 	char *text; /* "file args", owned */
@@ -148,11 +209,23 @@ struct load_module {
 int load_modules_plan(struct load_job *job, struct load_module *out_module, unsigned *out_count,
 		      struct umbra_err *err);
 void load_modules_free(struct load_module *module, unsigned count);
+/* What follows the file's name in the module's string; empty when nothing does. */
+const char *load_module_args(const struct load_module *module);
 
 /* Build the information structure and add it to the plan; @elf may be NULL (address fields in
  * the header). */
 int load_mbinfo_plan(struct load_job *job, const struct load_elf *elf, gpa_t *out_gpa,
 		     struct umbra_err *err);
+
+struct load_mb2info {
+	const struct load_elf *elf; /* NULL: address fields in the header */
+	bool is_relocatable;
+	uint32_t load_base; /* told when it is */
+};
+
+/* The same for multiboot 2. */
+int load_mb2info_plan(struct load_job *job, const struct load_mb2info *want, gpa_t *out_gpa,
+		      struct umbra_err *err);
 
 /* Flat.c, boot.c, paging.c, regs.c. */
 

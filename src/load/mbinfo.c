@@ -11,11 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define INFO_BYTES    116u
-#define MODULE_BYTES  16u
-#define MMAP_BYTES    24u
-#define MMAP_USABLE   1u
-#define MMAP_RESERVED 2u
+#define INFO_BYTES   116u
+#define MODULE_BYTES 16u
+#define MMAP_BYTES   24u
 
 /* Room for a command line; a longer one is a mistake, and has to fit below 640 KiB. */
 #define CMDLINE_MAX 65536u
@@ -46,18 +44,6 @@ enum info_field {
 
 static const char loader_name[] = "umbra";
 
-struct range {
-	gpa_t start, end; /* end is past the last byte */
-};
-
-/* What a PC's firmware reserves, as QEMU's reports it: extended BIOS data area, BIOS, and the
- * flash below 4 GiB.  Between the first two nothing is reported, RAM or not. */
-static const struct range reserved[] = {
-	{LOAD_LOW_END, 0xa0000},
-	{0xf0000, LOAD_HIGH_START},
-	{0xfffc0000, LOAD_4G},
-};
-
 /* What goes into the block, and the block while it is filled. */
 struct info {
 	struct load_module module[LOAD_MAX_MODULES];
@@ -75,65 +61,30 @@ struct info {
 
 /* Memory. */
 
-static void mmap_put(struct info *info, struct range r, uint32_t type)
+static void mmap_put(struct info *info, const struct load_e820_entry *e)
 {
 	uint8_t *p = info->mmap + info->mmap_bytes;
 
-	if (r.start >= r.end)
-		return;
 	/* The size does not count itself (3.3, "mmap_length"). */
 	le32_put(p, MMAP_BYTES - 4);
-	le64_put(p + 4, r.start);
-	le64_put(p + 12, r.end - r.start);
-	le32_put(p + 20, type);
+	le64_put(p + 4, e->addr);
+	le64_put(p + 12, e->len);
+	le32_put(p + 20, e->type);
 	info->mmap_bytes += MMAP_BYTES;
-}
-
-/* Usable memory that starts at or above @from and ends before @to. */
-static void mmap_put_ram(struct info *info, const struct mem_space *mem, struct range within)
-{
-	const struct mem_region *r;
-	unsigned i;
-
-	for (i = 0; (r = mem_region_at(mem, i)) != NULL; i++) {
-		struct range part = {r->gpa, r->gpa + r->len};
-
-		if (r->kind != MEM_RAM)
-			continue;
-		if (part.start < within.start)
-			part.start = within.start;
-		if (part.end > within.end)
-			part.end = within.end;
-		mmap_put(info, part, MMAP_USABLE);
-	}
 }
 
 static int mmap_make(struct info *info, const struct mem_space *mem, struct umbra_err *err)
 {
-	const struct range low = {0, LOAD_LOW_END};
-	const struct range middle = {LOAD_HIGH_START, reserved[2].start};
-	const struct range high = {LOAD_4G, UINT64_MAX};
-	size_t regions = 0;
+	struct load_e820_entry map[LOAD_E820_MAX];
+	unsigned count = load_e820(mem, map, LOAD_E820_MAX);
+	unsigned i;
 
-	while (mem_region_at(mem, (unsigned)regions))
-		regions++;
-	/* A region may show in each of the three windows. */
-	info->mmap = calloc(3 * regions + UMBRA_ARRAY_SIZE(reserved), MMAP_BYTES);
+	info->mmap = calloc(count, MMAP_BYTES);
 	if (!info->mmap)
 		return umbra_err_set(err, ENOMEM, "no memory for the multiboot memory map");
-	mmap_put_ram(info, mem, low);
-	mmap_put(info, reserved[0], MMAP_RESERVED);
-	mmap_put(info, reserved[1], MMAP_RESERVED);
-	mmap_put_ram(info, mem, middle);
-	mmap_put(info, reserved[2], MMAP_RESERVED);
-	mmap_put_ram(info, mem, high);
+	for (i = 0; i < count; i++)
+		mmap_put(info, &map[i]);
 	return 0;
-}
-
-/* KiB of RAM from @start, up to the first gap. */
-static uint32_t ram_kib(const struct mem_space *mem, gpa_t start, gpa_t limit)
-{
-	return (uint32_t)((u64_min(load_ram_end(mem, start), limit) - start) / 1024);
 }
 
 /* The block. */
@@ -218,8 +169,8 @@ static void info_fill(struct info *info, const struct mem_space *mem)
 	uint32_t flags = FLAG_MEM | FLAG_CMDLINE | FLAG_MMAP | FLAG_LOADER;
 
 	info->len = INFO_BYTES;
-	info_put(info, INFO_MEM_LOWER, ram_kib(mem, 0, LOAD_LOW_END));
-	info_put(info, INFO_MEM_UPPER, ram_kib(mem, LOAD_HIGH_START, UINT64_MAX));
+	info_put(info, INFO_MEM_LOWER, load_ram_kib(mem, 0, LOAD_LOW_END));
+	info_put(info, INFO_MEM_UPPER, load_ram_kib(mem, LOAD_HIGH_START, UINT64_MAX));
 	if (info->module_count > 0) {
 		flags |= FLAG_MODS;
 		put_modules(info);

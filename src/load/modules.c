@@ -110,3 +110,10 @@ void load_modules_free(struct load_module *module, unsigned count)
 	for (i = 0; i < count; i++)
 		free(module[i].text);
 }
+
+const char *load_module_args(const struct load_module *module)
+{
+	const char *args = module->text + strcspn(module->text, " ");
+
+	return args + strspn(args, " ");
+}

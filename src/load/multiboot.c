@@ -1,7 +1,7 @@
-/* Multiboot 1 kernels: the header, where the image goes, and the state on entry.
- * The image is ELF32 or ELF64, or any file whose header carries load addresses (bit 16, made for
- * a.out); the header's addresses win over ELF's where both exist (3.1.2).
- * Source: Multiboot Specification 0.6.96, sections 3.1 (header) and 3.2 (machine state). */
+/* Multiboot 1 kernels (and the search for either header): the header, where the image goes, and the
+ * state on entry. The image is ELF32 or ELF64, or any file whose header carries load addresses (bit
+ * 16, made for a.out); the header's addresses win over ELF's where both exist (3.1.2). Source:
+ * Multiboot Specification 0.6.96, sections 3.1 (header) and 3.2 (machine state). */
 #include "load_internal.h"
 
 #include "umbra/log.h"
@@ -26,11 +26,6 @@
 #define MB1_KNOWN_REQUIRED 0x7u
 #define MB1_REQUIRED	   0xffffu
 
-/* The address fields of the header (3.1.3), in the file's order from offset 12. */
-struct mb_addresses {
-	uint32_t header_addr, load_addr, load_end_addr, bss_end_addr, entry_addr;
-};
-
 static bool find_mb1(const uint8_t *head, size_t len, bool wants_checksum, size_t *out_offset)
 {
 	size_t at;
@@ -50,7 +45,7 @@ static bool find_mb1(const uint8_t *head, size_t len, bool wants_checksum, size_
 }
 
 /* Multiboot 2, 3.1.1: magic, architecture, header length, checksum. */
-static bool has_mb2(const uint8_t *head, size_t len)
+static bool find_mb2(const uint8_t *head, size_t len, size_t *out_offset)
 {
 	size_t at;
 
@@ -60,8 +55,10 @@ static bool has_mb2(const uint8_t *head, size_t len)
 		uint32_t sum = le32_get(head + at) + le32_get(head + at + 4) +
 			       le32_get(head + at + 8) + le32_get(head + at + 12);
 
-		if (le32_get(head + at) == MB2_MAGIC && sum == 0)
+		if (le32_get(head + at) == MB2_MAGIC && sum == 0) {
+			*out_offset = at;
 			return true;
+		}
 	}
 	return false;
 }
@@ -70,7 +67,7 @@ enum load_mb_found load_multiboot_find(const uint8_t *head, size_t len, size_t *
 {
 	if (find_mb1(head, len, true, out_offset))
 		return LOAD_MB_1;
-	return has_mb2(head, len) ? LOAD_MB_2_ONLY : LOAD_MB_NONE;
+	return find_mb2(head, len, out_offset) ? LOAD_MB_2 : LOAD_MB_NONE;
 }
 
 void load_multiboot_warn_checksum(const struct load_job *job)
@@ -102,8 +99,8 @@ static int check_flags(const struct load_job *job, size_t at, uint32_t flags, st
 	return 0;
 }
 
-static int read_addresses(const struct load_job *job, size_t at, struct mb_addresses *out_a,
-			  struct umbra_err *err)
+static int read_addresses(const struct load_job *job, size_t at, struct load_mb_addresses *out_a,
+			  uint32_t *out_entry, struct umbra_err *err)
 {
 	const uint8_t *p = job->head + at + MB1_BASIC_LEN;
 	size_t limit = u64_min(job->head_len, MB1_SEARCH);
@@ -114,11 +111,13 @@ static int read_addresses(const struct load_job *job, size_t at, struct mb_addre
 			"multiboot header: its address fields at offset 0x%zx end past "
 			"offset 0x%zx (end of the file, or of the first 8192 bytes)",
 			at + MB1_BASIC_LEN, limit);
+	out_a->header = at;
+	out_a->fields = at + MB1_BASIC_LEN;
 	out_a->header_addr = le32_get(p);
 	out_a->load_addr = le32_get(p + 4);
 	out_a->load_end_addr = le32_get(p + 8);
 	out_a->bss_end_addr = le32_get(p + 12);
-	out_a->entry_addr = le32_get(p + 16);
+	*out_entry = le32_get(p + 16);
 	return 0;
 }
 
@@ -131,62 +130,70 @@ static int address_error(const char *name, uint32_t value, size_t offset, const 
 			     name, value, offset, problem, limit);
 }
 
-/* Turn the address fields of the header at @at into the range of the file and of memory that they
- * mean.  A zero load_end_addr means to the end of the file, a zero bss_end_addr no bss. */
-static int addresses_part(const struct load_job *job, size_t at, const struct mb_addresses *a,
-			  struct load_part *part, struct umbra_err *err)
+/* A zero load_end_addr means to the end of the file, a zero bss_end_addr no bss. */
+static int address_ends(const struct load_mb_addresses *a, struct load_part *part,
+			struct umbra_err *err)
 {
-	uint64_t file_size = job->image->file[0].size;
+	uint64_t end = a->load_end_addr;
+	uint64_t bss_end = a->bss_end_addr;
+
+	if (end != 0 && end <= part->gpa)
+		return address_error("load_end_addr", a->load_end_addr, a->fields + 8,
+				     "not above load_addr", part->gpa, err);
+	if (end != 0 && end - part->gpa > part->data_len)
+		return address_error("load_end_addr", a->load_end_addr, a->fields + 8,
+				     "past the end of the file, which is at",
+				     part->gpa + part->data_len, err);
+	if (end != 0)
+		part->data_len = end - part->gpa;
+	if (bss_end == 0)
+		bss_end = part->gpa + part->data_len;
+	if (bss_end < part->gpa + part->data_len)
+		return address_error("bss_end_addr", a->bss_end_addr, a->fields + 12,
+				     "below the end of the loaded bytes",
+				     part->gpa + part->data_len, err);
+	part->mem_len = bss_end - part->gpa;
+	return 0;
+}
+
+int load_multiboot_addresses(const struct load_job *job, const struct load_mb_addresses *a,
+			     struct load_part *part, struct umbra_err *err)
+{
 	uint64_t before = (uint64_t)a->header_addr - a->load_addr;
-	uint64_t bss_end;
 
 	if (a->header_addr < a->load_addr)
-		return address_error("load_addr", a->load_addr, at + 16, "above header_addr",
+		return address_error("load_addr", a->load_addr, a->fields + 4, "above header_addr",
 				     a->header_addr, err);
-	if (before > at)
-		return address_error("header_addr", a->header_addr, at + 12,
+	if (before > a->header)
+		return address_error("header_addr", a->header_addr, a->fields,
 				     "further above load_addr than the header is in the file, at",
-				     at, err);
+				     a->header, err);
 	part->gpa = a->load_addr;
-	part->offset = at - before;
-	part->data_len = file_size - part->offset;
-	if (a->load_end_addr != 0 && a->load_end_addr <= a->load_addr)
-		return address_error("load_end_addr", a->load_end_addr, at + 20,
-				     "not above load_addr", a->load_addr, err);
-	if (a->load_end_addr != 0 && a->load_end_addr - a->load_addr > part->data_len)
-		return address_error("load_end_addr", a->load_end_addr, at + 20,
-				     "past the end of the file, which is at",
-				     a->load_addr + part->data_len, err);
-	if (a->load_end_addr != 0)
-		part->data_len = a->load_end_addr - a->load_addr;
-	bss_end = a->bss_end_addr ? a->bss_end_addr : a->load_addr + part->data_len;
-	if (bss_end < a->load_addr + part->data_len)
-		return address_error("bss_end_addr", a->bss_end_addr, at + 24,
-				     "below the end of the loaded bytes",
-				     a->load_addr + part->data_len, err);
-	part->mem_len = bss_end - a->load_addr;
-	return 0;
+	part->offset = a->header - before;
+	part->data_len = job->image->file[0].size - part->offset;
+	return address_ends(a, part, err);
 }
 
 static int plan_addresses(struct load_job *job, size_t at, gpa_t *out_entry, struct umbra_err *err)
 {
 	struct load_part part = {.what = "multiboot image", .field = "load_addr"};
-	struct mb_addresses a = {0};
-	int rc = read_addresses(job, at, &a, err);
+	struct load_mb_addresses a = {0};
+	uint32_t entry = 0;
+	int rc = read_addresses(job, at, &a, &entry, err);
 
 	if (rc == 0)
-		rc = addresses_part(job, at, &a, &part, err);
+		rc = load_multiboot_addresses(job, &a, &part, err);
 	if (rc == 0)
 		rc = load_plan_add(job, &part, err);
 	if (rc < 0)
 		return rc;
-	if (!range_fits(a.entry_addr, 1, part.gpa, part.mem_len))
+	if (!range_fits(entry, 1, part.gpa, part.mem_len))
 		return umbra_err_set(err, ENOEXEC,
 				     "multiboot header: entry_addr 0x%" PRIx32
 				     " at offset 0x%zx is outside the image at 0x%" PRIx64
 				     "-0x%" PRIx64,
-				     a.entry_addr, at + 28, part.gpa, part.gpa + part.mem_len - 1);
-	*out_entry = a.entry_addr;
+				     entry, at + 28, part.gpa, part.gpa + part.mem_len - 1);
+	*out_entry = entry;
 	return 0;
 }
 
@@ -214,11 +221,13 @@ static int enter_elf(struct load_job *job, struct umbra_err *err)
 {
 	struct load_elf elf;
 	gpa_t entry = 0;
-	int rc = load_elf_plan(job, &elf, err);
+	int rc = load_elf_read(job, &elf, err);
 
 	if (rc < 0)
 		return rc;
-	rc = load_elf_entry_paddr(&elf, &entry, err);
+	rc = load_elf_plan(job, &elf, 0, err);
+	if (rc == 0)
+		rc = load_elf_entry_paddr(&elf, &entry, err);
 	if (rc == 0)
 		rc = enter(job, entry, &elf, err);
 	load_elf_free(&elf);

@@ -33,6 +33,11 @@ gpa_t load_ram_end(const struct mem_space *mem, gpa_t gpa)
 	return gpa;
 }
 
+uint32_t load_ram_kib(const struct mem_space *mem, gpa_t start, gpa_t limit)
+{
+	return (uint32_t)((u64_min(load_ram_end(mem, start), limit) - start) / 1024);
+}
+
 /* The first RAM at or above @gpa, as far as it goes on; false when there is none. */
 static bool ram_next(const struct mem_space *mem, gpa_t gpa, struct span *out_ram)
 {
@@ -82,6 +87,17 @@ static const struct load_part *part_overlapping(const struct load_image *image, 
 	return NULL;
 }
 
+/* All of the range is RAM, or one ROM when the part is for that. */
+static bool part_has_memory(const struct mem_space *mem, const struct load_part *part, gpa_t end)
+{
+	const struct mem_region *r = mem_find(mem, part->gpa);
+
+	if (part->is_rom)
+		return r && r->kind == MEM_ROM &&
+		       range_fits(part->gpa, part->mem_len, r->gpa, r->len);
+	return load_ram_end(mem, part->gpa) >= end;
+}
+
 static int part_check(const struct load_job *job, const struct load_part *part,
 		      struct umbra_err *err)
 {
@@ -89,7 +105,7 @@ static int part_check(const struct load_job *job, const struct load_part *part,
 	const struct load_part *other;
 	gpa_t end = 0;
 
-	if (!u64_add(part->gpa, part->mem_len, &end) || load_ram_end(job->mem, part->gpa) < end)
+	if (!u64_add(part->gpa, part->mem_len, &end) || !part_has_memory(job->mem, part, end))
 		return umbra_err_set(
 			err, ENOSPC,
 			"%s: %s 0x%" PRIx64 " with 0x%" PRIx64 " bytes is not all RAM (RAM is %s)",
@@ -172,16 +188,23 @@ static bool find_blocker(const struct load_job *job, gpa_t gpa, uint64_t len, st
 	return false;
 }
 
-/* Each turn moves @gpa past the blocker that it met, so both searches end. */
-static bool place_highest(const struct load_job *job, struct span within, uint64_t len,
-			  uint64_t align, gpa_t *out_gpa)
+bool load_plan_is_free(const struct load_job *job, gpa_t gpa, uint64_t len)
 {
-	struct span blocker = {within.end, within.end};
+	struct span blocker;
+
+	return !find_blocker(job, gpa, len, &blocker);
+}
+
+/* Each turn moves @gpa past the blocker that it met, so both searches end. */
+static bool place_highest(const struct load_job *job, const struct load_where *where, uint64_t len,
+			  gpa_t *out_gpa)
+{
+	struct span blocker = {where->end, where->end};
 
 	while (blocker.start >= len) {
-		gpa_t gpa = (blocker.start - len) & ~(align - 1);
+		gpa_t gpa = (blocker.start - len) & ~(where->align - 1);
 
-		if (gpa < within.start)
+		if (gpa < where->start)
 			return false;
 		if (!find_blocker(job, gpa, len, &blocker)) {
 			*out_gpa = gpa;
@@ -191,15 +214,15 @@ static bool place_highest(const struct load_job *job, struct span within, uint64
 	return false;
 }
 
-static bool place_lowest(const struct load_job *job, struct span within, uint64_t len,
+static bool place_lowest(const struct load_job *job, const struct load_where *where, uint64_t len,
 			 gpa_t *out_gpa)
 {
-	struct span blocker = {within.start, within.start};
+	struct span blocker = {where->start, where->start};
 
-	while (blocker.end < within.end) {
-		gpa_t gpa = (blocker.end + UMBRA_PAGE_SIZE - 1) & UMBRA_PAGE_MASK;
+	while (blocker.end < where->end) {
+		gpa_t gpa = (blocker.end + where->align - 1) & ~(where->align - 1);
 
-		if (!range_fits(gpa, len, within.start, within.end - within.start))
+		if (!range_fits(gpa, len, where->start, where->end - where->start))
 			return false;
 		if (!find_blocker(job, gpa, len, &blocker)) {
 			*out_gpa = gpa;
@@ -207,6 +230,13 @@ static bool place_lowest(const struct load_job *job, struct span within, uint64_
 		}
 	}
 	return false;
+}
+
+static bool place(const struct load_job *job, const struct load_where *where, uint64_t len,
+		  gpa_t *out_gpa)
+{
+	return where->is_lowest ? place_lowest(job, where, len, out_gpa)
+				: place_highest(job, where, len, out_gpa);
 }
 
 static int no_room(const struct load_job *job, const char *what, uint64_t len,
@@ -220,14 +250,26 @@ static int no_room(const struct load_job *job, const char *what, uint64_t len,
 			     what, len, ram_text(job->mem, ram));
 }
 
+int load_plan_place(const struct load_job *job, const char *what, uint64_t len,
+		    const struct load_where *where, gpa_t *out_gpa, struct umbra_err *err)
+{
+	char ram[RAM_TEXT_MAX];
+
+	if (place(job, where, len, out_gpa))
+		return 0;
+	return umbra_err_set(err, ENOSPC,
+			     "%s: no 0x%" PRIx64 " free bytes of RAM at 0x%" PRIx64 "-0x%" PRIx64
+			     " (RAM is %s); give the guest more memory",
+			     what, len, where->start, where->end - 1, ram_text(job->mem, ram));
+}
+
 int load_plan_place_low(const struct load_job *job, const char *what, uint64_t len, uint64_t align,
 			gpa_t *out_gpa, struct umbra_err *err)
 {
-	static const struct span low = {LOAD_LOW_START, LOAD_LOW_END};
-	static const struct span high = {LOAD_HIGH_START, LOAD_4G};
+	const struct load_where low = {LOAD_LOW_START, job->low_end, align, false};
+	const struct load_where high = {LOAD_HIGH_START, LOAD_4G, align, false};
 
-	if (place_highest(job, low, len, align, out_gpa) ||
-	    place_highest(job, high, len, align, out_gpa))
+	if (place(job, &low, len, out_gpa) || place(job, &high, len, out_gpa))
 		return 0;
 	return no_room(job, what, len, err);
 }
@@ -235,9 +277,9 @@ int load_plan_place_low(const struct load_job *job, const char *what, uint64_t l
 int load_plan_place_after(const struct load_job *job, const char *what, uint64_t len,
 			  gpa_t *out_gpa, struct umbra_err *err)
 {
-	struct span after = {LOAD_HIGH_START, LOAD_4G};
-	struct span any = {LOAD_LOW_START, LOAD_4G};
-	struct span above = after;
+	const struct load_where above = {LOAD_HIGH_START, LOAD_4G, UMBRA_PAGE_SIZE, true};
+	const struct load_where any = {LOAD_LOW_START, LOAD_4G, UMBRA_PAGE_SIZE, true};
+	struct load_where after = above;
 	unsigned i;
 
 	for (i = 0; i < job->image->part_count; i++) {
@@ -246,10 +288,26 @@ int load_plan_place_after(const struct load_job *job, const char *what, uint64_t
 		if (end > after.start && end < after.end)
 			after.start = end;
 	}
-	if (place_lowest(job, after, len, out_gpa) || place_lowest(job, above, len, out_gpa) ||
-	    place_lowest(job, any, len, out_gpa))
+	if (place(job, &after, len, out_gpa) || place(job, &above, len, out_gpa) ||
+	    place(job, &any, len, out_gpa))
 		return 0;
 	return no_room(job, what, len, err);
+}
+
+struct chunk {
+	uint8_t bytes[APPLY_CHUNK];
+	size_t len;
+};
+
+/* The next chunk->len bytes of @part, those after @done. */
+static int chunk_fill(const struct load_image *image, const struct load_part *part, uint64_t done,
+		      struct chunk *chunk, struct umbra_err *err)
+{
+	if (!part->bytes)
+		return load_file_read(&image->file[part->file], part->offset + done, chunk->bytes,
+				      chunk->len, err);
+	memcpy(chunk->bytes, part->bytes + done, chunk->len);
+	return 0;
 }
 
 /* In chunks through mem_poke, not by reading into guest memory: whoever follows writes to guest
@@ -257,27 +315,23 @@ int load_plan_place_after(const struct load_job *job, const char *what, uint64_t
 static int part_apply(const struct load_image *image, const struct load_part *part,
 		      struct mem_space *mem, struct umbra_err *err)
 {
-	uint8_t chunk[APPLY_CHUNK];
-	uint64_t done = 0;
+	struct chunk chunk;
+	uint64_t done;
+	int rc = 0;
 
-	while (done < part->data_len) {
-		size_t len = u64_min(sizeof(chunk), part->data_len - done);
-		const uint8_t *src = part->bytes ? part->bytes + done : chunk;
-
-		if (!part->bytes) {
-			int rc = load_file_read(&image->file[part->file], part->offset + done,
-						chunk, len, err);
-
-			if (rc < 0)
-				return rc;
-		}
-		if (mem_poke(mem, part->gpa + done, src, len) != len)
-			return umbra_err_set(err, EIO,
-					     "0x%zx bytes at 0x%" PRIx64 " are not RAM any more",
-					     len, part->gpa + done);
-		done += len;
+	for (done = 0; rc == 0 && done < part->data_len; done += chunk.len) {
+		chunk.len = u64_min(sizeof(chunk.bytes), part->data_len - done);
+		if (!part->copy_of)
+			rc = chunk_fill(image, part, done, &chunk, err);
+		else if (mem_peek(mem, part->copy_of + done, chunk.bytes, chunk.len) != chunk.len)
+			rc = umbra_err_set(err, EIO, "nothing is at 0x%" PRIx64 " to copy",
+					   part->copy_of + done);
+		if (rc == 0 && mem_poke(mem, part->gpa + done, chunk.bytes, chunk.len) != chunk.len)
+			rc = umbra_err_set(err, EIO,
+					   "0x%zx bytes at 0x%" PRIx64 " are not RAM any more",
+					   chunk.len, part->gpa + done);
 	}
-	return 0;
+	return rc;
 }
 
 int load_plan_apply(const struct load_image *image, struct mem_space *mem, struct umbra_err *err)

@@ -1,7 +1,8 @@
 /* Which format a file has, and the public calls.  Recognition is by content, in this order: forms
- * that are not supported and would else be misread, multiboot 1, multiboot 2 alone (refused), ELF,
- * and flat for everything else.  --load-addr or --mode says flat: then a multiboot header in a file
- * that is not ELF is only bytes. */
+ * that are not supported and would else be misread, bzImage, multiboot 1, multiboot 2, ELF (PVH
+ * when it has the note), and flat for everything else.  --load-addr or --mode says flat: then a
+ * multiboot header in a file that is not ELF is only bytes; for a bzImage --mode chooses the entry.
+ */
 #include "load_internal.h"
 
 #include "umbra/log.h"
@@ -9,6 +10,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#define BOOT_CS_USUAL 0x08
 
 /* Files that a user may well try, and what to do instead. */
 struct alien {
@@ -19,10 +22,6 @@ struct alien {
 };
 
 static const struct alien aliens[] = {
-	{0x202, 4, "HdrS",
-	 "a Linux bzImage ('HdrS' at offset 0x202); not supported yet, expected ELF, multiboot 1 "
-	 "or "
-	 "a flat binary"},
 	{0, 3, "\x1f\x8b\x08", "compressed with gzip (0x1f 0x8b at offset 0x0); use gzip -d first"},
 	{0, 6,
 	 "\xfd"
@@ -55,7 +54,7 @@ static int check_unused(const struct load_job *job, const char *format, struct u
 	if (job->config->initrd)
 		return umbra_err_set(
 			err, EINVAL,
-			"-initrd '%s': only multiboot kernels take modules, this is %s",
+			"-initrd '%s': only Linux, PVH and multiboot kernels take one, this is %s",
 			job->config->initrd, format);
 	if (cmdline && *cmdline)
 		log_warn("kernel '%s': -append is ignored, %s has no command line",
@@ -72,9 +71,23 @@ static int open_flat(struct load_job *job, struct umbra_err *err)
 
 static int open_elf(struct load_job *job, struct umbra_err *err)
 {
-	int rc = check_unused(job, "ELF without a multiboot header", err);
+	struct load_elf elf;
+	uint64_t entry = 0;
+	bool is_pvh = false;
+	int rc = load_elf_read(job, &elf, err);
 
-	return rc < 0 ? rc : load_elf(job, err);
+	if (rc < 0)
+		return rc;
+	rc = load_pvh_find(job, &elf, &is_pvh, &entry, err);
+	if (rc == 0 && is_pvh) {
+		rc = load_pvh(job, &elf, entry, err);
+	} else if (rc == 0) {
+		rc = check_unused(job, "ELF without a multiboot header or a PVH note", err);
+		if (rc == 0)
+			rc = load_elf(job, &elf, err);
+	}
+	load_elf_free(&elf);
+	return rc;
 }
 
 static int open_by_content(struct load_job *job, struct umbra_err *err)
@@ -83,19 +96,21 @@ static int open_by_content(struct load_job *job, struct umbra_err *err)
 	bool is_told_flat = job->config->has_load_addr || job->config->has_mode;
 	size_t header = 0;
 
+	if (job->config->bios)
+		return load_bios(job, err);
+	if (load_is_bzimage(job->head, job->head_len) && !job->config->has_load_addr)
+		return load_bzimage(job, err);
 	if (is_elf && is_told_flat)
 		return umbra_err_set(err, EINVAL,
 				     "is ELF (magic at offset 0x0); --load-addr and --mode are for "
-				     "flat images only");
+				     "flat images (and --mode for bzImage)");
 	if (is_told_flat)
 		return open_flat(job, err);
 	switch (load_multiboot_find(job->head, job->head_len, &header)) {
 	case LOAD_MB_1:
 		return load_multiboot(job, header, err);
-	case LOAD_MB_2_ONLY:
-		return umbra_err_set(err, ENOEXEC,
-				     "has a multiboot 2 header (0xe85250d6) only; expected "
-				     "multiboot 1 (0x1badb002)");
+	case LOAD_MB_2:
+		return load_multiboot2(job, header, err);
 	case LOAD_MB_NONE:
 		break;
 	}
@@ -106,7 +121,8 @@ static int open_by_content(struct load_job *job, struct umbra_err *err)
 static int open_kernel(struct load_job *job, uint8_t *head, struct umbra_err *err)
 {
 	struct load_file *file = &job->image->file[0];
-	int rc = load_file_open(file, job->config->kernel, err);
+	const char *path = job->config->bios ? job->config->bios : job->config->kernel;
+	int rc = load_file_open(file, path, err);
 
 	if (rc < 0)
 		return rc;
@@ -116,7 +132,7 @@ static int open_kernel(struct load_job *job, uint8_t *head, struct umbra_err *er
 	job->head = head;
 	job->head_len = u64_min(file->size, LOAD_HEAD_BYTES);
 	rc = load_file_read(file, 0, head, job->head_len, err);
-	if (rc == 0)
+	if (rc == 0 && !job->config->bios)
 		rc = refuse_aliens(job, err);
 	if (rc == 0)
 		rc = open_by_content(job, err);
@@ -127,8 +143,12 @@ static int open_kernel(struct load_job *job, uint8_t *head, struct umbra_err *er
 
 static int check_config(const struct load_config *config, struct umbra_err *err)
 {
-	if (!config->kernel)
+	if (!config->kernel && !config->bios)
 		return umbra_err_set(err, EINVAL, "no kernel was given");
+	if (config->bios && (config->kernel || config->initrd || config->cmdline))
+		return umbra_err_set(err, EINVAL,
+				     "-bios with -kernel, -initrd or -append: the firmware would "
+				     "have to load them, and there is no way for it to; drop one");
 	if (config->reg_count > LOAD_MAX_REGS)
 		return umbra_err_set(err, EINVAL, "%u --reg values; the limit is %u",
 				     config->reg_count, LOAD_MAX_REGS);
@@ -138,7 +158,12 @@ static int check_config(const struct load_config *config, struct umbra_err *err)
 int load_open(struct load_image **out_image, const struct load_config *config,
 	      const struct mem_space *mem, struct umbra_err *err)
 {
-	struct load_job job = {.config = config, .mem = mem};
+	struct load_job job = {
+		.config = config,
+		.mem = mem,
+		.boot_cs = BOOT_CS_USUAL,
+		.low_end = LOAD_LOW_END,
+	};
 	uint8_t *head;
 	int rc = check_config(config, err);
 
@@ -147,11 +172,13 @@ int load_open(struct load_image **out_image, const struct load_config *config,
 	job.image = calloc(1, sizeof(*job.image));
 	head = malloc(LOAD_HEAD_BYTES);
 	if (!job.image || !head) {
-		rc = umbra_err_set(err, ENOMEM, "no memory to load kernel '%s'", config->kernel);
+		rc = umbra_err_set(err, ENOMEM, "no memory to load '%s'",
+				   config->bios ? config->bios : config->kernel);
 	} else {
 		rc = open_kernel(&job, head, err);
 		if (rc < 0)
-			umbra_err_prefix(err, "kernel '%s'", job.image->file[0].shown);
+			umbra_err_prefix(err, "%s '%s'", config->bios ? "-bios" : "kernel",
+					 job.image->file[0].shown);
 		else
 			rc = load_regs_set(config, &job.image->boot, err);
 	}

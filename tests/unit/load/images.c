@@ -140,6 +140,47 @@ void image_kludge_usual(struct image *img)
 	image_mb_addresses(img, 0x40, addr);
 }
 
+/* Fields of the setup header (boot.rst, "The Real-Mode Kernel Header"). */
+static const struct {
+	uint16_t at, bytes;
+	uint64_t value;
+} bzimage_fields[] = {
+	{0x1f1, 1, 2},		 /* setup_sects */
+	{0x1f4, 4, 0x40},	 /* syssize */
+	{0x1fe, 2, 0xaa55},	 /* boot_flag */
+	{0x200, 2, 0x6aeb},	 /* jump */
+	{0x202, 4, 0x53726448},	 /* header */
+	{0x206, 2, 0x20f},	 /* version */
+	{0x211, 1, 1},		 /* loadflags: LOADED_HIGH */
+	{0x214, 4, 0x100000},	 /* code32_start */
+	{0x22c, 4, 0x7fffffff},	 /* initrd_addr_max */
+	{0x230, 4, 0x200000},	 /* kernel_alignment */
+	{0x234, 1, 1},		 /* relocatable_kernel */
+	{0x236, 2, 0x7f},	 /* xloadflags */
+	{0x238, 4, 0x7ff},	 /* cmdline_size */
+	{0x250, 8, 0x123456789}, /* setup_data: nothing that anybody put there */
+	{0x258, 8, 0x1000000},	 /* pref_address */
+	{0x260, 4, 0x400000},	 /* init_size */
+	{0x268, 4, 0x11223344},	 /* kernel_info_offset */
+};
+
+void image_bzimage_usual(struct image *img)
+{
+	unsigned i;
+
+	memset(img, 0, sizeof(*img));
+	for (i = 0; i < UMBRA_ARRAY_SIZE(bzimage_fields); i++) {
+		uint8_t bytes[8];
+
+		le64_put(bytes, bzimage_fields[i].value);
+		memcpy(img->bytes + bzimage_fields[i].at, bytes, bzimage_fields[i].bytes);
+	}
+	img->len = 0x600;
+	memset(img->bytes + img->len, 0xcc, 0x400);
+	img->len += 0x400;
+	image_append(img, "signature", 9);
+}
+
 void image_file_make(struct image_file *file, const void *bytes, size_t len)
 {
 	file->fd = memfd_create("image", MFD_CLOEXEC);

@@ -38,6 +38,9 @@ void image_mb_header(struct image *img, size_t at, uint32_t flags);
 void image_mb_addresses(struct image *img, size_t at, const uint32_t addr[5]);
 /* An image that only address fields describe: 0x400 bytes to 1 MiB, bss to 0x101000. */
 void image_kludge_usual(struct image *img);
+/* A relocatable bzImage of protocol 2.15 with a 64-bit entry: two setup sectors, 0x400 bytes of
+ * 0xcc that want to be at 16 MiB with 4 MiB of room, then a signature. */
+void image_bzimage_usual(struct image *img);
 void image_append(struct image *img, const void *bytes, size_t len);
 
 /* An anonymous file; its path is under /proc/self/fd. */

@@ -226,7 +226,7 @@ Test(flat, mode_given_then_multiboot_header_is_only_bytes)
 Test(flat, initrd_given_then_refused)
 {
 	config.initrd = "whatever";
-	bench_refuse(&bench, &config, -EINVAL, "whatever", "only multiboot");
+	bench_refuse(&bench, &config, -EINVAL, "whatever", "only Linux, PVH and multiboot");
 }
 
 Test(flat, applied_twice_then_the_same)
