@@ -7,6 +7,13 @@
  * RC lies in the middle of PCI's configuration address (0xcf8 to 0xcfb), from which it differs by
  * the width of the access alone.  So all four ports are claimed, and wider accesses end here: the
  * bus would split them, and a guest that scans PCI would reset itself with function 4.
+ *
+ * There is no PCI, and these ports are where software finds that out.  All ones is the answer that
+ * ends its search at once: Linux takes mechanism 1 for present when a dword of 0x80000000 written
+ * to 0xcf8 reads back, and mechanism 2 when bytes of 0 written to 0xcf8 and 0xcfa do (6.1,
+ * arch/x86/pci/direct.c); SeaBIOS 1.16 asks for the former.  An address register that held its
+ * value would make both go on to read 256 empty functions of bus 0.  The data ports, 0xcfc to
+ * 0xcff, are nobody's, which is all ones too.
  * DEVIATES: a soft reset (INIT) resets the whole machine too. */
 #include "resetport.h"
 

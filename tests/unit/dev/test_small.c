@@ -184,6 +184,31 @@ Test(resetport, pci_scan_when_wide_accesses_then_no_reset)
 	bus_destroy(bus);
 }
 
+/* What Linux and SeaBIOS do to find mechanism 1, and Linux to find mechanism 2. */
+Test(resetport, pci_probe_when_either_mechanism_then_none_and_no_reset)
+{
+	struct bus *bus = new_bus();
+	struct posted p = {.count = 0};
+	uint32_t before;
+
+	resetport_create(bus, (struct machine_hook){post, &p}, NULL);
+	out(bus, 0xcfb, 1, 0x01);
+	before = in(bus, 0xcf8, 4);
+	out(bus, 0xcf8, 4, 0x80000000);
+	cr_assert_neq(in(bus, 0xcf8, 4), 0x80000000);
+	out(bus, 0xcf8, 4, before);
+	out(bus, 0xcfb, 1, 0x00);
+	out(bus, 0xcf8, 1, 0x00);
+	out(bus, 0xcfa, 1, 0x00);
+	cr_assert_neq(in(bus, 0xcf8, 1), 0x00);
+	cr_assert_neq(in(bus, 0xcfa, 1), 0x00);
+	for (uint16_t port = 0xcfc; port < 0xd00; port++)
+		cr_assert_eq(in(bus, port, 1), 0xff);
+	cr_assert_eq(in(bus, 0xcfc, 4), 0xffffffff);
+	cr_assert_eq(p.count, 0);
+	bus_destroy(bus);
+}
+
 Test(resetport, load_when_saved_or_damaged_then_same_or_refused)
 {
 	struct resetport a = {.rc = 0x06};
