@@ -92,6 +92,29 @@ int debugexit_create(struct bus *bus, uint16_t iobase, unsigned iosize, bool is_
  * Errors: -ENOMEM, bus_map's. */
 int testdev_create(struct bus *bus, struct irq_line irq, struct umbra_err *err);
 
+/* ACPI fixed hardware: event and control blocks PM1a at @base and @base+4, power management timer
+ * (32 bits) at @base+8.  The numbers are for who describes it to the guest. */
+#define ACPIPM_PORTS   12
+#define ACPIPM_EVT     0
+#define ACPIPM_EVT_LEN 4
+#define ACPIPM_CNT     4
+#define ACPIPM_CNT_LEN 2
+#define ACPIPM_TMR     8
+#define ACPIPM_TMR_LEN 4
+#define ACPIPM_TYPE_S5 0 /* the SLP_TYP that switches the machine off, for \_S5 */
+
+struct acpipm_config {
+	uint16_t base;
+	struct irq_line sci; /* level, active high */
+	struct gate *gate;
+	struct machine_hook hook;
+};
+/* Errors: -ENOMEM, bus_map's. */
+int acpipm_create(struct bus *bus, const struct acpipm_config *config, struct device **out_dev,
+		  struct umbra_err *err);
+/* Somebody pressed and released the power button.  Call: any thread, no device lock held. */
+void acpipm_press_button(struct device *dev);
+
 /* Reset ports: 0xfe written to 0x64 (keyboard controller pulse), and 0xcf9 (PIIX reset control:
  * bit 2 rising resets; 0xcf8 to 0xcfb are claimed with it and read as "no PCI").  0x64 reads as an
  * empty keyboard controller. */

@@ -136,6 +136,13 @@ static int run_halt(struct mon_call *call)
 	return 0;
 }
 
+static int run_powerdown(struct mon_call *call)
+{
+	vm_press_power_button(call->target->vm);
+	print_to(call->out, "The power button is pressed; `continue` lets the guest see it.\n");
+	return 0;
+}
+
 static int run_quit(struct mon_call *call)
 {
 	unsigned long code = DEBUG_KILLED_CODE;
@@ -191,6 +198,8 @@ static const struct mon_word WORDS[] = {
 	{"reset", "[halt]", "power-up state; stops at the first instruction", 1, run_reset},
 	{"halt", "", "does nothing: monitor words are heard by a stopped machine only", 0,
 	 run_halt},
+	{"system_powerdown", "", "press the power button, which the guest may heed", 0,
+	 run_powerdown},
 	{"quit", "[CODE]", "end umbra with this exit status (137)", 1, run_quit},
 	{"why", "", "why the machine stopped, and why a write or breakpoint was refused", 0,
 	 run_why},

@@ -249,6 +249,14 @@ bool vm_is_64bit(const struct vm *vm)
 	return !vm->image || load_is_64bit(vm->image);
 }
 
+void vm_press_power_button(struct vm *vm)
+{
+	uint8_t press = 1;
+
+	if (gate_input(vm->gate, VM_SOURCE_POWER_BUTTON, &press, 1) == 1)
+		acpipm_press_button(vm->power);
+}
+
 void vm_show_chardevs(struct vm *vm, const struct print_sink *sink)
 {
 	for (unsigned i = 0; i < vm->chardev_count; i++) {

@@ -5,6 +5,7 @@
  *   4 GiB ..       the rest of RAM          0xe9          debug console (-debugcon)
  *   0x3f8 irq 4    serial 0                 0xf4          isa-debug-exit (-device)
  *   0x2f8 irq 3    serial 1                 0x80          POST code: nobody, late writes
+ *   0x600 irq 9    ACPI events, control, timer (0x608); the irq is a level
  *   0xe0, 0x2000, 0xff000000                              pc-testdev (-device), at any irq
  *
  * Interrupt controllers, the timer chip and the local APICs live in the back end.
@@ -17,6 +18,8 @@
 #define LOW_RAM_MAX   (3ull << 30) /* above it lie APICs, PCI and firmware */
 #define HIGH_RAM_BASE (4ull << 30)
 #define DEBUGCON_PORT 0xe9
+#define ACPI_PORT     0x600 /* as in QEMU's q35: guests know its timer by number */
+#define ACPI_SCI      9
 
 static const struct {
 	const char *name;
@@ -135,6 +138,18 @@ static int build_exits(struct vm *vm, struct umbra_err *err)
 				vm->config.is_debugexit_plain, hook, err);
 }
 
+static int build_acpi(struct vm *vm, struct umbra_err *err)
+{
+	const struct acpipm_config config = {
+		.base = ACPI_PORT,
+		.sci = {.set = set_irq, .ctx = vm, .gsi = ACPI_SCI},
+		.gate = vm->gate,
+		.hook = {.post = post_request, .ctx = vm},
+	};
+
+	return acpipm_create(vm->bus, &config, &vm->power, err);
+}
+
 int pc_build(struct vm *vm, struct umbra_err *err)
 {
 	int error = build_memory(vm, err);
@@ -145,6 +160,8 @@ int pc_build(struct vm *vm, struct umbra_err *err)
 		error = build_debugcon(vm, err);
 	if (!error)
 		error = build_exits(vm, err);
+	if (!error)
+		error = build_acpi(vm, err);
 	if (!error)
 		error = build_testdev(vm, err);
 	return error;

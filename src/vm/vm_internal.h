@@ -6,6 +6,9 @@
 
 #define VM_MAX_CHARDEVS (VM_MAX_SERIAL + 1)
 
+/* Sources of host input besides chardevs, whose numbers begin at 0, for the gate. */
+#define VM_SOURCE_POWER_BUTTON 64u
+
 struct vm {
 	struct vm_config config;       /* strings are the caller's */
 	const struct accel_ops *accel; /* the one that was opened */
@@ -16,6 +19,7 @@ struct vm {
 	struct chardev *chardev[VM_MAX_CHARDEVS];
 	const char *chardev_name[VM_MAX_CHARDEVS]; /* static text */
 	unsigned chardev_count;
+	struct device *power; /* the ACPI registers */
 	struct accel_vm *accel_vm;
 	struct world *world;
 	struct load_image *image;

@@ -75,6 +75,11 @@ struct accel_vm *vm_accel_vm(struct vm *vm)
 	return NULL;
 }
 
+void vm_press_power_button(struct vm *vm)
+{
+	vm->press_count++;
+}
+
 int vm_reset(struct vm *vm, struct umbra_err *err)
 {
 	vm->reset_count++;

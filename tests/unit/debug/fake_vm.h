@@ -11,6 +11,7 @@
 struct vm {
 	struct world *world;
 	unsigned reset_count;
+	unsigned press_count;
 	int reset_error;
 	bool is_arch_open; /* the image does not say that it is 64-bit */
 };

@@ -161,6 +161,15 @@ Test(monitor, quit_when_code_is_no_status_then_error, .init = set_up, .fini = te
 	cr_assert_eq(m.target.quit_code, DEBUG_KILLED_CODE);
 }
 
+Test(monitor, powerdown_when_asked_then_button_is_pressed, .init = set_up, .fini = tear_down)
+{
+	cr_assert_eq(run("system_powerdown now"), EINVAL);
+	cr_assert_eq(m.target.vm->press_count, 0);
+	cr_assert_eq(run("system_powerdown"), 0);
+	cr_assert_eq(m.target.vm->press_count, 1);
+	ASSERT_SAYS("power button");
+}
+
 Test(monitor, reset_when_asked_then_reset_unless_it_should_run, .init = set_up, .fini = tear_down)
 {
 	cr_assert_eq(run("reset run"), EINVAL);
