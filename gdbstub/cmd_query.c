@@ -138,6 +138,18 @@ void rsp_cmd_is_alive(struct rsp_session *s, const struct rsp_args *args)
 	rsp_answer_result(s, rsp_thread_exists(s, args->thread) ? 0 : RSP_WIRE_ESRCH);
 }
 
+/* The first segment's start moves all of them: gdb keeps the distances between segments. */
+void rsp_cmd_offsets(struct rsp_session *s, const struct rsp_args *args)
+{
+	char text[40] = "";
+	uint64_t start;
+
+	(void)args;
+	if (s->target->xfer->text_start(s->target->ctx, &start))
+		snprintf(text, sizeof(text), "TextSeg=%llx", (unsigned long long)start);
+	rsp_answer_text(s, text);
+}
+
 /* RSP_MAX_THREADS ids fit one packet, so the continuation is always the end. */
 void rsp_cmd_first_threads(struct rsp_session *s, const struct rsp_args *args)
 {

@@ -53,6 +53,7 @@ static const struct rsp_command commands[] = {
 	{"QNonStop", ":n", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_non_stop},
 	{"qAttached", "?:n", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_attached},
 	{"qSymbol", ":*", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_ok},
+	{"qOffsets", "", RSP_NEEDS_OFFSETS, WAITS, rsp_cmd_offsets},
 	{"qC", "", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_current_thread},
 	{"qfThreadInfo", "", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_first_threads},
 	{"qsThreadInfo", "", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_more_threads},
@@ -106,6 +107,8 @@ bool rsp_command_is_offered(const struct rsp_session *s, enum rsp_needs needs)
 	case RSP_NEEDS_EXEC_FILE:
 		return target->xfer && target->xfer->exec_file &&
 		       target->xfer->exec_file(target->ctx);
+	case RSP_NEEDS_OFFSETS:
+		return target->xfer && target->xfer->text_start;
 	}
 	return false;
 }

@@ -179,6 +179,7 @@ enum rsp_needs {
 	RSP_NEEDS_MONITOR,
 	RSP_NEEDS_XFER,
 	RSP_NEEDS_EXEC_FILE,
+	RSP_NEEDS_OFFSETS,
 };
 
 struct rsp_command {
@@ -231,6 +232,7 @@ void rsp_cmd_supported(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_no_ack(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_non_stop(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_attached(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_offsets(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_current_thread(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_general_thread(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_continue_thread(struct rsp_session *s, const struct rsp_args *args);

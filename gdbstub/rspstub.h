@@ -119,6 +119,10 @@ struct rsp_xfer_ops {
 	const char *(*features)(void *ctx, const char *annex);
 	/* The path for qXfer:exec-file, or NULL for none.  The operation itself may be NULL too. */
 	const char *(*exec_file)(void *ctx);
+	/* For qOffsets: where the first segment of the program's file really is, when it does not
+	 * stand at the address that it was linked for; false otherwise.  May be NULL.
+	 * Called only while the target is stopped. */
+	bool (*text_start)(void *ctx, uint64_t *out_addr);
 };
 
 struct rsp_target {

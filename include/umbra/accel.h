@@ -158,10 +158,15 @@ struct accel_vm_config {
 	/* The state that vCPU 0 starts in; a back end that knows that it cannot run code of that
 	 * kind refuses with -ENOTSUP.  NULL: not known. */
 	const struct x86_state *boot;
+	/* The guest is a whole operating system or firmware: a back end that lacks any mode
+	 * refuses with -ENOTSUP. */
+	bool is_system;
 	/* For back ends that can: check the shadow MMU after every table write (slow); vCPUs at
-	 * once instead of in turns; 5-level paging in the CPU model. */
-	bool is_paranoid, is_parallel, has_la57;
-	struct gate *gate; /* the clock of vCPUs that run at once */
+	 * once instead of in turns; 5-level paging in the CPU model; time that keeps pace with the
+	 * host's where it would skip over HLT. */
+	bool is_paranoid, is_parallel, has_la57, is_realtime;
+	struct gate
+		*gate; /* told the time by a back end that counts it, and asked for it by others */
 };
 
 struct accel_ops {

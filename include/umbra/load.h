@@ -99,5 +99,10 @@ bool load_is_elf64(const struct load_image *image);
 /* True when the image itself says that 64-bit code is to be debugged: ELF64, or entry in long mode.
  * False says nothing: what starts in 32 or 16 bits may go anywhere. */
 bool load_is_64bit(const struct load_image *image);
+/* True for an operating system's kernel or firmware, which goes through many modes whatever it is
+ * entered in: bzImage, PVH, a BIOS. */
+bool load_is_system(const struct load_image *image);
+/* The linear address that the text of a 64-bit Linux kernel was linked for; 0 for other images. */
+gva_t load_linux_text(const struct load_image *image);
 
 #endif

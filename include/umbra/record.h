@@ -36,6 +36,9 @@ struct gate_clock {
  */
 void gate_set_clock(struct gate *gate, const struct gate_clock *clock);
 
+/* The host's monotonic clock, counted from gate_create: for a clock that keeps pace with it. */
+uint64_t gate_host_ns(const struct gate *gate);
+
 /* The time of day at guest time 0, in seconds since 1970-01-01 00:00 UTC: the host's when the gate
  * was created, until it is set.  Call: gate_set_epoch_s, while the machine is built. */
 int64_t gate_epoch_s(const struct gate *gate);

@@ -60,6 +60,8 @@ struct accel_vm *vm_accel_vm(struct vm *vm);
 const char *vm_symbol_file(const struct vm *vm);
 /* load_is_64bit of the image; true without one. */
 bool vm_is_64bit(const struct vm *vm);
+/* load_linux_text of the image; 0 without one. */
+gva_t vm_linux_text(const struct vm *vm);
 /* Press the power button: the guest hears of it by ACPI, and does what it wants. */
 void vm_press_power_button(struct vm *vm);
 /* Where guest output goes: "serial0: stdio", one line each. */

@@ -203,6 +203,7 @@ static const struct mon_word WORDS[] = {
 	{"quit", "[CODE]", "end umbra with this exit status (137)", 1, run_quit},
 	{"why", "", "why the machine stopped, and why a write or breakpoint was refused", 0,
 	 run_why},
+	{"kaslr", "", "where a Linux kernel put itself, and how to tell gdb", 0, mon_kaslr},
 	{"accel", "", "what runs the guest, and what it was found able to do", 0, run_accel},
 	{"version", "", "which umbra this is", 0, run_version},
 };

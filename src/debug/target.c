@@ -4,6 +4,7 @@
  * has to happen after the session's call is noted here and done by server.c.
  * Source: gdbstub/rspstub.h; "Debugging with GDB" appendix E for what each is asked for. */
 #include "target.h"
+#include "kaslr.h"
 #include "monitor.h"
 #include "regs.h"
 #include "stop.h"
@@ -225,6 +226,22 @@ static int op_regs_write(void *ctx, unsigned thread, const uint8_t *bytes, size_
 	return write_regs(ctx, thread, 0, regs_g_count(), bytes);
 }
 
+/* Linux. */
+
+static bool read_tables(void *ctx, gpa_t gpa, void *buf, size_t len)
+{
+	return mem_peek(ctx, gpa, buf, len) == len;
+}
+
+bool target_linux_text(struct debug_target *target, unsigned vcpu, gva_t *out_text)
+{
+	const struct x86_state *st =
+		vcpu_state(target->world, vcpu, X86_STATE_GPR | X86_STATE_SREG);
+
+	return st && vm_linux_text(target->vm) &&
+	       kaslr_find(st, read_tables, vm_mem(target->vm), out_text);
+}
+
 /* Base: memory. */
 
 static size_t op_mem_read(void *ctx, unsigned thread, uint64_t addr, uint8_t *out, size_t len)
@@ -397,7 +414,19 @@ static const char *op_exec_file(void *ctx)
 	return vm_symbol_file(target->vm);
 }
 
-static const struct rsp_xfer_ops XFER_OPS = {.features = op_features, .exec_file = op_exec_file};
+/* Only a kernel that moved is told of: gdb would apply the answer to whatever file it holds. */
+static bool op_text_start(void *ctx, uint64_t *out_addr)
+{
+	struct debug_target *target = ctx;
+
+	return target_linux_text(target, 0, out_addr) && *out_addr != vm_linux_text(target->vm);
+}
+
+static const struct rsp_xfer_ops XFER_OPS = {
+	.features = op_features,
+	.exec_file = op_exec_file,
+	.text_start = op_text_start,
+};
 
 struct rsp_target target_ops(struct debug_target *target)
 {

@@ -45,6 +45,10 @@ void target_leave(struct debug_target *target, bool is_resume);
  * runs again. */
 bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bool is_attached);
 
+/* Where the text of the guest's Linux kernel is, by the tables of @vcpu; false when the guest is no
+ * Linux, or has not mapped it yet. */
+bool target_linux_text(struct debug_target *target, unsigned vcpu, gva_t *out_text);
+
 /* End the machine with @code as soon as the session's call returns. */
 void target_quit(struct debug_target *target, int code);
 

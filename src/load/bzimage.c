@@ -454,6 +454,8 @@ static int plan_boot(struct bzimage *bz, struct umbra_err *err)
 
 	job->low_end = LOW_END;
 	job->boot_cs = BOOT_CS;
+	if (hdr_get(bz, &f_xloadflags) & XLF_KERNEL_64)
+		job->image->linux_text = LOAD_LINUX_MAP + hdr_get(bz, &f_pref_address);
 	if (bz->is_long)
 		rc = load_boot_long(job, bz->code + ENTRY_64, NULL, err);
 	else

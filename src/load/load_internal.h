@@ -65,12 +65,17 @@ struct load_image {
 	enum load_format format;
 	const char *format_name;
 	bool is_elf64;
+	gva_t linux_text; /* see load_linux_text */
 	struct load_file file[LOAD_MAX_FILES]; /* 0 is the kernel, modules follow */
 	unsigned file_count;
 	struct load_part *part;
 	unsigned part_count, part_room;
 	struct x86_state boot;
 };
+
+/* __START_KERNEL_map: 64-bit Linux kernels are linked for addresses from here on
+ * (arch/x86/include/asm/page_64_types.h). */
+#define LOAD_LINUX_MAP 0xffffffff80000000ull
 
 /* One load_open under way. */
 struct load_job {

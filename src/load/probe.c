@@ -227,3 +227,14 @@ bool load_is_64bit(const struct load_image *image)
 {
 	return image->is_elf64 || (image->boot.efer & X86_EFER_LMA);
 }
+
+bool load_is_system(const struct load_image *image)
+{
+	return image->format == LOAD_BZIMAGE || image->format == LOAD_PVH ||
+	       image->format == LOAD_BIOS;
+}
+
+gva_t load_linux_text(const struct load_image *image)
+{
+	return image->linux_text;
+}

@@ -235,6 +235,8 @@ int load_pvh(struct load_job *job, const struct load_elf *elf, uint64_t entry,
 
 	job->image->format = LOAD_PVH;
 	job->image->format_name = "PVH";
+	if (elf->seg[0].vaddr >= LOAD_LINUX_MAP)
+		job->image->linux_text = elf->seg[0].vaddr;
 	if (rc == 0)
 		rc = load_elf_plan(job, elf, 0, err);
 	if (rc == 0)

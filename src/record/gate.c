@@ -85,6 +85,11 @@ uint64_t gate_now_ns(struct gate *gate)
 {
 	if (gate->clock.now_ns)
 		return gate->clock.now_ns(gate->clock.ctx);
+	return gate_host_ns(gate);
+}
+
+uint64_t gate_host_ns(const struct gate *gate)
+{
 	return host_now_ns() - gate->start_ns;
 }
 

@@ -88,10 +88,12 @@ static int open_parts(struct vm *vm, struct umbra_err *err)
 
 static int open_accel(struct vm *vm, const struct accel_ops *accel, struct umbra_err *err)
 {
+	bool is_system = vm->image && load_is_system(vm->image);
 	struct accel_vm_config config = {.mem = vm->mem,
 					 .bus = vm->bus,
 					 .vcpus = vm->config.vcpus,
 					 .boot = vm->config.fallback ? &vm->boot : NULL,
+					 .is_system = is_system,
 					 .gate = vm->gate,
 					 .is_paranoid = vm->config.is_paranoid,
 					 .is_parallel = vm->config.is_parallel,
@@ -247,6 +249,11 @@ const char *vm_symbol_file(const struct vm *vm)
 bool vm_is_64bit(const struct vm *vm)
 {
 	return !vm->image || load_is_64bit(vm->image);
+}
+
+gva_t vm_linux_text(const struct vm *vm)
+{
+	return vm->image ? load_linux_text(vm->image) : 0;
 }
 
 void vm_press_power_button(struct vm *vm)

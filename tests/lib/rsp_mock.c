@@ -245,6 +245,12 @@ static const char *mock_exec_file(void *ctx)
 	return ((struct rsp_mock *)ctx)->exec_file;
 }
 
+static bool mock_text_start(void *ctx, uint64_t *out_addr)
+{
+	*out_addr = ((struct rsp_mock *)ctx)->text_start;
+	return *out_addr != 0;
+}
+
 static const unsigned expedited[] = {6, 7, UNREADABLE_REG, 8, RSP_REG_NONE};
 
 static const struct rsp_mock blank = {
@@ -269,7 +275,7 @@ static const struct rsp_mock blank = {
 	.run = {mock_resume, mock_interrupt, mock_detach, mock_kill, mock_restart},
 	.brk = {mock_is_supported, mock_insert, mock_remove},
 	.monitor = {mock_command},
-	.xfer = {mock_features, mock_exec_file},
+	.xfer = {mock_features, mock_exec_file, mock_text_start},
 	.does_attach_at_once = true,
 	.threads = MOCK_THREADS,
 	.break_types = 0x1f,

@@ -26,6 +26,7 @@ struct rsp_mock {
 	unsigned break_types; /* bit per type */
 	int error;	      /* what operations that can fail answer */
 	const char *exec_file;
+	uint64_t text_start; /* 0: where it was linked for */
 	const char *thread_extra;
 	size_t monitor_flood; /* bytes that `monitor flood` prints */
 

@@ -66,6 +66,26 @@ static int check_boot(const struct accel_vm *vm, const struct x86_state *boot,
 			     accel_mode_name(mode));
 }
 
+/* Every mode runs, as on a host with VMX or SVM. */
+static int check_system(const struct accel_vm *vm, struct umbra_err *err)
+{
+	for (unsigned mode = 0; mode < ACCEL_MODE_COUNT; mode++) {
+		bool can_run;
+		int result = kvm_probe_can_run(&vm->host, vm->cpuid, (enum accel_mode)mode,
+					       &can_run, err);
+
+		if (result)
+			return result;
+		if (!can_run)
+			return umbra_err_set(err, ENOTSUP,
+					     "this host's KVM cannot run %s code, and an operating "
+					     "system or BIOS goes through every mode; see umbra "
+					     "check-host, or use -accel soft",
+					     accel_mode_name((enum accel_mode)mode));
+	}
+	return 0;
+}
+
 static int set_up(struct accel_vm *vm, const struct accel_vm_config *config, struct umbra_err *err)
 {
 	int result = check_vcpus(vm, err);
@@ -86,6 +106,8 @@ static int set_up(struct accel_vm *vm, const struct accel_vm_config *config, str
 	result = kvm_zones_keep(vm, config->zone, config->zone_count, err);
 	if (!result && config->boot)
 		result = check_boot(vm, config->boot, err);
+	if (!result && config->is_system)
+		result = check_system(vm, err);
 	if (result)
 		return result;
 	return mem_set_listener(vm->mem, kvm_slots_listen, vm, err);

@@ -16,7 +16,9 @@
  *      whether there is something for them and sleep.  The first one that has something takes the
  *      turn by compare-and-swap.  A post either is seen by that look, or comes after it and moves
  *      `wakes`, and the sleep does not begin.
- *   3. The turn goes to a vCPU that the world has not released from park yet, or that left run()
+ *   3. As 2, with a timer set and time to keep pace with the host's: all sleep until that timer at
+ * the longest.  Whoever takes the turn moves the clock to where the host's is.
+ *   4. The turn goes to a vCPU that the world has not released from park yet, or that left run()
  *      for a request: it stays there until that vCPU comes or the world stops.  The plan of the
  *      resume says who will come, so which vCPU runs next does not depend on whose thread wakes
  *      first. */
@@ -38,13 +40,19 @@
 #define NOBODY	 (~0u)
 #define FOREVER	 (~0ull)
 #define NS_PER_S 1000000000ull
-#define SPINS	 100 /* yields before a thread sleeps: the turn often comes back soon */
+#define SLACK_NS                                                                                   \
+	1000000ull /* how far the clock may be ahead of the host's before it is held back */
+#define SPINS 100  /* yields before a thread sleeps: the turn often comes back soon */
 
 struct soft_turn {
 	atomic_uint holder;   /* vCPU number or NOBODY; release, pairs with the waiter's acquire */
 	uint64_t members;     /* [world stopped] who runs */
 	int64_t quantum_left; /* [holder]; 0: the pass is due */
 	atomic_ullong clock;  /* [holder] writes; instructions and skipped time at slice start */
+	/* Pace.  All 0 and FOREVER without it. */
+	bool is_paced;		  /* [const] */
+	uint64_t host_at_0;	  /* [world stopped] what the host's clock is to show at 0 */
+	atomic_ullong idle_until; /* [holder] writes; with NOBODY: the next timer */
 };
 
 int soft_turn_create(struct soft_vm *vm)
@@ -54,6 +62,8 @@ int soft_turn_create(struct soft_vm *vm)
 		return -ENOMEM;
 	vm->turn->quantum_left = QUANTUM;
 	vm->turn->members = ~0ull;
+	vm->turn->idle_until = FOREVER;
+	vm->turn->is_paced = vm->config.is_realtime && vm->gate && !vm->is_parallel;
 	return 0;
 }
 
@@ -299,6 +309,61 @@ static void set_nobody(struct soft_vm *vm)
 		soft_wake(vm->cpu[i]);
 }
 
+/* Pace with the host. */
+
+/* Where the clock would be by the host's. */
+static uint64_t paced_now(const struct soft_vm *vm)
+{
+	return gate_host_ns(vm->gate) - vm->turn->host_at_0;
+}
+
+/* While the world was stopped no time went by. */
+static void pace_anew(struct soft_vm *vm)
+{
+	if (vm->turn->is_paced)
+		vm->turn->host_at_0 = gate_host_ns(vm->gate) - clock_of(vm->turn);
+}
+
+/* After all were idle; no further than to the next timer, which is to fire at its time. */
+static void catch_up(struct soft_vm *vm)
+{
+	struct soft_turn *turn = vm->turn;
+	uint64_t until = atomic_load_explicit(&turn->idle_until, memory_order_relaxed);
+	uint64_t now;
+
+	if (!turn->is_paced)
+		return;
+	now = u64_min(paced_now(vm), until);
+	if (now > clock_of(turn))
+		atomic_store_explicit(&turn->clock, now, memory_order_relaxed);
+}
+
+/* How long an idle vCPU may sleep, in ns; 0: a timer is due. */
+static uint64_t idle_limit(const struct soft_vm *vm)
+{
+	const struct soft_turn *turn = vm->turn;
+	uint64_t until = atomic_load_explicit(&turn->idle_until, memory_order_relaxed);
+	uint64_t now;
+
+	if (!turn->is_paced || until == FOREVER || atomic_load(&turn->holder) != NOBODY)
+		return FOREVER;
+	now = paced_now(vm);
+	return until > now ? until - now : 0;
+}
+
+/* Passing the turn takes guest time and hardly any of the host's. */
+static void hold_back(struct soft_cpu *c)
+{
+	uint64_t clock = clock_of(c->vm->turn), now;
+	unsigned seen = sleep_prepare(c);
+
+	if (!c->vm->turn->is_paced || is_asked(c))
+		return;
+	now = paced_now(c->vm);
+	if ((int64_t)(clock - now) > (int64_t)SLACK_NS)
+		sleep_until_moved(c, seen, clock - now);
+}
+
 /* A turn that nobody has goes to the first one that can use it: two that were posted to while the
  * world stood still do not race for it. */
 void soft_turn_plan(struct soft_vm *vm, uint64_t members)
@@ -308,6 +373,7 @@ void soft_turn_plan(struct soft_vm *vm, uint64_t members)
 	unsigned last = vm->cpu_count - 1;
 
 	turn->members = members;
+	pace_anew(vm);
 	if (vm->is_parallel || (holder != NOBODY && is_member(turn, holder)))
 		return;
 	holder = next_after(vm, holder == NOBODY ? last : holder);
@@ -318,26 +384,43 @@ void soft_turn_plan(struct soft_vm *vm, uint64_t members)
 	atomic_store_explicit(&turn->holder, holder, memory_order_release);
 }
 
+/* Take the turn that nobody has. */
+static bool take_turn(struct soft_cpu *c)
+{
+	unsigned nobody = NOBODY;
+
+	if (!atomic_compare_exchange_strong(&c->vm->turn->holder, &nobody, c->index))
+		return false;
+	catch_up(c->vm);
+	return true;
+}
+
 /* True when the vCPU holds the turn; one that nobody holds is taken if there is use for it. */
 static bool has_turn(struct soft_cpu *c)
 {
 	unsigned holder = atomic_load(&c->vm->turn->holder);
 
 	return c->vm->is_parallel || holder == c->index ||
-	       (holder == NOBODY && can_use_turn(c) &&
-		atomic_compare_exchange_strong(&c->vm->turn->holder, &holder, c->index));
+	       (holder == NOBODY && can_use_turn(c) && take_turn(c));
 }
 
 bool soft_turn_wait(struct soft_cpu *c)
 {
 	for (;;) {
 		unsigned seen = sleep_prepare(c);
+		uint64_t limit;
 
 		if (is_asked(c))
 			return false;
 		if (has_turn(c))
 			return true;
-		sleep_until_moved(c, seen, FOREVER);
+		limit = idle_limit(c->vm);
+		if (limit > 0) {
+			sleep_until_moved(c, seen, limit);
+		} else if (take_turn(c)) {
+			tick_all(c->vm);
+			return true;
+		}
 	}
 }
 
@@ -352,6 +435,7 @@ void soft_turn_pass(struct soft_cpu *c)
 	c->wants_yield = false;
 	if (c->vm->is_parallel || !is_due)
 		return;
+	hold_back(c);
 	next = next_after(c->vm, c->index);
 	if (next != c->index)
 		set_holder(c->vm, next);
@@ -399,9 +483,14 @@ bool soft_turn_idle(struct soft_cpu *c)
 	if (is_asked(c) || soft_has_wake_event(c))
 		return soft_turn_wait(c);
 	next = next_after(c->vm, c->index);
-	if (next != c->index)
+	if (next != c->index) {
 		set_holder(c->vm, next);
-	else if (!skip_time(c))
+	} else if (c->vm->turn->is_paced) {
+		atomic_store_explicit(&c->vm->turn->idle_until, next_deadline(c->vm),
+				      memory_order_relaxed);
 		set_nobody(c->vm);
+	} else if (!skip_time(c)) {
+		set_nobody(c->vm);
+	}
 	return soft_turn_wait(c);
 }

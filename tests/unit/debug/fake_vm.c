@@ -94,6 +94,12 @@ const char *vm_symbol_file(const struct vm *vm)
 	return "/images/kernel.elf";
 }
 
+gva_t vm_linux_text(const struct vm *vm)
+{
+	(void)vm;
+	return 0;
+}
+
 bool vm_is_64bit(const struct vm *vm)
 {
 	return !vm->is_arch_open;

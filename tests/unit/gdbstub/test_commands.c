@@ -48,6 +48,7 @@ static const struct row_case {
 	{"QNonStop", "QNonStop:0", {"QNonStop", "QNonStop:", "QNonStop:x"}},
 	{"qAttached", "qAttached:1", {"qAttached:", "qAttached:z"}},
 	{"qSymbol", "qSymbol::", {"qSymbol"}},
+	{"qOffsets", "qOffsets", {"qOffsets:"}},
 	{"qC", "qC", {"qC:"}},
 	{"qfThreadInfo", "qfThreadInfo", {"qfThreadInfo,"}},
 	{"qsThreadInfo", "qsThreadInfo", {"qsThreadInfo,"}},
@@ -547,5 +548,18 @@ Test(commands, monitor_flood_then_cut_with_a_note_and_ok)
 	cr_assert_eq(answer->text[0], 'O');
 	free(answer);
 	free(before);
+	rsp_mock_close(mock);
+}
+
+Test(commands, offsets_when_the_program_moved_then_where_its_text_is)
+{
+	struct rsp_mock *mock = rsp_mock_open();
+
+	cr_assert(mock);
+	cr_assert(client_gets(mock, "qOffsets", ""));
+	mock->text_start = 0xffffffff9a600000;
+	cr_assert(client_gets(mock, "qOffsets", "TextSeg=ffffffff9a600000"));
+	mock->xfer.text_start = NULL;
+	cr_assert(client_gets(mock, "qOffsets", ""));
 	rsp_mock_close(mock);
 }
