@@ -29,12 +29,13 @@ struct vm_config {
 	unsigned vcpus;			   /* 1..ACCEL_MAX_VCPUS */
 	const char *serial[VM_MAX_SERIAL]; /* chardev specs; NULL = null */
 	const char *debugcon;		   /* NULL = no debug console */
+	uint16_t debugcon_iobase;	   /* 0 = where it usually is */
 	bool has_debugexit;
 	uint16_t debugexit_iobase;
 	unsigned debugexit_iosize;
 	bool is_debugexit_plain;
 	bool has_testdev;
-	bool has_kernel;
+	bool has_kernel; /* load.kernel is given; load.bios is the other image there can be */
 	struct load_config load;
 };
 

@@ -14,6 +14,13 @@ static int set_kernel(struct cli_options *o, const char *value, struct umbra_err
 	return 0;
 }
 
+static int set_bios(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)err;
+	o->vm.load.bios = value;
+	return 0;
+}
+
 static int set_append(struct cli_options *o, const char *value, struct umbra_err *err)
 {
 	(void)err;
@@ -140,6 +147,21 @@ static int set_debugcon(struct cli_options *o, const char *value, struct umbra_e
 	(void)err;
 	o->vm.debugcon = value;
 	return 0;
+}
+
+static int set_global(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	const char *port = value_after_key(value, "isa-debugcon.iobase");
+	uint64_t number = 0;
+	int rc;
+
+	if (!port)
+		return umbra_err_set(err, EINVAL,
+				     "expected isa-debugcon.iobase=PORT; no other property can be "
+				     "set");
+	rc = value_number(port, 1, UINT16_MAX, &number, err);
+	o->vm.debugcon_iobase = (uint16_t)number;
+	return rc;
 }
 
 static int set_debugexit_property(struct cli_options *o, const char *text, struct umbra_err *err)
@@ -344,11 +366,18 @@ static int accept_none(struct cli_options *o, const char *value, struct umbra_er
 
 static const struct option_row OPTIONS[] = {
 	{NULL, NULL, "What to run", NULL},
-	{"-kernel", "FILE", "flat binary, ELF or multiboot image", set_kernel},
+	{"-kernel", "FILE", "Linux (bzImage, vmlinux), multiboot, ELF, flat image", set_kernel},
 	{"-append", "STRING", "its command line", set_append},
-	{"-initrd", "FILE", "multiboot modules: \"FILE ARGS,FILE ARGS\"", set_initrd},
+	{"-initrd", "FILE",
+	 "Linux's initial RAM disk; modules of multiboot and\n"
+	 "PVH kernels: \"FILE ARGS,FILE ARGS\"",
+	 set_initrd},
+	{"-bios", "FILE", "a BIOS image instead, entered at the reset vector", set_bios},
 	{"--load-addr", "ADDR", "where a flat binary goes (default 0x1000)", set_load_addr},
-	{"--mode", "MODE", "how a flat binary is entered: real, prot32 or long", set_mode},
+	{"--mode", "MODE",
+	 "how a flat binary is entered: real, prot32 or long;\n"
+	 "which entry of a bzImage is taken: prot32 or long",
+	 set_mode},
 	{"--reg", "NAME=VALUE", "a register's value at the start; repeatable", set_reg},
 	{NULL, NULL, "The machine", NULL},
 	{"-m", "SIZE", "memory, with suffix K, M or G (default 128M)", set_memory},
@@ -365,6 +394,10 @@ static const struct option_row OPTIONS[] = {
 	 "(default: stdio, then null)",
 	 set_serial},
 	{"-debugcon", "SPEC", "the same for the debug console at port 0xe9", set_debugcon},
+	{"-global", "PROP=PORT",
+	 "isa-debugcon.iobase=0x402: puts the debug console\n"
+	 "where SeaBIOS looks for it",
+	 set_global},
 	{"-device", "SPEC",
 	 "isa-debug-exit,iobase=0xf4,iosize=4: a port with\n"
 	 "which the guest ends the run (default 0x501, 2);\n"
@@ -438,8 +471,7 @@ static const struct {
 	{"machine", ONE_PC},
 	{"M", ONE_PC},
 	{"enable-kvm", "KVM is what runs the guest anyway"},
-	{"bios", "use -kernel"},
-	{"pflash", "use -kernel"},
+	{"pflash", "use -bios"},
 	{"drive", NO_DISK},
 	{"blockdev", NO_DISK},
 	{"hda", NO_DISK},
@@ -458,7 +490,6 @@ static const struct {
 	{"mon", NO_MONITOR},
 	{"chardev", "use -serial"},
 	{"parallel", "use -serial"},
-	{"global", ONE_PC},
 	{"object", ONE_PC},
 	{"numa", ONE_PC},
 	{"usb", ONE_PC},

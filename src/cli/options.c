@@ -164,7 +164,7 @@ static int check_stdio(const struct cli_options *o, struct umbra_err *err)
 
 static int check_together(const struct cli_options *o, struct umbra_err *err)
 {
-	if (!o->vm.has_kernel)
+	if (!o->vm.has_kernel && !o->vm.load.bios)
 		return umbra_err_set(err, EINVAL,
 				     "nothing to run; give an image by -kernel FILE (umbra --help "
 				     "lists the options)");

@@ -9,7 +9,7 @@
 
 #define BIOS_UNIT      65536u
 #define BIOS_MAX_BYTES (8ull << 20) /* the I/O APIC and the local APICs lie below */
-#define BIOS_LOW_BYTES 0x20000ull
+#define BIOS_LOW_BYTES 0x40000ull
 #define BIOS_LOW_END   LOAD_HIGH_START
 
 static int check_size(const struct load_file *file, struct umbra_err *err)

@@ -246,7 +246,6 @@ static int check_cmdline(struct bzimage *bz, struct umbra_err *err)
 
 	if (bz->version < f_cmdline_size.version)
 		limit = CMDLINE_OLD_MAX;
-	bz->cmdline = bz->job->config->cmdline ? bz->job->config->cmdline : "";
 	if (strlen(bz->cmdline) <= limit)
 		return 0;
 	return umbra_err_set(err, EINVAL,
@@ -468,7 +467,10 @@ static int plan_boot(struct bzimage *bz, struct umbra_err *err)
 
 int load_bzimage(struct load_job *job, struct umbra_err *err)
 {
-	struct bzimage bz = {.job = job};
+	struct bzimage bz = {
+		.job = job,
+		.cmdline = job->config->cmdline ? job->config->cmdline : "",
+	};
 	int rc = check_header(&bz, err);
 
 	job->image->format = LOAD_BZIMAGE;

@@ -181,7 +181,7 @@ static void info_fill(struct info *info, const struct load_job *job,
 	put_memory(info, job->mem);
 	put_modules(info);
 	put_framebuffer(info);
-	if (info->shdr)
+	if (info->shdr && want->elf)
 		put_sections(info, want->elf);
 	if (job->config->rsdp)
 		put_rsdp(info);

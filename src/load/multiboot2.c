@@ -199,7 +199,7 @@ static int read_header(const struct load_job *job, size_t at, struct mb2 *mb, st
 	size_t limit = u64_min(job->head_len, MB2_HEADER_LIMIT);
 	uint32_t arch = le32_get(job->head + at + 4);
 	uint32_t len = le32_get(job->head + at + 8);
-	struct mb2_tag tag;
+	struct mb2_tag tag = {0};
 	size_t next;
 	int rc = 0;
 

@@ -134,6 +134,11 @@ static int apply_image(struct vm *vm, struct umbra_err *err)
 	return 0;
 }
 
+static bool has_image(const struct vm_config *config)
+{
+	return config->has_kernel || config->load.bios;
+}
+
 int vm_create(struct vm **out_vm, const struct vm_config *config, struct loop *loop,
 	      struct umbra_err *err)
 {
@@ -145,9 +150,10 @@ int vm_create(struct vm **out_vm, const struct vm_config *config, struct loop *l
 	vm->config = *config;
 	vm->loop = loop;
 	error = open_parts(vm, err);
-	if (!error && config->has_kernel) {
+	if (!error && has_image(config)) {
 		error = load_open(&vm->image, &config->load, vm->mem, err);
-		vm->kernel_path = realpath(config->load.kernel, NULL);
+		if (config->has_kernel)
+			vm->kernel_path = realpath(config->load.kernel, NULL);
 	}
 	if (!error)
 		error = apply_image(vm, err);
@@ -198,7 +204,7 @@ int vm_reset(struct vm *vm, struct umbra_err *err)
 
 	/* The file may have been rebuilt: it is read anew, and a bad one leaves the machine as it
 	 * is. */
-	if (vm->config.has_kernel)
+	if (has_image(&vm->config))
 		error = load_open(&image, &vm->config.load, vm->mem, err);
 	if (error)
 		return error;

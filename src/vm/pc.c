@@ -2,7 +2,8 @@
  * host end each of them has.  Nothing else in umbra knows a port or irq number.
  *
  *   0 .. 3 GiB     RAM                      0x64, 0xcf9   reset
- *   4 GiB ..       the rest of RAM          0xe9          debug console (-debugcon)
+ *   .. 4 GiB       ROM (-bios)              0xe9          debug console (-debugcon; -global
+ *   4 GiB ..       the rest of RAM                        isa-debugcon.iobase= moves it)
  *   0x3f8 irq 4    serial 0                 0xf4          isa-debug-exit (-device)
  *   0x2f8 irq 3    serial 1                 0x80          POST code: nobody, late writes
  *   0x600 irq 9    ACPI events, control, timer (0x608); the irq is a level
@@ -17,6 +18,7 @@
 
 #define LOW_RAM_MAX   (3ull << 30) /* above it lie APICs, PCI and firmware */
 #define HIGH_RAM_BASE (4ull << 30)
+#define ROM_END	      HIGH_RAM_BASE
 #define DEBUGCON_PORT 0xe9
 #define ACPI_PORT     0x600 /* as in QEMU's q35: guests know its timer by number */
 #define ACPI_SCI      9
@@ -40,12 +42,23 @@ const struct accel_zone *pc_zones(unsigned *out_count)
 	return pc_late_writes;
 }
 
+/* Firmware ends where the processor starts; the loader fills it. */
+static int build_rom(struct vm *vm, struct umbra_err *err)
+{
+	uint64_t bytes = 0;
+	int error = load_bios_bytes(vm->config.load.bios, &bytes, err);
+
+	return error ? error : mem_add(vm->mem, ROM_END - bytes, bytes, MEM_ROM, "bios", err);
+}
+
 static int build_memory(struct vm *vm, struct umbra_err *err)
 {
 	uint64_t low = u64_min(vm->config.mem_bytes, LOW_RAM_MAX);
 	uint64_t high = vm->config.mem_bytes - low;
 	int error = mem_add(vm->mem, 0, low, MEM_RAM, "ram", err);
 
+	if (!error && vm->config.load.bios)
+		error = build_rom(vm, err);
 	if (!error && high)
 		error = mem_add(vm->mem, HIGH_RAM_BASE, high, MEM_RAM, "ram above 4 GiB", err);
 	return error;
@@ -110,13 +123,14 @@ static int build_serial(struct vm *vm, struct umbra_err *err)
 
 static int build_debugcon(struct vm *vm, struct umbra_err *err)
 {
+	uint16_t port = vm->config.debugcon_iobase ? vm->config.debugcon_iobase : DEBUGCON_PORT;
 	struct chardev *chardev;
 	int error;
 
 	if (!vm->config.debugcon)
 		return 0;
 	error = open_chardev(vm, "debugcon", vm->config.debugcon, &chardev, err);
-	return error ? error : debugcon_create(vm->bus, DEBUGCON_PORT, chardev, err);
+	return error ? error : debugcon_create(vm->bus, port, chardev, err);
 }
 
 /* It can set every line there is, so line 0 is where it starts. */

@@ -87,6 +87,18 @@ Test(cli_options, parse_when_machine_options_then_all_reach_the_vm)
 	cr_expect(o.vm.debugexit_iosize == 4);
 }
 
+Test(cli_options, parse_when_bios_then_no_kernel_is_needed)
+{
+	struct cli_options o = parse_good(&(struct line){
+		{"-bios", "b.bin", "-debugcon", "file:x", "-global", "isa-debugcon.iobase=0x402"}});
+
+	cr_expect_str_eq(o.vm.load.bios, "b.bin");
+	cr_expect(!o.vm.has_kernel);
+	cr_expect(o.vm.debugcon_iobase == 0x402);
+	o = parse_good(&(struct line){{"-kernel", "x", "-debugcon", "null"}});
+	cr_expect(o.vm.debugcon_iobase == 0, "where it usually is");
+}
+
 Test(cli_options, parse_when_debug_exit_is_bare_then_qemus_defaults)
 {
 	struct cli_options o =
@@ -197,6 +209,10 @@ static const struct {
 	{{{"-smp", "cores=2"}}, {"-smp: 'cores=2' is not a number", ""}},
 	{{{"-accel", "tcg"}}, {"-accel: 'tcg' is not one of: kvm", ""}},
 	{{{"-accel", "kvm:fast"}}, {"-accel: 'kvm:fast' is not one of: kvm", ""}},
+	{{{"-global", "isa-debugcon.readback=1"}},
+	 {"-global: expected isa-debugcon.iobase=PORT", ""}},
+	{{{"-global", "isa-debugcon.iobase=0x10000"}}, {"0x10000 is out of range", "0xffff"}},
+	{{{"-pflash", "x"}}, {"QEMU's -pflash is not supported here", "use -bios"}},
 	{{{"-device", "e1000"}}, {"-device: no device 'e1000'", "isa-debug-exit"}},
 	{{{"-device", ""}}, {"-device: no device ''", ""}},
 	{{{"-device", "isa-debug-exit,port=1"}}, {"no property 'port=1'", "iobase=PORT"}},

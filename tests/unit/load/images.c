@@ -110,6 +110,37 @@ void image_elf_usual(struct image *img, bool is_64)
 	image_elf(img, is_64, 0x100010, seg, 2);
 }
 
+void image_note(struct image *img, bool is_64, const void *notes, size_t len)
+{
+	unsigned last = le16_get(img->bytes + (is_64 ? offsetof(Elf64_Ehdr, e_phnum)
+						     : offsetof(Elf32_Ehdr, e_phnum))) -
+			1u;
+	struct seg_spec s = {.filesz = len, .memsz = len};
+	size_t phdr = is_64 ? sizeof(Elf64_Ehdr) + last * sizeof(Elf64_Phdr)
+			    : sizeof(Elf32_Ehdr) + last * sizeof(Elf32_Phdr);
+
+	put_phdr(img, is_64, last, &s, img->len);
+	le32_put(img->bytes + phdr, PT_NOTE);
+	image_append(img, notes, len);
+}
+
+void image_mb2_header(struct image *img, size_t at, const void *tags, size_t len)
+{
+	static const uint8_t end_tag[] = {0, 0, 0, 0, 8, 0, 0, 0};
+	uint32_t whole = (uint32_t)(16 + len + sizeof(end_tag));
+	uint8_t *p = img->bytes + at;
+
+	le32_put(p, 0xe85250d6);
+	le32_put(p + 4, 0);
+	le32_put(p + 8, whole);
+	le32_put(p + 12, 0u - (0xe85250d6 + whole));
+	if (len > 0)
+		memcpy(p + 16, tags, len);
+	memcpy(p + 16 + len, end_tag, sizeof(end_tag));
+	if (img->len < at + whole)
+		img->len = at + whole;
+}
+
 void image_mb_header(struct image *img, size_t at, uint32_t flags)
 {
 	le32_put(img->bytes + at, 0x1badb002);

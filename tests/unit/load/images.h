@@ -31,6 +31,8 @@ void image_elf(struct image *img, bool is_64, uint64_t entry, const struct seg_s
 	       unsigned count);
 /* Segments used by most tests: text at 1 MiB, data with bss at 2 MiB; entry 0x100010. */
 void image_elf_usual(struct image *img, bool is_64);
+/* Turn the ELF image's last program header into a PT_NOTE with @len bytes of @notes. */
+void image_note(struct image *img, bool is_64, const void *notes, size_t len);
 #define IMAGE_MB_AT 0x100u
 /* A multiboot 1 header with a right checksum at @at; the image grows when needed. */
 void image_mb_header(struct image *img, size_t at, uint32_t flags);
@@ -38,6 +40,8 @@ void image_mb_header(struct image *img, size_t at, uint32_t flags);
 void image_mb_addresses(struct image *img, size_t at, const uint32_t addr[5]);
 /* An image that only address fields describe: 0x400 bytes to 1 MiB, bss to 0x101000. */
 void image_kludge_usual(struct image *img);
+/* A multiboot 2 header with the @len bytes of @tags and the end tag, at @at. */
+void image_mb2_header(struct image *img, size_t at, const void *tags, size_t len);
 /* A relocatable bzImage of protocol 2.15 with a 64-bit entry: two setup sectors, 0x400 bytes of
  * 0xcc that want to be at 16 MiB with 4 MiB of room, then a signature. */
 void image_bzimage_usual(struct image *img);
