@@ -1,15 +1,7 @@
 /* Echoes the UART's input by interrupt: 8259 pair at vectors 0x20 and up, irq 4, receive interrupt.
  * Ends at a 'q'.  Static state: what the handler and main() share.
- * Source: PC16550D IER, MCR, LSR; 8259A data sheet ICW1..ICW4, OCW2. */
-#include "idt.h"
-
-#define PIC1_COMMAND 0x20
-#define PIC1_DATA    0x21
-#define PIC2_COMMAND 0xa0
-#define PIC2_DATA    0xa1
-#define PIC_ICW1     0x11 /* edge triggered, cascade, ICW4 follows */
-#define PIC_ICW4     0x01 /* 8086 mode */
-#define PIC_EOI	     0x20
+ * Source: PC16550D IER, MCR, LSR. */
+#include "pic.h"
 
 #define UART_BASE     0x3f8
 #define UART_IER      (UART_BASE + 1)
@@ -25,20 +17,6 @@
 volatile unsigned irq_count, echo_count;
 static volatile bool is_done;
 
-static void pic_init(uint8_t pic1_mask)
-{
-	port_out8(PIC1_COMMAND, PIC_ICW1);
-	port_out8(PIC2_COMMAND, PIC_ICW1);
-	port_out8(PIC1_DATA, IDT_PIC_BASE);
-	port_out8(PIC2_DATA, IDT_PIC_BASE + 8);
-	port_out8(PIC1_DATA, 1 << 2); /* the second chip hangs on line 2 */
-	port_out8(PIC2_DATA, 2);
-	port_out8(PIC1_DATA, PIC_ICW4);
-	port_out8(PIC2_DATA, PIC_ICW4);
-	port_out8(PIC1_DATA, pic1_mask);
-	port_out8(PIC2_DATA, 0xff);
-}
-
 static void on_uart(struct idt_frame *frame)
 {
 	(void)frame;
@@ -51,14 +29,14 @@ static void on_uart(struct idt_frame *frame)
 		if (c == 'q')
 			is_done = true;
 	}
-	port_out8(PIC1_COMMAND, PIC_EOI);
+	pic_end(UART_IRQ);
 }
 
 int main(void)
 {
 	idt_init();
 	idt_set(IDT_PIC_BASE + UART_IRQ, on_uart);
-	pic_init((uint8_t) ~(1u << UART_IRQ));
+	pic_init(1u << UART_IRQ);
 	port_out8(UART_FCR, UART_FCR_ON);
 	port_out8(UART_MCR, UART_MCR_IRQ);
 	port_out8(UART_IER, UART_IER_RX);

@@ -171,6 +171,7 @@ struct accel_vm_config {
 
 struct accel_ops {
 	const char *name; /* as after -accel */
+	bool counts_time; /* guest time is instructions executed, unless vCPUs run at once */
 
 	/* Quick checks and the machine itself; fails here when the host cannot do it.
 	 * Errors: -ENOENT, -EACCES, -ENOTSUP ... each text with its fix. */

@@ -77,6 +77,20 @@ const char *chardev_address(const struct chardev *chardev);
 int uart16550_create(struct bus *bus, const char *name, uint16_t base, struct irq_line irq,
 		     struct chardev *chardev, struct umbra_err *err);
 
+/* Real-time clock and its RAM (MC146818A data sheet). */
+
+/* What a PC's firmware would have written into the RAM. */
+struct mc146818_pc {
+	uint64_t low_bytes;  /* RAM below 4 GiB */
+	uint64_t high_bytes; /* and above */
+	unsigned cpus;	     /* 1 and more */
+};
+
+/* The clock at ports @base (index) and @base+1 (data).  Its time is @gate's, from gate_epoch_s on.
+ * Errors: -ENOMEM, bus_map's. */
+int mc146818_create(struct bus *bus, uint16_t base, struct irq_line irq, struct gate *gate,
+		    const struct mc146818_pc *pc, struct umbra_err *err);
+
 /* Small devices. */
 
 /* Port 0xe9: each byte written goes to @chardev; reads give 0xe9 (Bochs, QEMU isa-debugcon). */

@@ -18,6 +18,16 @@
 
 struct vm;
 
+/* What the clock of the machine shows at the start. */
+enum vm_rtc_base {
+	/* UTC; where guest time is counted in instructions, always the same date, so that runs are
+	 * alike. */
+	VM_RTC_DEFAULT,
+	VM_RTC_UTC,	  /* the host's time, in UTC */
+	VM_RTC_LOCALTIME, /* the same in the host's time zone */
+	VM_RTC_DATE	  /* rtc_epoch_s */
+};
+
 /* Strings are borrowed and must outlive the machine. */
 struct vm_config {
 	const struct accel_ops *accel;
@@ -36,6 +46,9 @@ struct vm_config {
 	bool is_debugexit_plain;
 	bool has_testdev;
 	bool has_kernel; /* load.kernel is given; load.bios is the other image there can be */
+	enum vm_rtc_base rtc_base;
+	int64_t rtc_epoch_s;
+	bool is_realtime; /* guest time that is counted in instructions keeps to the host's */
 	struct load_config load;
 };
 

@@ -2,6 +2,8 @@
 #include "options.h"
 #include "values.h"
 
+#include "umbra/calendar.h"
+
 #include <errno.h>
 
 /* What is loaded. */
@@ -228,6 +230,47 @@ static int set_device(struct cli_options *o, const char *value, struct umbra_err
 			     name);
 }
 
+static int set_rtc_base(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	if (strcmp(value, "utc") == 0)
+		o->vm.rtc_base = VM_RTC_UTC;
+	else if (strcmp(value, "localtime") == 0)
+		o->vm.rtc_base = VM_RTC_LOCALTIME;
+	else if (calendar_parse(value, &o->vm.rtc_epoch_s))
+		o->vm.rtc_base = VM_RTC_DATE;
+	else
+		return umbra_err_set(err, EINVAL,
+				     "base is utc, localtime, or a date that exists, as in "
+				     "2026-01-31 or 2026-01-31T12:00:00; not '%s'",
+				     value);
+	return 0;
+}
+
+static int set_rtc(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	char text[64];
+	char *rest = text;
+	int rc = 0;
+
+	if (strlen(value) >= sizeof(text))
+		return umbra_err_set(err, EINVAL, "more than %zu bytes", sizeof(text) - 1);
+	memcpy(text, value, strlen(value) + 1);
+	while (rest && rc == 0) {
+		const char *word = strsep(&rest, ",");
+		const char *base = value_after_key(word, "base");
+
+		if (base)
+			rc = set_rtc_base(o, base, err);
+		else if (strcmp(word, "realtime") == 0)
+			o->vm.is_realtime = true;
+		else
+			rc = umbra_err_set(err, EINVAL,
+					   "'%s' is not supported here; base=WHEN and realtime are",
+					   word);
+	}
+	return rc;
+}
+
 /* The debugger. */
 
 static int set_gdb(struct cli_options *o, const char *value, struct umbra_err *err)
@@ -403,6 +446,10 @@ static const struct option_row OPTIONS[] = {
 	 "which the guest ends the run (default 0x501, 2);\n"
 	 "pc-testdev: the test device of kvm-unit-tests",
 	 set_device},
+	{"-rtc", "base=WHEN",
+	 "clock: utc (default; -accel soft: 2026-01-01),\n"
+	 "localtime, or YYYY-MM-DD[THH:MM:SS]",
+	 set_rtc},
 	{NULL, NULL, "The debugger", NULL},
 	{"-gdb", "ADDR",
 	 "tcp:[HOST]:PORT, unix:PATH, stdio or none\n"
@@ -497,7 +544,6 @@ static const struct {
 	{"smbios", ONE_PC},
 	{"fw_cfg", ONE_PC},
 	{"watchdog", ONE_PC},
-	{"rtc", ONE_PC},
 	{"no-acpi", "there is no ACPI"},
 	{"no-hpet", "there is no HPET"},
 	{"no-shutdown", "see --on-halt"},

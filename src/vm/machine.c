@@ -7,6 +7,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
+
+/* 2026-01-01 00:00 UTC: the start of runs that are to be alike. */
+#define ALIKE_EPOCH_S 1767225600
 
 /* The halt watch. */
 
@@ -107,6 +111,36 @@ static int open_accel(struct vm *vm, const struct accel_ops *accel, struct umbra
 	return error;
 }
 
+/* How far the host's time zone is ahead of UTC at @epoch_s. */
+static int64_t zone_offset_s(int64_t epoch_s)
+{
+	time_t time = (time_t)epoch_s;
+	struct tm local;
+
+	return localtime_r(&time, &local) ? local.tm_gmtoff : 0;
+}
+
+/* The gate was made with the host's time. */
+static void set_time_of_day(struct vm *vm)
+{
+	int64_t host_s = gate_epoch_s(vm->gate);
+
+	switch (vm->config.rtc_base) {
+	case VM_RTC_DEFAULT:
+		if (vm->accel->counts_time && !vm->config.is_parallel)
+			gate_set_epoch_s(vm->gate, ALIKE_EPOCH_S);
+		break;
+	case VM_RTC_UTC:
+		break;
+	case VM_RTC_LOCALTIME:
+		gate_set_epoch_s(vm->gate, host_s + zone_offset_s(host_s));
+		break;
+	case VM_RTC_DATE:
+		gate_set_epoch_s(vm->gate, vm->config.rtc_epoch_s);
+		break;
+	}
+}
+
 static int open_cpus(struct vm *vm, struct umbra_err *err)
 {
 	struct world_config world_config = {
@@ -120,6 +154,7 @@ static int open_cpus(struct vm *vm, struct umbra_err *err)
 	}
 	if (error)
 		return error;
+	set_time_of_day(vm);
 	world_config.accel = vm->accel;
 	world_config.accel_vm = vm->accel_vm;
 	return world_create(&vm->world, &world_config, err);

@@ -7,6 +7,7 @@
  *   0x3f8 irq 4    serial 0                 0xf4          isa-debug-exit (-device)
  *   0x2f8 irq 3    serial 1                 0x80          POST code: nobody, late writes
  *   0x600 irq 9    ACPI events, control, timer (0x608); the irq is a level
+ *   0x70  irq 8    real-time clock, CMOS
  *   0xe0, 0x2000, 0xff000000                              pc-testdev (-device), at any irq
  *
  * Interrupt controllers, the timer chip and the local APICs live in the back end.
@@ -22,6 +23,8 @@
 #define DEBUGCON_PORT 0xe9
 #define ACPI_PORT     0x600 /* as in QEMU's q35: guests know its timer by number */
 #define ACPI_SCI      9
+#define RTC_PORT      0x70
+#define RTC_GSI	      8
 
 static const struct {
 	const char *name;
@@ -51,9 +54,14 @@ static int build_rom(struct vm *vm, struct umbra_err *err)
 	return error ? error : mem_add(vm->mem, ROM_END - bytes, bytes, MEM_ROM, "bios", err);
 }
 
+static uint64_t low_ram_bytes(const struct vm *vm)
+{
+	return u64_min(vm->config.mem_bytes, LOW_RAM_MAX);
+}
+
 static int build_memory(struct vm *vm, struct umbra_err *err)
 {
-	uint64_t low = u64_min(vm->config.mem_bytes, LOW_RAM_MAX);
+	uint64_t low = low_ram_bytes(vm);
 	uint64_t high = vm->config.mem_bytes - low;
 	int error = mem_add(vm->mem, 0, low, MEM_RAM, "ram", err);
 
@@ -164,6 +172,16 @@ static int build_acpi(struct vm *vm, struct umbra_err *err)
 	return acpipm_create(vm->bus, &config, &vm->power, err);
 }
 
+static int build_clock(struct vm *vm, struct umbra_err *err)
+{
+	struct irq_line irq = {.set = set_irq, .ctx = vm, .gsi = RTC_GSI};
+	const struct mc146818_pc pc = {.low_bytes = low_ram_bytes(vm),
+				       .high_bytes = vm->config.mem_bytes - low_ram_bytes(vm),
+				       .cpus = vm->config.vcpus};
+
+	return mc146818_create(vm->bus, RTC_PORT, irq, vm->gate, &pc, err);
+}
+
 int pc_build(struct vm *vm, struct umbra_err *err)
 {
 	int error = build_memory(vm, err);
@@ -178,5 +196,7 @@ int pc_build(struct vm *vm, struct umbra_err *err)
 		error = build_acpi(vm, err);
 	if (!error)
 		error = build_testdev(vm, err);
+	if (!error)
+		error = build_clock(vm, err);
 	return error;
 }

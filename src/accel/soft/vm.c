@@ -222,6 +222,7 @@ static void soft_show(struct accel_vm *accel, const struct print_sink *sink)
 
 const struct accel_ops accel_soft = {
 	.name = "soft",
+	.counts_time = true,
 	.vm_open = soft_vm_open,
 	.vm_start = soft_vm_start,
 	.vm_close = soft_vm_close,

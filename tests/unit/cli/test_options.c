@@ -165,6 +165,21 @@ Test(cli_options, parse_when_stdio_is_taken_then_the_default_serial_is_null)
 	cr_expect(o.vm.serial[0] == NULL);
 }
 
+Test(cli_options, parse_when_rtc_bases_then_when_the_clock_starts)
+{
+	struct cli_options o = parse_good(&(struct line){{"-kernel", "x"}});
+
+	cr_expect(o.vm.rtc_base == VM_RTC_DEFAULT && !o.vm.is_realtime);
+	o = parse_good(&(struct line){{"-kernel", "x", "-rtc", "base=utc"}});
+	cr_expect(o.vm.rtc_base == VM_RTC_UTC);
+	o = parse_good(&(struct line){{"-kernel", "x", "-rtc", "base=localtime,realtime"}});
+	cr_expect(o.vm.rtc_base == VM_RTC_LOCALTIME && o.vm.is_realtime);
+	o = parse_good(&(struct line){{"-kernel", "x", "-rtc", "base=2000-02-29T23:59:59"}});
+	cr_expect(o.vm.rtc_base == VM_RTC_DATE && o.vm.rtc_epoch_s == 951868799);
+	o = parse_good(&(struct line){{"-kernel", "x", "-rtc", "base=1969-12-31"}});
+	cr_expect(o.vm.rtc_base == VM_RTC_DATE && o.vm.rtc_epoch_s == -86400);
+}
+
 Test(cli_options, parse_when_qemu_words_are_true_anyway_then_accepted)
 {
 	parse_good(&(struct line){{"-nographic", "-nodefaults", "-display", "none", "-vga", "none",
@@ -223,6 +238,12 @@ static const struct {
 	{{{"-device", "isa-debug-exit,iobase=0xffff,iosize=2"}}, {"past port 0xffff", ""}},
 	{{{"-device", "isa-debug-exit,iosize=0"}}, {"0 is out of range", ""}},
 	{{{"-serial", "null", "-serial", "null", "-serial", "null"}}, {"2 serial ports", ""}},
+	{{{"-rtc", "base=UTC"}}, {"-rtc: base is utc, localtime, or a date", "not 'UTC'"}},
+	{{{"-rtc", "base=2001-02-29"}}, {"a date that exists", "not '2001-02-29'"}},
+	{{{"-rtc", "base=2026-01-01T00:00"}}, {"as in 2026-01-31", ""}},
+	{{{"-rtc", "base="}}, {"not ''", ""}},
+	{{{"-rtc", "clock=host"}}, {"-rtc: 'clock=host' is not supported here", "base=WHEN"}},
+	{{{"-rtc", "base=utc,"}}, {"-rtc: '' is not supported here", ""}},
 	{{{"-gdb", "1234"}}, {"-gdb: expected tcp:[HOST]:PORT", "unix:PATH"}},
 	{{{"--on-disconnect", "exits"}}, {"'exits' is not one of", "did you mean 'exit'?"}},
 	{{{"--on-halt", "exit"}}, {"--on-halt: expected stop, or exit:N", ""}},
