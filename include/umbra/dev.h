@@ -129,6 +129,9 @@ int acpipm_create(struct bus *bus, const struct acpipm_config *config, struct de
 /* Somebody pressed and released the power button.  Call: any thread, no device lock held. */
 void acpipm_press_button(struct device *dev);
 
+/* System control port A: bit 0 rising resets, bit 1 (A20, always open) reads back. */
+int port92_create(struct bus *bus, uint16_t port, struct machine_hook hook, struct umbra_err *err);
+
 /* Reset ports: 0xfe written to 0x64 (keyboard controller pulse), and 0xcf9 (PIIX reset control:
  * bit 2 rising resets; 0xcf8 to 0xcfb are claimed with it and read as "no PCI").  0x64 reads as an
  * empty keyboard controller. */

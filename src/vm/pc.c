@@ -7,7 +7,7 @@
  *   0x3f8 irq 4    serial 0                 0xf4          isa-debug-exit (-device)
  *   0x2f8 irq 3    serial 1                 0x80          POST code: nobody, late writes
  *   0x600 irq 9    ACPI events, control, timer (0x608); the irq is a level
- *   0x70  irq 8    real-time clock, CMOS
+ *   0x70  irq 8    real-time clock, CMOS    0x92          reset, A20 (always open)
  *   0xe0, 0x2000, 0xff000000                              pc-testdev (-device), at any irq
  *
  * Interrupt controllers, the timer chip and the local APICs live in the back end.
@@ -23,6 +23,7 @@
 #define DEBUGCON_PORT 0xe9
 #define ACPI_PORT     0x600 /* as in QEMU's q35: guests know its timer by number */
 #define ACPI_SCI      9
+#define PORT92_PORT   0x92
 #define RTC_PORT      0x70
 #define RTC_GSI	      8
 
@@ -154,6 +155,8 @@ static int build_exits(struct vm *vm, struct umbra_err *err)
 	struct machine_hook hook = {.post = post_request, .ctx = vm};
 	int error = resetport_create(vm->bus, hook, err);
 
+	if (!error)
+		error = port92_create(vm->bus, PORT92_PORT, hook, err);
 	if (error || !vm->config.has_debugexit)
 		return error;
 	return debugexit_create(vm->bus, vm->config.debugexit_iobase, vm->config.debugexit_iosize,

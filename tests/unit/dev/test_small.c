@@ -1,4 +1,5 @@
 /* Unit tests of the small devices, through the bus as the guest reaches them. */
+#include "src/dev/port92.h"
 #include "src/dev/resetport.h"
 #include "umbra/bus.h"
 
@@ -231,6 +232,54 @@ Test(resetport, load_when_saved_or_damaged_then_same_or_refused)
 	bytes[0]++;
 	blob = blob_over(bytes, 2);
 	cr_assert_eq(resetport_ops.load(&b, &blob, NULL), -EINVAL);
+}
+
+/* System control port A. */
+
+Test(port92, writes_when_any_order_then_kept_bits_and_a_reset_as_bit_0_rises)
+{
+	static const struct {
+		uint8_t value, kept;
+		unsigned posted;
+	} rows[] = {
+		{0x00, 0x00, 0}, {0x02, 0x02, 0}, {0xfe, 0xca, 0}, {0x03, 0x03, 1},
+		{0x01, 0x01, 1}, {0xff, 0xcb, 1}, {0x00, 0x00, 1}, {0x01, 0x01, 2},
+	};
+	struct bus *bus = new_bus();
+	struct posted p = {.count = 0};
+	char text[256];
+
+	cr_assert_eq(port92_create(bus, 0x92, (struct machine_hook){post, &p}, NULL), 0);
+	cr_assert_eq(in(bus, 0x92, 1), 0x02, "A20 is open");
+	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(rows); i++) {
+		out(bus, 0x92, 1, rows[i].value);
+		cr_expect_eq(in(bus, 0x92, 1), rows[i].kept, "row %zu", i);
+		cr_expect_eq(p.count, rows[i].posted, "row %zu", i);
+	}
+	cr_expect_eq(p.request, MACHINE_RESET);
+	cr_expect_str_eq(shown(bus, text), "port92: 01\n");
+	bus_reset(bus);
+	cr_expect_eq(in(bus, 0x92, 1), 0x02);
+	bus_destroy(bus);
+}
+
+Test(port92, load_when_saved_or_damaged_then_same_or_refused)
+{
+	struct port92 a = {.value = 0xc3}, b = {.value = 0x02};
+	uint8_t bytes[4];
+	struct blob blob = blob_over(bytes, sizeof(bytes));
+
+	port92_ops.save(&a, &blob);
+	blob = blob_over(bytes, blob.pos);
+	cr_expect_eq(port92_ops.load(&b, &blob, NULL), 0);
+	cr_expect_eq(b.value, 0xc3);
+	for (unsigned i = 0; i < 3; i++) {
+		blob = blob_over(bytes, 2 - (i == 0));
+		bytes[0] = (uint8_t)(1 + (i == 1));
+		bytes[1] = i == 2 ? 0x10 : 0x02;
+		cr_expect_eq(port92_ops.load(&b, &blob, NULL), -EINVAL);
+		cr_expect_eq(b.value, 0xc3);
+	}
 }
 
 /* Debug console. */
