@@ -7,6 +7,8 @@
  * makes that a spurious IRQ 7), since devices here pulse their lines in no time.
  * DEVIATES: vectors are given as in 8086 mode whatever ICW4 says, and ICW3 is swallowed: nothing
  * else is wired. */
+#include "pic8259.h"
+
 #include "umbra/irqchip.h"
 
 #include <errno.h>
@@ -28,41 +30,10 @@
 #define OCW2_LEVEL   0x07u
 #define POLL_REQUEST 0x80u
 
-#define CASCADE	    2u
 #define SPURIOUS    7u
-#define NO_IRQ	    (-1)
 #define PIC_VERSION 1
 #define ELCR_MASTER 0xf8u /* 0, 1 and 2 are always edges */
 #define ELCR_SLAVE  0xdeu /* 8 and 13 too */
-
-/* Modes that are on: as saved. */
-enum pic_flag {
-	PIC_NEEDS_ICW4 = 1 << 0,
-	PIC_SINGLE = 1 << 1,
-	PIC_LTIM = 1 << 2, /* every input is level-triggered */
-	PIC_AUTO_EOI = 1 << 3,
-	PIC_NESTED = 1 << 4,	  /* special fully nested mode */
-	PIC_AUTO_ROTATE = 1 << 5, /* rotate in automatic EOI mode */
-	PIC_SPECIAL_MASK = 1 << 6,
-	PIC_READ_ISR = 1 << 7,
-	PIC_POLL = 1 << 8, /* the next read acknowledges */
-	PIC_FLAGS = (1 << 9) - 1
-};
-
-struct pic_chip {
-	uint8_t level; /* inputs as they are driven; not touched by reset */
-	uint8_t edges; /* rises not yet acknowledged */
-	uint8_t isr, imr, elcr, base;
-	uint8_t lowest; /* the input with the lowest priority now */
-	uint8_t step;	/* the next ICW, or 0 outside of initialisation */
-	uint16_t flags; /* mask of enum pic_flag */
-};
-
-struct pic8259 {
-	struct irq_line intr; /* [const] */
-	bool is_intr_high;
-	struct pic_chip chip[2]; /* master, slave */
-};
 
 /* Priority. */
 
@@ -103,7 +74,7 @@ static int highest_of(const struct pic_chip *c, uint8_t inputs)
 		if (inputs >> irq & 1)
 			return (int)irq;
 	}
-	return NO_IRQ;
+	return PIC_NO_IRQ;
 }
 
 /* In special mask mode a masked level in service neither blocks others nor is ended by a
@@ -113,16 +84,15 @@ static uint8_t effective_isr(const struct pic_chip *c)
 	return has(c, PIC_SPECIAL_MASK) ? c->isr & (uint8_t)~c->imr : c->isr;
 }
 
-/* The input that asks for service and may have it.  In special fully nested mode a slave in service
- * may ask again for something more urgent. */
-static int requested(const struct pic_chip *c)
+/* In special fully nested mode a slave in service may ask again for something more urgent. */
+int pic_chip_requested(const struct pic_chip *c)
 {
 	int irq = highest_of(c, irr_of(c) & (uint8_t)~c->imr);
 	int busy = highest_of(c, effective_isr(c));
 
-	if (irq == NO_IRQ || busy == NO_IRQ || rank(c, irq) < rank(c, busy))
+	if (irq == PIC_NO_IRQ || busy == PIC_NO_IRQ || rank(c, irq) < rank(c, busy))
 		return irq;
-	return irq == busy && irq == CASCADE && has(c, PIC_NESTED) ? irq : NO_IRQ;
+	return irq == busy && irq == PIC_CASCADE && has(c, PIC_NESTED) ? irq : PIC_NO_IRQ;
 }
 
 static void input_set(struct pic_chip *c, unsigned irq, bool is_high)
@@ -138,8 +108,8 @@ static void pair_update(struct pic8259 *pic)
 {
 	bool is_high;
 
-	input_set(&pic->chip[0], CASCADE, requested(&pic->chip[1]) != NO_IRQ);
-	is_high = requested(&pic->chip[0]) != NO_IRQ;
+	input_set(&pic->chip[0], PIC_CASCADE, pic_chip_requested(&pic->chip[1]) != PIC_NO_IRQ);
+	is_high = pic_chip_requested(&pic->chip[0]) != PIC_NO_IRQ;
 	if (is_high == pic->is_intr_high)
 		return;
 	pic->is_intr_high = is_high;
@@ -150,11 +120,11 @@ static void pair_update(struct pic8259 *pic)
 
 static int chip_take(struct pic_chip *c)
 {
-	int irq = requested(c);
+	int irq = pic_chip_requested(c);
 	uint8_t bit;
 
-	if (irq == NO_IRQ)
-		return NO_IRQ;
+	if (irq == PIC_NO_IRQ)
+		return PIC_NO_IRQ;
 	bit = (uint8_t)(1u << irq);
 	c->edges &= (uint8_t)~bit;
 	if (!has(c, PIC_AUTO_EOI))
@@ -169,7 +139,7 @@ static int slave_take(struct pic8259 *pic)
 {
 	int irq = chip_take(&pic->chip[1]);
 
-	input_set(&pic->chip[0], CASCADE, false);
+	input_set(&pic->chip[0], PIC_CASCADE, false);
 	return irq;
 }
 
@@ -178,12 +148,12 @@ uint8_t pic8259_acknowledge(struct pic8259 *pic)
 	const struct pic_chip *from = &pic->chip[0];
 	int irq = chip_take(&pic->chip[0]);
 
-	if (irq == CASCADE) {
+	if (irq == PIC_CASCADE) {
 		from = &pic->chip[1];
 		irq = slave_take(pic);
 	}
 	pair_update(pic);
-	return from->base | (irq == NO_IRQ ? SPURIOUS : (uint8_t)irq);
+	return from->base | (irq == PIC_NO_IRQ ? SPURIOUS : (uint8_t)irq);
 }
 
 static uint8_t chip_poll(struct pic8259 *pic, struct pic_chip *c)
@@ -192,12 +162,12 @@ static uint8_t chip_poll(struct pic8259 *pic, struct pic_chip *c)
 
 	flag_set(c, PIC_POLL, false);
 	pair_update(pic);
-	return irq == NO_IRQ ? SPURIOUS : POLL_REQUEST | (uint8_t)irq;
+	return irq == PIC_NO_IRQ ? SPURIOUS : POLL_REQUEST | (uint8_t)irq;
 }
 
 void pic8259_set(struct pic8259 *pic, unsigned irq, bool is_high)
 {
-	if (irq > 15 || irq == CASCADE)
+	if (irq > 15 || irq == PIC_CASCADE)
 		return;
 	input_set(&pic->chip[irq >> 3], irq & 7, is_high);
 	pair_update(pic);
@@ -243,7 +213,7 @@ static void write_icw(struct pic_chip *c, uint8_t value)
 
 static void end_of_interrupt(struct pic_chip *c, int irq, bool rotate)
 {
-	if (irq == NO_IRQ)
+	if (irq == PIC_NO_IRQ)
 		return;
 	c->isr &= (uint8_t) ~(1u << irq);
 	if (rotate)
@@ -405,9 +375,10 @@ static int pic_load(void *state, struct blob *in, struct umbra_err *err)
 
 	chip_load(&chip[0], in);
 	chip_load(&chip[1], in);
-	is_slave_high = chip[0].level >> CASCADE & 1;
+	is_slave_high = chip[0].level >> PIC_CASCADE & 1;
 	if (in->is_failed || version != PIC_VERSION || !is_chip_possible(&chip[0], 0) ||
-	    !is_chip_possible(&chip[1], 1) || is_slave_high != (requested(&chip[1]) != NO_IRQ))
+	    !is_chip_possible(&chip[1], 1) ||
+	    is_slave_high != (pic_chip_requested(&chip[1]) != PIC_NO_IRQ))
 		return umbra_err_set(err, EINVAL,
 				     "pic: saved state has version %u (expected %d), is cut off or "
 				     "has bits that no 8259A pair holds",

@@ -13,7 +13,6 @@
 
 #define PIT_HZ	    1193182u
 #define NS_PER_S    1000000000u
-#define COUNTERS    3u
 #define EDGES_SHOWN 3u /* the interrupt controller keeps one rise; three edges have one */
 #define PIT_VERSION 1
 
@@ -28,14 +27,6 @@
 #define PORT61_REFRESH 0x10u
 #define PORT61_OUT2    0x20u
 #define REFRESH_TICKS  18 /* between two toggles, 15 us: as BIOSes set up counter 1 */
-
-struct pit8254 {
-	struct irq_line irq; /* [const] */
-	bool is_irq_high;
-	int64_t tick; /* the present */
-	uint8_t port61;
-	struct pit_counter counter[COUNTERS];
-};
 
 /* Time. */
 
@@ -84,7 +75,7 @@ void pit8254_run(struct pit8254 *pit, uint64_t now_ns)
 		counter0_to(pit, edge);
 	}
 	counter0_to(pit, now);
-	for (unsigned i = 1; i < COUNTERS; i++)
+	for (unsigned i = 1; i < PIT_COUNTERS; i++)
 		pit_counter_sync(&pit->counter[i], now);
 }
 
@@ -120,7 +111,7 @@ static void latch_status(struct pit8254 *pit, struct pit_counter *c)
 
 static void read_back(struct pit8254 *pit, uint8_t value)
 {
-	for (unsigned i = 0; i < COUNTERS; i++) {
+	for (unsigned i = 0; i < PIT_COUNTERS; i++) {
 		if (!(value >> (i + 1) & 1))
 			continue;
 		if (!(value & READBACK_NO_COUNT))
@@ -134,7 +125,7 @@ static void write_control(struct pit8254 *pit, uint8_t value)
 {
 	unsigned select = value >> 6;
 
-	if (select == COUNTERS)
+	if (select == PIT_COUNTERS)
 		read_back(pit, value);
 	else if ((value & PIT_CONTROL_RW) == 0)
 		latch_count(pit, &pit->counter[select]);
@@ -232,7 +223,7 @@ static void pit_reset(void *state)
 
 	pit->tick = 0;
 	pit->port61 = 0;
-	for (unsigned i = 0; i < COUNTERS; i++) {
+	for (unsigned i = 0; i < PIT_COUNTERS; i++) {
 		pit->counter[i] = (struct pit_counter){.gate = i != 2};
 		pit_counter_set_control(&pit->counter[i], RESET_CONTROL);
 	}
@@ -248,7 +239,7 @@ static void pit_save(const void *state, struct blob *out)
 	blob_put_u8(out, PIT_VERSION);
 	blob_put_u64(out, (uint64_t)pit->tick);
 	blob_put_u8(out, pit->port61);
-	for (unsigned i = 0; i < COUNTERS; i++)
+	for (unsigned i = 0; i < PIT_COUNTERS; i++)
 		pit_counter_save(&pit->counter[i], out);
 }
 
@@ -258,10 +249,10 @@ static int pit_load(void *state, struct blob *in, struct umbra_err *err)
 	uint8_t version = blob_get_u8(in);
 	int64_t tick = (int64_t)blob_get_u64(in);
 	uint8_t port61 = blob_get_u8(in);
-	struct pit_counter counter[COUNTERS];
+	struct pit_counter counter[PIT_COUNTERS];
 	bool is_good = version == PIT_VERSION && !(port61 & ~PORT61_KEPT);
 
-	for (unsigned i = 0; is_good && i < COUNTERS; i++)
+	for (unsigned i = 0; is_good && i < PIT_COUNTERS; i++)
 		is_good = pit_counter_load(&counter[i], in, tick) &&
 			  counter[i].gate == (i != 2 || (port61 & PORT61_GATE2));
 	if (in->is_failed || !is_good)
@@ -281,7 +272,7 @@ static void pit_show(const void *state, const struct print_sink *sink)
 	const struct pit8254 *pit = state;
 
 	print_to(sink, "pit: tick %lld, port 0x61 %02x\n", (long long)pit->tick, read_port61(pit));
-	for (unsigned i = 0; i < COUNTERS; i++) {
+	for (unsigned i = 0; i < PIT_COUNTERS; i++) {
 		const struct pit_counter *c = &pit->counter[i];
 
 		print_to(sink, "  %u: mode %u%s, gate %d, out %d, count %#x of %u%s\n", i,

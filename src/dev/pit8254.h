@@ -1,6 +1,6 @@
-/* One counter of the 8254: shared by pit8254.c, pit8254_counter.c and the unit tests.
- * Times are ticks of the 1193182 Hz clock.  Nothing counts: output and value are functions of how
- * many ticks have passed since the count was loaded.
+/* The state of the 8254, and one counter of it: shared by pit8254.c, pit8254_counter.c and the unit
+ * tests. Times are ticks of the 1193182 Hz clock.  Nothing counts: output and value are functions
+ * of how many ticks have passed since the count was loaded.
  *
  *        written            loaded                      first change of OUT
  *   -------|------------------|----------------------------|----------->
@@ -10,9 +10,11 @@
 #define DEV_PIT8254_H
 
 #include "umbra/blob.h"
+#include "umbra/dev.h"
 #include "umbra/types.h"
 
-#define PIT_NEVER INT64_MAX
+#define PIT_NEVER    INT64_MAX
+#define PIT_COUNTERS 3u
 
 /* Control word (8254 data sheet, figure 7). */
 #define PIT_CONTROL_BCD	 0x01u
@@ -41,6 +43,14 @@ struct pit_counter {
 	uint8_t write_lsb;
 	uint8_t status;
 	uint16_t latch;
+};
+
+struct pit8254 {
+	struct irq_line irq; /* [const] */
+	bool is_irq_high;
+	int64_t tick; /* the present */
+	uint8_t port61;
+	struct pit_counter counter[PIT_COUNTERS];
 };
 
 unsigned pit_counter_mode(const struct pit_counter *c);
