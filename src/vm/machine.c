@@ -3,6 +3,8 @@
 
 #include "vm_internal.h"
 
+#include "firmware.h"
+
 #include "umbra/log.h"
 
 #include <errno.h>
@@ -160,13 +162,20 @@ static int open_cpus(struct vm *vm, struct umbra_err *err)
 	return world_create(&vm->world, &world_config, err);
 }
 
-/* Read the image and put it into clear memory. */
+/* Put the image into clear memory, after what firmware would have left there: an image that wants
+ * one of those places has it.  Firmware leaves its own. */
 static int apply_image(struct vm *vm, struct umbra_err *err)
 {
-	if (vm->image)
-		return load_apply(vm->image, vm->mem, &vm->boot, err);
-	x86_state_reset(&vm->boot);
-	return 0;
+	struct pc_facts facts;
+	int error;
+
+	if (!vm->image) {
+		x86_state_reset(&vm->boot);
+		return 0;
+	}
+	pc_facts_get(vm, &facts);
+	error = vm->config.load.bios ? 0 : firmware_place(vm->mem, &facts, err);
+	return error ? error : load_apply(vm->image, vm->mem, &vm->boot, err);
 }
 
 static bool has_image(const struct vm_config *config)
@@ -183,10 +192,11 @@ int vm_create(struct vm **out_vm, const struct vm_config *config, struct loop *l
 	if (!vm)
 		return umbra_err_set(err, ENOMEM, "out of memory for the machine");
 	vm->config = *config;
+	vm->config.load.rsdp = FIRMWARE_RSDP;
 	vm->loop = loop;
 	error = open_parts(vm, err);
 	if (!error && has_image(config)) {
-		error = load_open(&vm->image, &config->load, vm->mem, err);
+		error = load_open(&vm->image, &vm->config.load, vm->mem, err);
 		if (config->has_kernel)
 			vm->kernel_path = realpath(config->load.kernel, NULL);
 	}

@@ -10,7 +10,8 @@
  *   0x70  irq 8    real-time clock, CMOS    0x92          reset, A20 (always open)
  *   0xe0, 0x2000, 0xff000000                              pc-testdev (-device), at any irq
  *
- * Interrupt controllers, the timer chip and the local APICs live in the back end.
+ * Interrupt controllers, the timer chip and the local APICs live in the back end.  What firmware
+ * says of all this to the guest, in ACPI's and Intel's tables, is pc_facts_get.
  * Source: the PC/AT's I/O map; QEMU's q35 for the split of RAM. */
 
 #include "vm_internal.h"
@@ -27,14 +28,34 @@
 #define RTC_PORT      0x70
 #define RTC_GSI	      8
 
-static const struct {
-	const char *name;
-	uint16_t base;
-	unsigned gsi;
-} pc_serial[VM_MAX_SERIAL] = {
-	{"serial0", 0x3f8, 4},
-	{"serial1", 0x2f8, 3},
+/* ISA devices as ACPI names them; the serial ports come first, and in their order. */
+static const struct isa_facts pc_isa[] = {
+	{"COM1", "PNP0501", 1, 4, {{0x3f8, UART16550_PORTS}}},
+	{"COM2", "PNP0501", 2, 3, {{0x2f8, UART16550_PORTS}}},
+	{"KBD_", "PNP0303", 1, 1, {{0x60, 1}, {0x64, 1}}},
+	{"RTC_", "PNP0B00", 1, 8, {{0x70, 2}}},
 };
+
+static const char *const pc_serial_name[VM_MAX_SERIAL] = {"serial0", "serial1"};
+
+void pc_facts_get(const struct vm *vm, struct pc_facts *out_facts)
+{
+	*out_facts = (struct pc_facts){
+		.cpus = vm->config.vcpus,
+		.lapic = 0xfee00000,
+		.ioapic = 0xfec00000,
+		.ioapic_id = 0,
+		.pin_of_irq0 = 2,
+		.pm_base = ACPI_PORT,
+		.sci = ACPI_SCI,
+		.reset_port = 0xcf9,
+		.reset_value = 0x06, /* hard reset, and now */
+		.century = 0x32,
+		.crtc = 0x3d4,
+		.device = pc_isa,
+		.device_count = UMBRA_ARRAY_SIZE(pc_isa),
+	};
+}
 
 /* Code writes to the POST port to pass a microsecond, and nothing answers there: these writes need
  * not leave the guest one by one. */
@@ -117,13 +138,13 @@ static int build_serial(struct vm *vm, struct umbra_err *err)
 {
 	for (unsigned i = 0; i < VM_MAX_SERIAL; i++) {
 		const char *spec = vm->config.serial[i] ? vm->config.serial[i] : "null";
-		struct irq_line irq = {.set = set_irq, .ctx = vm, .gsi = pc_serial[i].gsi};
+		struct irq_line irq = {.set = set_irq, .ctx = vm, .gsi = pc_isa[i].irq};
 		struct chardev *chardev;
-		int error = open_chardev(vm, pc_serial[i].name, spec, &chardev, err);
+		int error = open_chardev(vm, pc_serial_name[i], spec, &chardev, err);
 
 		if (!error)
-			error = uart16550_create(vm->bus, pc_serial[i].name, pc_serial[i].base, irq,
-						 chardev, err);
+			error = uart16550_create(vm->bus, pc_serial_name[i], pc_isa[i].port[0].base,
+						 irq, chardev, err);
 		if (error)
 			return error;
 	}

@@ -2,6 +2,8 @@
 #ifndef VM_INTERNAL_H
 #define VM_INTERNAL_H
 
+#include "facts.h"
+
 #include "umbra/vm.h"
 
 #define VM_MAX_CHARDEVS (VM_MAX_SERIAL + 1)
@@ -32,6 +34,9 @@ struct vm {
 
 /* Put memory and devices of a PC into the empty machine.  Errors: what the parts give. */
 int pc_build(struct vm *vm, struct umbra_err *err);
+
+/* What the tables that firmware hands over say of this machine. */
+void pc_facts_get(const struct vm *vm, struct pc_facts *out_facts);
 
 /* Addresses whose writes may reach the bus late: *@out_count zones, constant. */
 const struct accel_zone *pc_zones(unsigned *out_count);
