@@ -70,16 +70,25 @@ struct mmu_event {
 };
 typedef void (*mmu_event_fn)(void *ctx, const struct mmu_event *event);
 
+/* What a micro-TLB in front of the shadow holds of a page. */
+struct mmu_tlb_page {
+	unsigned vcpu;
+	uint64_t root;	     /* mmu_root_id when it was filled */
+	gva_t gva;	     /* start of the page */
+	unsigned access;     /* whom it serves: X86_PF_U or 0, MMU_SMAP_OFF */
+	unsigned can;	     /* mask of MMU_CAN_*: what it lets through without asking */
+	const uint8_t *host; /* NULL: no memory there */
+};
+typedef void (*mmu_tlb_fn)(void *arg, const struct mmu_tlb_page *page);
+
 /* The micro-TLBs in front of the shadow. */
 struct mmu_tlb_hook {
 	/* Forget, in every micro-TLB of every vCPU, pages whose linear address has @index in bits
 	 * 20:12; @index 512 = everything.  When it returns nobody can use what was forgotten. */
 	void (*forget)(void *ctx, unsigned index);
-	/* For I7: call @fn for each entry held.  @page as mmu_translate gave it.  May be NULL. */
-	void (*each)(void *ctx,
-		     void (*fn)(void *arg, unsigned vcpu, gva_t gva, bool user, bool can_write,
-				const uint8_t *host),
-		     void *arg);
+	/* For I7: call @fn for each page held that may be used again, those of roots that are not
+	 * loaded now included.  NULL: nobody can look while vCPUs run, and I7 is not checked. */
+	void (*each)(void *ctx, mmu_tlb_fn fn, void *arg);
 	void *ctx;
 };
 

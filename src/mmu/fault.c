@@ -37,14 +37,17 @@ struct shadow_page *shadow_lookup(const struct mmu_root *root, gva_t gva, unsign
 
 /* Rights. */
 
-unsigned shadow_class_rights(struct mmu_vcpu *vcpu, uint64_t spte, bool is_user, bool smap_off)
+/* The root's registers need not be those of the vCPU that asks: they are alike in all that rights
+ * depend on, because the root's key holds that. */
+unsigned shadow_class_rights(const struct mmu_root *root, struct x86_walk *page, uint64_t spte,
+			     unsigned access)
 {
-	const struct x86_paging *regs = &vcpu->regs;
-	struct x86_walk *page = &vcpu->rights;
-	unsigned access = is_user ? X86_PF_U : 0;
+	const struct x86_paging *regs = &root->regs;
+	bool smap_off = access & MMU_SMAP_OFF;
 	uint32_t error;
 
-	page->mode = (enum x86_paging_mode)vcpu->root->key.mode;
+	access &= X86_PF_U;
+	page->mode = (enum x86_paging_mode)root->key.mode;
 	page->is_writable = (spte & SPTE_W) != 0;
 	page->is_user = (spte & SPTE_U) != 0;
 	page->is_executable = (spte & SPTE_X) != 0;
@@ -84,7 +87,7 @@ static void page_of_leaf(const struct mmu *mmu, const struct shadow_page *sp, un
 }
 
 static bool translate_by_shadow(struct mmu *mmu, struct mmu_vcpu *vcpu, gva_t gva, unsigned access,
-				bool smap_off, struct mmu_page *out_page)
+				struct mmu_page *out_page)
 {
 	unsigned index, rights;
 	const struct shadow_page *sp = descend(vcpu->root, gva, ++mmu->clock, &index);
@@ -92,7 +95,7 @@ static bool translate_by_shadow(struct mmu *mmu, struct mmu_vcpu *vcpu, gva_t gv
 
 	if (!(spte & SPTE_P) || ((access & X86_PF_W) && !(spte & SPTE_D)))
 		return false;
-	rights = shadow_class_rights(vcpu, spte, access & X86_PF_U, smap_off);
+	rights = shadow_class_rights(vcpu->root, &vcpu->rights, spte, access);
 	if (!(rights & needed_right(access)))
 		return false;
 	page_of_leaf(mmu, sp, index, rights, out_page);
@@ -168,57 +171,62 @@ static void page_of_walk(const struct mmu *mmu, const struct x86_walk *walk,
 }
 
 /* A table that became one just now could be written without notice until the micro-TLBs had
- * forgotten it: its entries are read again after that.
+ * forgotten it: its entries are read again after that, also where the fill ran out of memory
+ * halfway.
  *   walker: reads entry E, protects the frame, forget, reads E again
  *   writer: stores E through its micro-TLB, before `forget` returned
  * Either the first or the second read sees the store.
  * Returns false when the entries changed: walk again. */
-static bool fill_from_walk(struct mmu *mmu, struct mmu_vcpu *vcpu, gva_t gva, bool smap_off,
-			   unsigned access, struct mmu_page *out_page)
+static bool fill_from_walk(struct mmu *mmu, struct mmu_vcpu *vcpu, gva_t gva, unsigned access,
+			   struct mmu_page *out_page)
 {
 	const struct x86_walk *walk = &vcpu->walk.walk;
 	const struct shadow_page *sp;
 	unsigned index, rights;
+	int rc;
 
 	mmu->was_protected = false;
-	if (shadow_fill(mmu, vcpu->root, gva, walk) < 0) {
-		page_of_walk(mmu, walk, out_page);
-		return true;
-	}
+	rc = shadow_fill(mmu, vcpu->root, gva, walk);
 	if (mmu->was_protected) {
 		forget_flush(mmu);
 		refresh_steps(mmu, walk);
+	}
+	if (rc < 0) {
+		page_of_walk(mmu, walk, out_page);
+		return true;
 	}
 	sp = shadow_lookup(vcpu->root, gva, &index);
 	if (!sp || !(sp->spte[index] & SPTE_P))
 		return false;
 	if (mmu->listener)
 		tell_fill(mmu, (unsigned)(vcpu - mmu->vcpu), gva, sp, index);
-	rights = shadow_class_rights(vcpu, sp->spte[index], access & X86_PF_U, smap_off);
+	rights = shadow_class_rights(vcpu->root, &vcpu->rights, sp->spte[index], access);
 	page_of_leaf(mmu, sp, index, rights, out_page);
 	return true;
 }
 
 static int translate_by_walk(struct mmu *mmu, struct mmu_vcpu *vcpu, gva_t gva, unsigned access,
-			     bool smap_off, struct mmu_page *out_page)
+			     struct mmu_page *out_page)
 {
+	const unsigned pf_access = access & (X86_PF_W | X86_PF_U | X86_PF_I);
 	bool is_done;
 
 	mmu->stats.faults++;
 	shadow_recycle(mmu);
 	do {
-		int rc = mmu_walk(mmu->mem, &vcpu->regs, gva, access, smap_off, &vcpu->walk);
+		int rc = mmu_walk(mmu->mem, &vcpu->regs, gva, pf_access, access & MMU_SMAP_OFF,
+				  &vcpu->walk);
 
 		mmu->stats.walks++;
 		if (mmu->listener)
-			tell_fault(mmu, (unsigned)(vcpu - mmu->vcpu), gva, access);
+			tell_fault(mmu, (unsigned)(vcpu - mmu->vcpu), gva, pf_access);
 		if (vcpu->walk.set_accessed || vcpu->walk.set_dirty)
 			refresh_steps(mmu, &vcpu->walk.walk);
 		if (rc < 0) {
 			mmu->stats.guest_faults++;
 			return rc;
 		}
-		is_done = fill_from_walk(mmu, vcpu, gva, smap_off, access, out_page);
+		is_done = fill_from_walk(mmu, vcpu, gva, access, out_page);
 	} while (!is_done);
 	return 0;
 }
@@ -236,13 +244,11 @@ int mmu_translate(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access,
 		  struct mmu_page *out_page, struct mmu_fault *out_fault)
 {
 	struct mmu_vcpu *v = &mmu->vcpu[vcpu];
-	bool smap_off = access & MMU_SMAP_OFF;
 	int rc = 0;
 
-	access &= X86_PF_W | X86_PF_U | X86_PF_I;
 	lock_take(mmu->lock);
-	if (!translate_by_shadow(mmu, v, gva, access, smap_off, out_page)) {
-		rc = translate_by_walk(mmu, v, gva, access, smap_off, out_page);
+	if (!translate_by_shadow(mmu, v, gva, access, out_page)) {
+		rc = translate_by_walk(mmu, v, gva, access, out_page);
 		if (rc < 0)
 			describe_fault(&v->walk, out_fault);
 		forget_flush(mmu);

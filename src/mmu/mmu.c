@@ -111,7 +111,7 @@ void mmu_set_regs(struct mmu *mmu, unsigned vcpu, const struct x86_paging *regs,
 	}
 	forget_flush(mmu);
 	if (is_cr3_load && mmu->config.is_paranoid)
-		verify_paranoid(mmu, false);
+		verify_paranoid(mmu);
 	lock_drop(mmu->lock);
 }
 
@@ -128,7 +128,7 @@ void mmu_invlpg(struct mmu *mmu, unsigned vcpu, gva_t gva)
 	if (mmu->listener)
 		tell_invlpg(mmu, vcpu, gva);
 	if (mmu->config.is_paranoid)
-		verify_paranoid(mmu, true);
+		verify_paranoid(mmu);
 	lock_drop(mmu->lock);
 }
 
@@ -138,7 +138,7 @@ void mmu_flush(struct mmu *mmu, unsigned vcpu)
 	if (mmu->listener)
 		tell_cr3(mmu, vcpu, mmu->vcpu[vcpu].regs.cr3, mmu->vcpu[vcpu].regs.cr3);
 	if (mmu->config.is_paranoid)
-		verify_paranoid(mmu, true);
+		verify_paranoid(mmu);
 	lock_drop(mmu->lock);
 }
 
@@ -182,7 +182,7 @@ unsigned mmu_verify(struct mmu *mmu, const struct print_sink *sink)
 	unsigned findings;
 
 	lock_take(mmu->lock);
-	findings = verify_locked(mmu, sink, true);
+	findings = verify_locked(mmu, sink);
 	lock_drop(mmu->lock);
 	return findings;
 }

@@ -150,7 +150,7 @@ struct mmu_vcpu {
 	struct x86_paging regs;
 	struct mmu_root *root;
 	uint64_t root_id;	/* [vcpu] of root: read without the lock */
-	struct x86_walk rights; /* for x86_walk_allows: only the mode and rights are used */
+	struct x86_walk rights; /* scratch of shadow_class_rights */
 	struct mmu_walk walk;	/* of the miss at hand */
 };
 
@@ -310,8 +310,11 @@ struct shadow_page *shadow_lookup(const struct mmu_root *root, gva_t gva, unsign
 /* Fill the path that @walk found.  Returns 0, -ENOMEM, or -EFAULT when the root has no such path.
  */
 int shadow_fill(struct mmu *mmu, struct mmu_root *root, gva_t gva, const struct x86_walk *walk);
-/* What a class of access may do by its registers: mask of MMU_CAN_*, D and tables not regarded. */
-unsigned shadow_class_rights(struct mmu_vcpu *vcpu, uint64_t spte, bool is_user, bool smap_off);
+/* What a class of access, a mask of X86_PF_U and MMU_SMAP_OFF, may do with the leaf @spte by the
+ * registers of @root: mask of MMU_CAN_*, D and tables not regarded.  @scratch: only the mode and
+ * the rights are used, and the rest need not be set. */
+unsigned shadow_class_rights(const struct mmu_root *root, struct x86_walk *scratch, uint64_t spte,
+			     unsigned access);
 
 /* write.c */
 
@@ -320,9 +323,9 @@ void shadow_refresh(struct mmu *mmu, gpa_t gpa, size_t len);
 
 /* verify.c */
 
-unsigned verify_locked(struct mmu *mmu, const struct print_sink *sink, bool with_tlb);
-/* Paranoid mode's call; @with_tlb false while micro-TLBs have another root than the vCPU. */
-void verify_paranoid(struct mmu *mmu, bool with_tlb);
+unsigned verify_locked(struct mmu *mmu, const struct print_sink *sink);
+/* Paranoid mode's call. */
+void verify_paranoid(struct mmu *mmu);
 
 /* event.c: each does nothing without a listener. */
 

@@ -119,6 +119,18 @@ static void check_host(struct verifier *v, const struct shadow_page *sp, unsigne
 			   (unsigned long long)gpa, (unsigned long long)spte);
 }
 
+/* No harm to the guest, but each of its stores would take the slow path: a shadow built anew would
+ * not withhold the right. */
+static void check_withheld(struct verifier *v, const struct shadow_page *sp, unsigned index,
+			   const struct frame *frame)
+{
+	uint64_t spte = sp->spte[index];
+
+	if ((spte & SPTE_D) && !(spte & (SPTE_ROM | SPTE_MMIO)) && !(frame && frame->tables))
+		verify_bad(v, "I11", sp, index, " spte=%#llx is withheld from stores, and no table",
+			   (unsigned long long)spte);
+}
+
 static void check_leaf(struct verifier *v, const struct shadow_page *sp, unsigned index)
 {
 	uint64_t spte = sp->spte[index];
@@ -135,8 +147,10 @@ static void check_leaf(struct verifier *v, const struct shadow_page *sp, unsigne
 	if (!frame || !is_linked(v->mmu, frame->leaves, sp, index))
 		verify_bad(v, "I4", sp, index, " gpa=%#llx is not in the reverse map",
 			   (unsigned long long)gpa);
-	if (!(spte & SPTE_MAY_WRITE))
+	if (!(spte & SPTE_MAY_WRITE)) {
+		check_withheld(v, sp, index, frame);
 		return;
+	}
 	if (frame && frame->tables)
 		verify_bad(v, "I1", sp, index, " table at gpa=%#llx is writable",
 			   (unsigned long long)gpa);
@@ -289,7 +303,7 @@ static void count_roots(struct verifier *v)
 	}
 }
 
-unsigned verify_locked(struct mmu *mmu, const struct print_sink *sink, bool with_tlb)
+unsigned verify_locked(struct mmu *mmu, const struct print_sink *sink)
 {
 	struct verifier v = {.mmu = mmu, .sink = sink};
 
@@ -303,8 +317,7 @@ unsigned verify_locked(struct mmu *mmu, const struct print_sink *sink, bool with
 	check_pages(&v);
 	check_frames(&v);
 	verify_roots(&v);
-	if (with_tlb)
-		verify_tlbs(&v);
+	verify_tlbs(&v);
 	free(v.roots_of_page);
 	return v.findings;
 }
@@ -317,10 +330,10 @@ static void log_finding(void *ctx, const char *text, size_t len)
 	log_error("%.*s", len > 0 ? (int)len - 1 : 0, text); /* without the newline */
 }
 
-void verify_paranoid(struct mmu *mmu, bool with_tlb)
+void verify_paranoid(struct mmu *mmu)
 {
 	const struct print_sink log = {.text = log_finding};
 	bool is_quiet = mmu->paranoid_findings > PARANOID_LOG_MAX;
 
-	mmu->paranoid_findings += verify_locked(mmu, is_quiet ? NULL : &log, with_tlb);
+	mmu->paranoid_findings += verify_locked(mmu, is_quiet ? NULL : &log);
 }

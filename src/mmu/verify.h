@@ -8,8 +8,10 @@ struct verifier {
 	struct mmu *mmu;
 	const struct print_sink *sink; /* may be NULL */
 	unsigned findings;
-	uint64_t leaves;	 /* present ones, counted */
-	uint32_t *roots_of_page; /* by id, counted */
+	uint64_t leaves;		 /* present ones, counted */
+	uint32_t *roots_of_page;	 /* by id, counted */
+	const struct mmu_root *tlb_root; /* of the last page of a micro-TLB, or NULL */
+	struct x86_walk rights;		 /* scratch of shadow_class_rights */
 };
 
 /* A finding about entry @index of @sp, in words that begin with a space. */

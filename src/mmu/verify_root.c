@@ -258,23 +258,47 @@ void verify_roots(struct verifier *v)
 
 /* I7. */
 
-static void check_tlb_entry(void *arg, unsigned vcpu, gva_t gva, bool user, bool can_write,
-			    const uint8_t *host)
+/* NULL: its record went to another root.  Then the number is never given again, and whatever is
+ * kept under it never used. */
+static const struct mmu_root *find_root(struct verifier *v, uint64_t id)
+{
+	unsigned i;
+
+	if (v->tlb_root && v->tlb_root->id == id)
+		return v->tlb_root;
+	for (i = 0; i < v->mmu->max_roots; i++) {
+		if (v->mmu->root[i].id == id) {
+			v->tlb_root = &v->mmu->root[i];
+			return v->tlb_root;
+		}
+	}
+	return NULL;
+}
+
+/* Whatever the registers are now: the page counts again when they are as they were. */
+static void check_tlb_page(void *arg, const struct mmu_tlb_page *page)
 {
 	struct verifier *v = arg;
-	struct mmu_vcpu *cpu = &v->mmu->vcpu[vcpu];
-	unsigned index;
-	const struct shadow_page *sp = shadow_lookup(cpu->root, gva, &index);
-	uint64_t spte = sp ? sp->spte[index] : 0;
-	unsigned rights = spte & SPTE_P ? shadow_class_rights(cpu, spte, user, true) : 0;
-	bool is_host_right = host == (const uint8_t *)(uintptr_t)(spte & SPTE_HOST);
-	bool may_write = (rights & MMU_CAN_WRITE) && (spte & SPTE_MAY_WRITE);
+	const struct mmu_root *root = find_root(v, page->root);
+	const struct shadow_page *sp;
+	uint64_t spte;
+	unsigned index, rights;
 
-	if (rights != 0 && is_host_right && (may_write || !can_write))
+	if (!root)
 		return;
-	verify_bad_root(v, "I7", cpu->root, " cpu=%u gva=%#llx %s%s spte=%#llx", vcpu,
-			(unsigned long long)gva, user ? "user" : "supervisor",
-			can_write ? " write" : "", (unsigned long long)spte);
+	sp = shadow_lookup(root, page->gva, &index);
+	spte = sp ? sp->spte[index] : 0;
+	rights = spte & SPTE_P ? shadow_class_rights(root, &v->rights, spte, page->access) : 0;
+	if (!(spte & SPTE_MAY_WRITE))
+		rights &= ~MMU_CAN_WRITE;
+	if (!(page->can & ~rights) && page->host == (const uint8_t *)(uintptr_t)(spte & SPTE_HOST))
+		return;
+	verify_bad_root(v, "I7", root,
+			" cpu=%u gva=%#llx %s%s can=%#x, by the shadow %#x spte=%#llx", page->vcpu,
+			(unsigned long long)page->gva,
+			page->access & X86_PF_U ? "user" : "supervisor",
+			page->access & MMU_SMAP_OFF ? " AC" : "", page->can, rights,
+			(unsigned long long)spte);
 }
 
 void verify_tlbs(struct verifier *v)
@@ -282,5 +306,5 @@ void verify_tlbs(struct verifier *v)
 	const struct mmu_tlb_hook *tlb = &v->mmu->config.tlb;
 
 	if (tlb->each)
-		tlb->each(tlb->ctx, check_tlb_entry, v);
+		tlb->each(tlb->ctx, check_tlb_page, v);
 }

@@ -173,7 +173,7 @@ static void range_written(struct mmu *mmu, unsigned vcpu, gpa_t gpa, size_t len)
 	}
 	forget_flush(mmu);
 	if (mmu->config.is_paranoid && mmu->open_writes == 0 && mmu->stats.table_writes != writes)
-		verify_paranoid(mmu, true);
+		verify_paranoid(mmu);
 }
 
 /* Stores.  As wide as address and length allow: another vCPU must not see half an entry. */

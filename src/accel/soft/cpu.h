@@ -381,11 +381,8 @@ void soft_tlb_forget(void *vm, unsigned index);
 void soft_tlb_forget_all(struct soft_cpu *c);
 int soft_tlb_init(struct soft_cpu *c);
 void soft_tlb_end(struct soft_cpu *c);
-/* For mmu_tlb_hook.each: every valid entry of every bank. */
-void soft_tlb_each(struct soft_cpu *c,
-		   void (*fn)(void *arg, unsigned vcpu, gva_t gva, bool user, bool can_write,
-			      const uint8_t *host),
-		   void *arg);
+/* For mmu_tlb_hook.each: every valid entry of every bank, and what instructions come from. */
+void soft_tlb_each(struct soft_cpu *c, mmu_tlb_fn fn, void *arg);
 
 /* Instruction bytes for translation: up to @len bytes at linear @la, without crossing its page.
  * Returns how many, and the frame's GPA; raises #PF as an instruction fetch does. */

@@ -194,24 +194,43 @@ void soft_tlb_withdraw_write(struct soft_cpu *c, gpa_t gpa)
 	}
 }
 
-void soft_tlb_each(struct soft_cpu *c,
-		   void (*fn)(void *arg, unsigned vcpu, gva_t gva, bool user, bool can_write,
-			      const uint8_t *host),
-		   void *arg)
+static void each_of_bank(const struct soft_cpu *c, const struct tlb_bank *bank, mmu_tlb_fn fn,
+			 void *arg)
 {
+	struct mmu_tlb_page page = {.vcpu = c->index,
+				    .root = bank->root,
+				    .access = bank->access & (X86_PF_U | TLB_SMAP_OFF)};
+
+	for (unsigned n = 0; n < TLB_SLOTS; n++) {
+		const struct tlb_entry *e = &bank->entry[n];
+		bool can_read = e->rtag != TLB_NONE(n), can_write = e->wtag != TLB_NONE(n);
+
+		page.gva = can_read ? e->rtag : e->wtag;
+		page.can = (can_read ? MMU_CAN_READ : 0) | (can_write ? MMU_CAN_WRITE : 0);
+		page.host = e->host;
+		if (page.can)
+			fn(arg, &page);
+	}
+}
+
+void soft_tlb_each(struct soft_cpu *c, mmu_tlb_fn fn, void *arg)
+{
+	const struct tlb_state *state = state_of(c);
+
 	for (unsigned i = 0; i < TLB_BANKS; i++) {
-		const struct tlb_bank *bank = &c->banks[i];
+		if (state->bank[i].root != NO_ROOT)
+			each_of_bank(c, &state->bank[i], fn, arg);
+	}
+	for (unsigned i = 0; i < FETCH_ENTRIES; i++) {
+		const struct fetch_entry *e = &state->fetch[i];
 
-		if (bank->root != c->tlb->root)
-			continue;
-		for (unsigned n = 0; n < TLB_SLOTS; n++) {
-			const struct tlb_entry *e = &bank->entry[n];
-			bool can_read = e->rtag != TLB_NONE(n), can_write = e->wtag != TLB_NONE(n);
-
-			if (can_read || can_write)
-				fn(arg, c->index, can_read ? e->rtag : e->wtag,
-				   bank->access & X86_PF_U, can_write, e->host);
-		}
+		if (e->tag)
+			fn(arg, &(struct mmu_tlb_page){.vcpu = c->index,
+						       .root = e->root,
+						       .gva = e->tag & UMBRA_PAGE_MASK,
+						       .access = e->is_user ? X86_PF_U : 0,
+						       .can = MMU_CAN_FETCH,
+						       .host = e->host});
 	}
 }
 

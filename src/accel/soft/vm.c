@@ -65,10 +65,7 @@ static void memory_written(void *ctx, gpa_t gpa, size_t len, bool is_done)
 	soft_code_written(vm, NULL, gpa, len);
 }
 
-static void each_tlb_entry(void *ctx,
-			   void (*fn)(void *arg, unsigned vcpu, gva_t gva, bool user,
-				      bool can_write, const uint8_t *host),
-			   void *arg)
+static void each_tlb_page(void *ctx, mmu_tlb_fn fn, void *arg)
 {
 	const struct soft_vm *vm = ctx;
 
@@ -85,7 +82,10 @@ static int create_mmu(struct soft_vm *vm, struct umbra_err *err)
 		.vcpus = vm->cpu_count,
 		.phys_bits = vm->phys_bits,
 		.is_paranoid = vm->config.is_paranoid,
-		.tlb = {.forget = soft_tlb_forget, .each = each_tlb_entry, .ctx = vm},
+		/* vCPUs at once change their micro-TLBs while one of them would look. */
+		.tlb = {.forget = soft_tlb_forget,
+			.each = vm->is_parallel ? NULL : each_tlb_page,
+			.ctx = vm},
 	};
 
 	return mmu_create(&vm->mmu, &config, err);

@@ -21,6 +21,8 @@ static void tlb_forget(void *ctx, unsigned index)
 	struct rig *rig = ctx;
 	unsigned i;
 
+	if (rig->on_forget)
+		rig->on_forget(rig);
 	rig->forgets++;
 	rig->full_forgets += index == SHADOW_ENTRIES;
 	for (i = 0; i < RIG_TLB_ENTRIES; i++) {
@@ -34,10 +36,7 @@ static bool is_current(const struct rig *rig, const struct rig_tlb_entry *e)
 	return e->is_used && e->root == mmu_root_id(rig->mmu, e->vcpu);
 }
 
-static void tlb_each(void *ctx,
-		     void (*fn)(void *arg, unsigned vcpu, gva_t gva, bool user, bool can_write,
-				const uint8_t *host),
-		     void *arg)
+static void tlb_each(void *ctx, mmu_tlb_fn fn, void *arg)
 {
 	struct rig *rig = ctx;
 	unsigned i;
@@ -45,9 +44,14 @@ static void tlb_each(void *ctx,
 	for (i = 0; i < RIG_TLB_ENTRIES; i++) {
 		const struct rig_tlb_entry *e = &rig->tlb[i];
 
-		if (is_current(rig, e))
-			fn(arg, e->vcpu, e->gva, e->access & X86_PF_U, e->page.can & MMU_CAN_WRITE,
-			   e->page.host);
+		if (e->is_used)
+			fn(arg, &(struct mmu_tlb_page){.vcpu = e->vcpu,
+						       .root = e->root,
+						       .gva = e->gva,
+						       .access = e->access |
+								 (e->smap_off ? MMU_SMAP_OFF : 0),
+						       .can = e->page.can,
+						       .host = e->page.host});
 	}
 }
 

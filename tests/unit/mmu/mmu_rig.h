@@ -36,6 +36,9 @@ struct rig {
 	struct x86_paging regs[RIG_VCPUS];
 	struct rig_tlb_entry tlb[RIG_TLB_ENTRIES];
 	unsigned forgets, full_forgets;
+	/* Called before pages are forgotten, when another vCPU could still use its micro-TLB.  It
+	 * may write to rig->mem, not call the mmu. */
+	void (*on_forget)(struct rig *rig);
 	char text[2048]; /* of the last rig_verify */
 	uint64_t random;
 };

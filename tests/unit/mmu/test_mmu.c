@@ -276,15 +276,60 @@ Test(mmu, paranoid_when_all_is_well_then_finds_nothing)
 	rig_destroy(rig);
 }
 
-Test(mmu, paranoid_when_a_write_bypasses_the_hook_then_found_at_the_next_invlpg)
-{
-	struct rig *rig = four_levels(true);
-	struct mmu_page page;
+/* What makes paranoid mode look. */
 
-	rig_translate(rig, 0, 0, X86_PF_W, false, &page);
-	memset(mem_ptr(rig->mem, PT, 8), 0, 8);
-	cr_assert_eq(mmu_paranoid_findings(rig->mmu), 0u);
+static void by_invlpg(struct rig *rig)
+{
 	mmu_invlpg(rig->mmu, 0, 0);
-	cr_assert_gt(mmu_paranoid_findings(rig->mmu), 0u);
-	rig_destroy(rig);
+}
+
+static void by_flush(struct rig *rig)
+{
+	mmu_flush(rig->mmu, 0);
+}
+
+static void by_cr3(struct rig *rig)
+{
+	struct x86_paging regs = rig->regs[0];
+
+	mmu_set_regs(rig->mmu, 0, &regs, true);
+}
+
+static void by_store(struct rig *rig)
+{
+	mmu_write(rig->mmu, 0, PT + 64, "x", 1);
+}
+
+static void by_poke(struct rig *rig)
+{
+	mem_poke(rig->mem, PT + 64, "x", 1);
+}
+
+/* Not to a table: nobody looks. */
+static void by_other_store(struct rig *rig)
+{
+	mmu_write(rig->mmu, 0, DATA, "x", 1);
+}
+
+Test(mmu, paranoid_when_a_write_bypassed_the_hook_then_found_at_the_next_moment)
+{
+	static const struct {
+		void (*fn)(struct rig *rig);
+		bool is_moment;
+	} moments[] = {{by_invlpg, true}, {by_flush, true}, {by_cr3, true},
+		       {by_store, true},  {by_poke, true},  {by_other_store, false}};
+	struct mmu_page page;
+	unsigned i;
+
+	for (i = 0; i < UMBRA_ARRAY_SIZE(moments); i++) {
+		struct rig *rig = four_levels(true);
+
+		rig_translate(rig, 0, 0, X86_PF_W, false, &page);
+		memset(mem_ptr(rig->mem, PT, 8), 0, 8);
+		cr_assert_eq(mmu_paranoid_findings(rig->mmu), 0u);
+		moments[i].fn(rig);
+		cr_assert_eq(mmu_paranoid_findings(rig->mmu) > 0, moments[i].is_moment, "moment %u",
+			     i);
+		rig_destroy(rig);
+	}
 }

@@ -212,6 +212,21 @@ Test(mmu_shadow, large_page_when_it_covers_a_table_then_that_frame_is_protected)
 	rig_finish(rig);
 }
 
+/* PS alone decides whether frame 0 is a table or the start of a page. */
+Test(mmu_shadow, large_page_when_only_ps_changes_then_another_page)
+{
+	struct rig *rig = rig_four_levels();
+
+	rig_put64(rig, 0, 0x9000 | RIG_RW);
+	rig_put64(rig, RIG_PD + 8, RIG_RW);
+	cr_assert_eq(rig_touch(rig, 0x200000, 0).gpa, 0x9000u);
+	rig_put64(rig, RIG_PD + 8, X86_PTE_PS | RIG_RW);
+	cr_assert_eq(rig_touch(rig, 0x200000, 0).gpa, 0u);
+	rig_put64(rig, RIG_PD + 8, RIG_RW);
+	cr_assert_eq(rig_touch(rig, 0x200000, 0).gpa, 0x9000u);
+	rig_finish(rig);
+}
+
 Test(mmu_shadow, large_page_when_first_written_then_all_of_it_is_dirty)
 {
 	struct rig *rig = rig_four_levels();
@@ -432,6 +447,61 @@ Test(mmu_shadow, root_when_recycled_while_another_shares_its_pages_then_forgotte
 	cr_assert_gt(rig->full_forgets, forgets);
 	rig_load(rig, 0, &a);
 	rig_finish(rig);
+}
+
+/* A frame becomes a table by the walk; until all micro-TLBs have let go of it, another vCPU stores
+ * to it unseen. */
+static void store_unseen(struct rig *rig)
+{
+	le64_put(mem_ptr(rig->mem, RIG_DATA, 8), 0xa000 | RIG_RW);
+}
+
+static struct rig *rig_with_new_table(void)
+{
+	struct rig *rig = rig_four_levels();
+
+	rig_touch(rig, RIG_DATA, X86_PF_W);
+	rig_put64(rig, RIG_DATA, 0x9000 | RIG_RW);
+	rig_put64(rig, RIG_PD + 8, RIG_DATA | RIG_RW);
+	rig->on_forget = store_unseen;
+	return rig;
+}
+
+Test(mmu_shadow, entry_when_stored_to_while_its_table_becomes_one_then_seen)
+{
+	struct rig *rig = rig_with_new_table();
+	struct mmu_page page;
+	struct mmu_fault fault;
+
+	cr_assert_eq(mmu_translate(rig->mmu, 0, 0x200000, 0, &page, &fault), 0);
+	cr_assert_eq(page.gpa, 0xa000u);
+	cr_assert_eq(rig_verify(rig), 0u, "%s", rig->text);
+	rig_destroy(rig);
+}
+
+/* The same where there are pages for the two upper tables and none for the rest of the way. */
+Test(mmu_shadow, entry_when_stored_to_and_the_walk_cannot_be_kept_whole_then_seen)
+{
+	struct rig *rig = rig_create(0, false);
+	struct x86_paging regs = rig_regs(X86_PAGING_4LEVEL, RIG_PML4);
+	unsigned max_pages = rig->mmu->max_pages;
+	struct mmu_page page;
+	struct mmu_fault fault;
+
+	rig_touch(rig, RIG_DATA, X86_PF_W); /* paging is off */
+	rig_put64(rig, RIG_PML4, RIG_DATA | RIG_RW);
+	rig_put64(rig, RIG_DATA, RIG_PD | RIG_RW);
+	rig_put64(rig, RIG_PD, RIG_PT | RIG_RW);
+	rig_put64(rig, RIG_PT, 0x9000 | RIG_RW);
+	rig_load(rig, 0, &regs);
+	rig->mmu->max_pages = 4; /* one is the root of the other vCPU */
+	rig->on_forget = store_unseen;
+	cr_assert_eq(mmu_translate(rig->mmu, 0, 0, 0, &page, &fault), 0);
+	cr_assert_eq(page.can, 0u);
+	cr_assert(mmu_is_table(rig->mmu, RIG_DATA));
+	rig->mmu->max_pages = max_pages;
+	cr_assert_eq(rig_verify(rig), 0u, "%s", rig->text);
+	rig_destroy(rig);
 }
 
 /* As when the host has no memory: only the top page can be had. */

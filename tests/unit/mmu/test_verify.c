@@ -241,6 +241,53 @@ Test(mmu_verify, micro_tlb_when_another_host_page_then_i7)
 	rig_destroy(rig);
 }
 
+/* Whom a page serves decides what it may do. */
+Test(mmu_verify, micro_tlb_when_it_serves_another_class_then_i7)
+{
+	struct rig *rig = four_levels();
+	struct x86_paging regs = rig->regs[0];
+	struct mmu_page page;
+
+	regs.cr4 |= X86_CR4_SMAP | X86_CR4_PKE;
+	rig_load(rig, 0, &regs);
+	cr_assert_eq(rig_translate(rig, 0, DATA, 0, true, &page), 0); /* a user's page, AC=1 */
+	rig_check(rig);
+	hold(rig, DATA)->smap_off = false;
+	expect_named(rig, "I7");
+	rig_destroy(rig);
+}
+
+/* PKRU's AD: instructions may be fetched from where no data may be read. */
+Test(mmu_verify, micro_tlb_when_only_fetches_are_allowed_and_it_reads_then_i7)
+{
+	struct rig *rig = four_levels();
+	struct x86_paging regs = rig->regs[0];
+	struct mmu_page page;
+
+	regs.cr4 |= X86_CR4_PKE;
+	regs.pkru = 1;
+	rig_load(rig, 0, &regs);
+	cr_assert_eq(rig_translate(rig, 0, DATA, X86_PF_I | X86_PF_U, false, &page), 0);
+	rig_check(rig);
+	hold(rig, DATA)->page.can = MMU_CAN_READ;
+	expect_named(rig, "I7");
+	rig_destroy(rig);
+}
+
+/* It would be used again when the root is. */
+Test(mmu_verify, micro_tlb_when_its_root_is_not_loaded_then_i7_all_the_same)
+{
+	struct rig *rig = four_levels();
+	struct x86_paging regs = rig_regs(X86_PAGING_4LEVEL, 0x5000);
+
+	rig_translate(rig, 0, DATA, 0, false, &(struct mmu_page){0});
+	rig_load(rig, 0, &regs);
+	rig_check(rig);
+	hold(rig, DATA)->page.host += UMBRA_PAGE_SIZE;
+	expect_named(rig, "I7");
+	rig_destroy(rig);
+}
+
 Test(mmu_verify, leaf_when_host_is_outside_memory_then_i8)
 {
 	struct rig *rig = four_levels();
@@ -310,6 +357,20 @@ Test(mmu_verify, path_when_another_than_a_new_shadow_would_take_then_i11)
 
 	sp->gpte[i] = 0x9000 | RIG_RWD;
 	expect_named(rig, "I11");
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, leaf_when_withheld_from_stores_without_a_reason_then_i11)
+{
+	struct rig *rig = four_levels();
+	unsigned i;
+	struct shadow_page *sp = leaf(rig, DATA, &i);
+
+	sp->spte[i] &= ~SPTE_MAY_WRITE;
+	rig_touch(rig, DATA, 0);
+	memset(rig->tlb, 0, sizeof(rig->tlb));
+	expect_named(rig, "I11");
+	cr_expect_not(rig_names(rig, "I7"));
 	rig_destroy(rig);
 }
 

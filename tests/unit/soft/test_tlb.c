@@ -142,18 +142,14 @@ struct held {
 	unsigned reads, writes;
 };
 
-static void count_held(void *arg, unsigned vcpu, gva_t gva, bool user, bool can_write,
-		       const uint8_t *host)
+static void count_held(void *arg, const struct mmu_tlb_page *page)
 {
 	struct held *held = arg;
 
-	(void)vcpu;
-	(void)user;
-	(void)host;
-	if (gva != held->la)
+	if (page->gva != held->la)
 		return;
-	held->reads++;
-	held->writes += can_write;
+	held->reads += (page->can & MMU_CAN_READ) != 0;
+	held->writes += (page->can & MMU_CAN_WRITE) != 0;
 }
 
 static struct held held_of(gva_t la)
@@ -468,27 +464,51 @@ Test(tlb, banks_when_more_roots_than_banks_then_each_sees_its_own)
 	}
 }
 
-static void count_entry(void *arg, unsigned vcpu, gva_t gva, bool user, bool can_write,
-			const uint8_t *host)
-{
-	unsigned *counts = arg;
+/* Number of pages by what they let through, and their root. */
+struct seen {
+	unsigned by_can[8];
+	uint64_t root;
+};
 
-	cr_assert_eq(vcpu, 0);
-	cr_assert_not(user);
-	cr_assert_not_null(host);
-	if (gva == EDGE)
-		counts[can_write]++;
+static void count_page(void *arg, const struct mmu_tlb_page *page)
+{
+	struct seen *seen = arg;
+
+	cr_assert_eq(page->vcpu, 0);
+	cr_assert_eq(page->access, 0);
+	cr_assert_eq(page->host, mem_ptr(rig->mem, page->gva, UMBRA_PAGE_SIZE));
+	seen->by_can[page->can]++;
+	seen->root = page->root;
 }
 
-Test(tlb, each_when_entries_are_held_then_all_are_named_until_forgotten)
+static struct seen look(void)
 {
-	unsigned counts[2] = {0, 0};
+	struct seen seen = {.root = 0};
 
+	soft_tlb_each(rig->c, count_page, &seen);
+	return seen;
+}
+
+Test(tlb, each_when_pages_are_held_then_all_are_named_until_forgotten)
+{
+	uint64_t root = mmu_root_id(rig->c->vm->mmu, 0);
+	struct seen seen;
+
+	soft_tlb_forget_all(rig->c);
 	rig->c->r[X86_RBX] = EDGE;
 	STORE_RBX();
-	soft_tlb_each(rig->c, count_entry, counts);
-	cr_assert_eq(counts[true], 1);
+	seen = look();
+	cr_assert_eq(seen.by_can[MMU_CAN_READ | MMU_CAN_WRITE], 1);
+	cr_assert_eq(seen.by_can[MMU_CAN_FETCH], 1);
+	cr_assert_eq(seen.root, root);
+	/* The root is not loaded any more: what is held may count again. */
+	rig->c->cr0 ^= X86_CR0_WP;
+	soft_paging_changed(rig->c, false);
+	seen = look();
+	cr_assert_eq(seen.by_can[MMU_CAN_READ | MMU_CAN_WRITE], 1);
+	cr_assert_eq(seen.root, root);
 	soft_tlb_forget(&rig->vm->soft, EDGE >> 12 & 511);
-	soft_tlb_each(rig->c, count_entry, counts);
-	cr_assert_eq(counts[false] + counts[true], 1);
+	cr_assert_eq(look().by_can[MMU_CAN_READ | MMU_CAN_WRITE], 0);
+	soft_tlb_forget(&rig->vm->soft, SOFT_RIG_CODE >> 12 & 511);
+	cr_assert_eq(look().by_can[MMU_CAN_FETCH], 0);
 }
