@@ -28,7 +28,8 @@ static void make_vm(struct soft_rig *rig, const struct accel_vm_config *choice)
 
 	config.mem = rig->mem;
 	config.bus = rig->bus;
-	config.vcpus = 1;
+	if (config.vcpus == 0)
+		config.vcpus = 1;
 	rc = accel_soft.vm_open(&rig->vm, &config, &err);
 	assert(rc == 0);
 	rc = accel_soft.vm_start(rig->vm, &err);
@@ -267,11 +268,13 @@ static struct soft_rig_result execute(struct soft_rig *rig, uint64_t max, bool i
 	/* A point at the first instruction is passed, so that one runs alone. */
 	c->skip_exec_point = soft_points_has_exec(c, soft_linear_rip(c));
 	soft_fpu_enter(c);
+	soft_unsafe(c);
 	do {
 		atomic_store_explicit(&c->pend, 0, memory_order_relaxed);
 		kind = enter(c, kind == ESCAPE_RESTART_STEP || c->skip_exec_point);
 		c->skip_exec_point = false;
 	} while (!is_over(c, kind, &result));
+	soft_safe(c);
 	soft_fpu_leave(c);
 	result.count = max - (uint64_t)c->left;
 	c->retired += result.count;

@@ -38,7 +38,8 @@ struct soft_rig_result {
 
 /* Abort when they cannot.  The CPU is in 64-bit mode, CPL 0, as by soft_rig_mode. */
 struct soft_rig *soft_rig_create(unsigned ram_mib);
-/* The same with a choice of the machine: vcpus stays 1. */
+/* The same with a choice of the machine.  Of more vCPUs than one the rig has the first; to the mmu
+ * the others exist. */
 struct soft_rig *soft_rig_create_with(unsigned ram_mib, const struct accel_vm_config *config);
 void soft_rig_destroy(struct soft_rig *rig);
 

@@ -34,6 +34,25 @@ static void be_alone(struct soft_cpu *c)
 		soft_restart_step(c);
 }
 
+/* vCPUs at once (parallel.c): between the look at a page and the store to it the vCPU passes safe
+ * points, for it asks the mmu about the other page and perhaps writes there by the mmu; another one
+ * may make a table of the frame meanwhile.  Only the mmu knows what it is in the end. */
+static bool may_become_table(const struct soft_cpu *c, const struct tlb_span *span)
+{
+	return c->vm->is_parallel && span->host && !span->is_rom;
+}
+
+/* The second walk may have made a table of the first page. */
+static void look_again(struct soft_cpu *c, struct spans *s)
+{
+	struct tlb_span *first = &s->span[0], *second = &s->span[1];
+
+	if (first->host)
+		SOFT_MMU_CALL(c, first->is_table = mmu_is_table(c->vm->mmu, first->gpa));
+	first->is_table |= may_become_table(c, first);
+	second->is_table |= may_become_table(c, second);
+}
+
 static void resolve(struct soft_cpu *c, gva_t la, size_t len, unsigned access, struct spans *out)
 {
 	size_t room = UMBRA_PAGE_SIZE - (la & ~UMBRA_PAGE_MASK);
@@ -50,10 +69,7 @@ static void resolve(struct soft_cpu *c, gva_t la, size_t len, unsigned access, s
 	soft_tlb_resolve(c, la, (unsigned)room, access, &out->span[0]);
 	soft_tlb_resolve(c, address_behind(c, la, room), (unsigned)(len - room), access,
 			 &out->span[1]);
-	/* The second walk may have made a table of the first page. */
-	if (out->span[0].host)
-		SOFT_MMU_CALL(c,
-			      out->span[0].is_table = mmu_is_table(c->vm->mmu, out->span[0].gpa));
+	look_again(c, out);
 	if (!out->span[0].host || !out->span[1].host)
 		be_alone(c);
 }

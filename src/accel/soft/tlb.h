@@ -22,7 +22,8 @@ struct tlb_span {
 	gpa_t gpa;
 	uint8_t *host; /* the first byte; NULL: a device, or nothing */
 	unsigned len;
-	bool is_table, is_rom;
+	bool is_table; /* or may be one by the time of the store: write with mmu_write */
+	bool is_rom;
 	bool has_code; /* of a write: blocks were made of the frame */
 };
 
