@@ -74,13 +74,12 @@ static void resolve(struct soft_cpu *c, gva_t la, size_t len, unsigned access, s
 		be_alone(c);
 }
 
-/* SDM 3A 6.15, #AC: data accesses of CPL 3, each to a multiple of its size.  An address that is not
- * canonical comes first: it is left to the walk. */
-static void check_alignment(struct soft_cpu *c, gva_t la, unsigned size)
+/* An address that is not canonical comes first: it is left to the walk. */
+void soft_check_alignment(struct soft_cpu *c, gva_t la, unsigned align)
 {
 	unsigned unused_bits = c->cr4 & X86_CR4_LA57 ? 7 : 16;
 
-	if (!(soft_tlb_class(c) & TLB_ALIGN) || !(la & (size - 1)))
+	if (!(soft_tlb_class(c) & TLB_ALIGN) || !(la & (align - 1)))
 		return;
 	if ((uint64_t)((int64_t)(la << unused_bits) >> unused_bits) == la)
 		soft_raise_error(c, X86_EXC_AC, 0);
@@ -168,7 +167,7 @@ uint64_t soft_load(struct soft_cpu *c, gva_t la, unsigned size)
 
 	if (SOFT_LIKELY(host != NULL))
 		return value_at(host, size);
-	check_alignment(c, la, size);
+	soft_check_alignment(c, la, size);
 	return load_slow(c, la, size, 0);
 }
 
@@ -275,7 +274,7 @@ void soft_store(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value)
 		put_value(host, bytes, size);
 		return;
 	}
-	check_alignment(c, la, size);
+	soft_check_alignment(c, la, size);
 	store_slow(c, la, bytes, size, 0);
 }
 
@@ -338,7 +337,7 @@ void soft_rmw_begin(struct soft_cpu *c, gva_t la, unsigned len, struct soft_rmw 
 	const struct tlb_span *first;
 	struct spans s;
 
-	check_alignment(c, la, len);
+	soft_check_alignment(c, la, len);
 	resolve(c, la, len, X86_PF_W, &s);
 	look_at_loads(c, &s);
 	look_at_stores(c, &s);

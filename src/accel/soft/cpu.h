@@ -353,6 +353,10 @@ void soft_load_bytes(struct soft_cpu *c, gva_t la, void *buf, size_t len); /* up
 void soft_store_bytes(struct soft_cpu *c, gva_t la, const void *buf, size_t len);
 uint64_t soft_load_sys(struct soft_cpu *c, gva_t la, unsigned size);
 void soft_store_sys(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value);
+/* Raise #AC when alignment is checked and @la is not a multiple of @align, a power of 2 (SDM
+ * 3A 6.15, table 6-7).  soft_load, soft_store and read-modify-writes do so by their size, the
+ * others not. */
+void soft_check_alignment(struct soft_cpu *c, gva_t la, unsigned align);
 /* Raise what a store would raise, and store nothing. */
 void soft_probe_store(struct soft_cpu *c, gva_t la, size_t len);
 void soft_probe_load(struct soft_cpu *c, gva_t la, size_t len);

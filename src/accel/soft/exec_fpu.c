@@ -145,13 +145,24 @@ static void set_env(struct soft_cpu *c, unsigned bytes, const uint8_t *in)
 	c->x87_ds = 0;
 }
 
+/* The address of an environment of @env bytes, with or without the registers behind it: where
+ * alignment is checked, at a multiple of 4, or of 2 in the 16-bit form (SDM 3A 6.15, table 6-7). */
+static gva_t env_address(struct soft_cpu *c, const struct insn *i, unsigned env)
+{
+	gva_t la = soft_insn_address(c, i);
+
+	soft_check_alignment(c, la, env == ENV_MAX ? 4 : 2);
+	return la;
+}
+
 static void fpu_fnstenv(struct soft_cpu *c, const struct insn *i)
 {
+	gva_t la = env_address(c, i, (unsigned)i->imm);
 	uint8_t bytes[ENV_MAX];
 
 	soft_x87_sync(c);
 	put_env(c, (unsigned)i->imm, bytes);
-	soft_store_bytes(c, soft_insn_address(c, i), bytes, i->imm);
+	soft_store_bytes(c, la, bytes, i->imm);
 	soft_x87_unload(c);
 	c->x87[FX_FCW] |= X87_FCW_MASKS;
 	soft_x87_derive_es(c);
@@ -165,7 +176,7 @@ static void fpu_fldenv(struct soft_cpu *c, const struct insn *i)
 	uint8_t bytes[ENV_MAX];
 
 	soft_x87_wait(c);
-	soft_load_bytes(c, soft_insn_address(c, i), bytes, i->imm);
+	soft_load_bytes(c, env_address(c, i, (unsigned)i->imm), bytes, i->imm);
 	soft_x87_unload(c);
 	set_env(c, (unsigned)i->imm, bytes);
 	soft_x87_load(c);
@@ -177,12 +188,13 @@ static void fpu_fnsave(struct soft_cpu *c, const struct insn *i)
 {
 	uint8_t bytes[ENV_MAX + 8 * ST_BYTES];
 	unsigned env = (unsigned)i->imm;
+	gva_t la = env_address(c, i, env);
 
 	soft_x87_sync(c);
 	put_env(c, env, bytes);
 	for (size_t n = 0; n < 8; n++)
 		memcpy(bytes + env + ST_BYTES * n, c->x87 + FX_ST + 16 * n, ST_BYTES);
-	soft_store_bytes(c, soft_insn_address(c, i), bytes, env + 8 * ST_BYTES);
+	soft_store_bytes(c, la, bytes, env + 8 * ST_BYTES);
 	soft_x87_unload(c);
 	soft_x87_init(c);
 	soft_x87_load(c);
@@ -196,7 +208,7 @@ static void fpu_frstor(struct soft_cpu *c, const struct insn *i)
 	unsigned env = (unsigned)i->imm;
 
 	soft_x87_wait(c);
-	soft_load_bytes(c, soft_insn_address(c, i), bytes, env + 8 * ST_BYTES);
+	soft_load_bytes(c, env_address(c, i, env), bytes, env + 8 * ST_BYTES);
 	soft_x87_unload(c);
 	set_env(c, env, bytes);
 	for (size_t n = 0; n < 8; n++)

@@ -153,8 +153,7 @@ static void advance(struct soft_cpu *c, const struct insn *i, unsigned reg)
 /* Everything that a store may raise, before the port is read. */
 static void check_store(struct soft_cpu *c, gva_t la, unsigned size)
 {
-	if ((soft_tlb_class(c) & TLB_ALIGN) && (la & (size - 1)))
-		soft_raise_error(c, X86_EXC_AC, 0);
+	soft_check_alignment(c, la, size);
 	soft_probe_store(c, la, size);
 }
 

@@ -191,21 +191,32 @@ SOFT_OP(x87_comi_fast)
 
 /* Memory forms. */
 
-/* Integer and float operands are subject to alignment checks (SDM 3A 6.15, #AC). */
+/* Operands of ten bytes, BCD too, are to be at multiples of eight where alignment is checked (SDM
+ * 3A 6.15, table 6-7). */
+#define ALIGN_10 8u
+
 static void load_operand(struct soft_cpu *c, const struct insn *i, uint8_t bytes[16])
 {
-	if (mem_bytes(i) <= 8)
-		le64_put(bytes, soft_load(c, soft_insn_address(c, i), mem_bytes(i)));
-	else
-		soft_load_bytes(c, soft_insn_address(c, i), bytes, mem_bytes(i));
+	gva_t la = soft_insn_address(c, i);
+
+	if (mem_bytes(i) <= 8) {
+		le64_put(bytes, soft_load(c, la, mem_bytes(i)));
+		return;
+	}
+	soft_check_alignment(c, la, ALIGN_10);
+	soft_load_bytes(c, la, bytes, mem_bytes(i));
 }
 
 static void store_operand(struct soft_cpu *c, const struct insn *i, const uint8_t bytes[16])
 {
-	if (mem_bytes(i) <= 8)
-		soft_store(c, soft_insn_address(c, i), mem_bytes(i), le64_get(bytes));
-	else
-		soft_store_bytes(c, soft_insn_address(c, i), bytes, mem_bytes(i));
+	gva_t la = soft_insn_address(c, i);
+
+	if (mem_bytes(i) <= 8) {
+		soft_store(c, la, mem_bytes(i), le64_get(bytes));
+		return;
+	}
+	soft_check_alignment(c, la, ALIGN_10);
+	soft_store_bytes(c, la, bytes, mem_bytes(i));
 }
 
 static void x87_load(struct soft_cpu *c, const struct insn *i)

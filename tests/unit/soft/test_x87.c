@@ -87,6 +87,44 @@ static void compare_all(uint64_t seed, unsigned cases, bool all_masked)
 	fpu_native_close(&n);
 }
 
+/* What is no number of 1, 2, 4 or 8 bytes (SDM 3A table 6-7), at [RBX]. */
+Test(soft_x87, operand_when_alignment_is_checked_then_ac_by_its_kind)
+{
+	static const struct {
+		uint8_t prefix, opcode, reg, align;
+		const char *name;
+	} row[] = {
+		{0x90, 0xdb, 5, 8, "FLD m80"},	 {0x90, 0xdb, 7, 8, "FSTP m80"},
+		{0x90, 0xdf, 4, 8, "FBLD"},	 {0x90, 0xdf, 6, 8, "FBSTP"},
+		{0x90, 0xd9, 4, 4, "FLDENV"},	 {0x90, 0xd9, 6, 4, "FNSTENV"},
+		{0x66, 0xd9, 4, 2, "FLDENV 16"}, {0x66, 0xd9, 6, 2, "FNSTENV 16"},
+		{0x90, 0xdd, 4, 4, "FRSTOR"},	 {0x90, 0xdd, 6, 4, "FNSAVE"},
+		{0x66, 0xdd, 4, 2, "FRSTOR 16"}, {0x66, 0xdd, 6, 2, "FNSAVE 16"},
+	};
+	struct soft_rig *rig = soft_rig_create(4);
+	struct x86_state st;
+
+	soft_rig_state(rig, X86_MODE_LONG64, 3, &st);
+	st.cr0 |= X86_CR0_AM;
+	st.rflags |= X86_RFLAGS_AC;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		for (unsigned at = 1; at <= 8; at *= 2) {
+			struct soft_rig_result r;
+
+			st.gpr[X86_RBX] = SOFT_RIG_DATA + at;
+			soft_rig_set(rig, &st);
+			SOFT_RIG_CODE_BYTES(rig, row[i].prefix, row[i].opcode,
+					    (uint8_t)(row[i].reg << 3 | 3));
+			rig->c->rip += row[i].prefix == 0x90;
+			r = soft_rig_step(rig);
+			cr_expect((r.end == SOFT_RIG_EXCEPTION && r.event.vector == X86_EXC_AC) ==
+					  (at < row[i].align),
+				  "%s at %u", row[i].name, at);
+		}
+	}
+	soft_rig_destroy(rig);
+}
+
 Test(soft_x87, every_opcode_with_exceptions_masked_equals_the_host)
 {
 	compare_all(11, 30, true);
