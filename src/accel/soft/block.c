@@ -227,9 +227,15 @@ soft_ret op_enter_step(SOFT_ARGS)
 	SOFT_NEXT();
 }
 
+/* A repeated string instruction met the point when it began. */
+static bool passes_point(const struct soft_cpu *c, int64_t left)
+{
+	return c->skip_exec_point || c->left_repeat_at == c->retired + (uint64_t)(c->slice - left);
+}
+
 soft_ret op_enter_point(SOFT_ARGS)
 {
-	if (c->skip_exec_point)
+	if (passes_point(c, left))
 		return op_enter(SOFT_PASS(i));
 	c->at_exec_point = true;
 	c->rip = i->imm;
@@ -239,7 +245,7 @@ soft_ret op_enter_point(SOFT_ARGS)
 
 soft_ret op_enter_step_point(SOFT_ARGS)
 {
-	if (c->skip_exec_point)
+	if (passes_point(c, left))
 		return op_enter_step(SOFT_PASS(i));
 	c->at_exec_point = true;
 	c->rip = i->imm;

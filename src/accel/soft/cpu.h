@@ -208,6 +208,9 @@ struct soft_cpu {
 	bool was_delivered; /* an event was delivered since the last look */
 	bool step_once;	    /* run one instruction in SOFT_STEP mode, then go on */
 	uint64_t retired;   /* instructions executed before the current slice */
+	/* soft_count when a repeated string instruction was left between two iterations; ~0 = none.
+	 * While it is the count, RIP is still at that instruction. */
+	uint64_t left_repeat_at;
 
 	/* For the slow paths of handlers.  A local there, once a function got its address, would
 	 * keep the compiler from going on by a sibling call. */
@@ -296,6 +299,20 @@ static inline bool soft_is_long(const struct soft_cpu *c)
 static inline bool soft_is_code64(const struct soft_cpu *c)
 {
 	return soft_is_long(c) && c->seg[X86_CS].l;
+}
+
+/* Instructions that this vCPU executed; exact between blocks. */
+static inline uint64_t soft_count(const struct soft_cpu *c)
+{
+	return c->retired + (uint64_t)(c->slice - c->left);
+}
+
+/* Has the repeated string instruction at RIP done some of its iterations?  Then RF reads as 1: an
+ * event that comes here saves it so, and no breakpoint stops the instruction once more (SDM 3B
+ * 17.3.1.1). */
+static inline bool soft_is_in_repeat(const struct soft_cpu *c)
+{
+	return c->left_repeat_at == soft_count(c);
 }
 
 /* Linear address of the next instruction. */

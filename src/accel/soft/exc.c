@@ -111,4 +111,5 @@ void soft_exc_deliver(struct soft_cpu *c, const struct soft_event *event)
 	c->in_int_shadow = false;
 	c->in_debug_shadow = false;
 	c->trap_tf = false;
+	c->left_repeat_at = ~0ull;
 }

@@ -209,6 +209,7 @@ static void repeat(struct soft_cpu *c, const struct insn *i,
 			return;
 		if (is_asked_to_leave(c)) {
 			c->rip = soft_rip(c);
+			c->left_repeat_at = soft_count(c);
 			return;
 		}
 		c->left--;

@@ -274,6 +274,7 @@ static void leave_between(struct soft_cpu *c)
 	c->rip = soft_rip(c);
 	c->left += c->entry->disp - (int64_t)SOFT_ORDINAL_OF(c->cur);
 	c->cur = NULL;
+	c->left_repeat_at = soft_count(c);
 }
 
 /* Returns false when it has left in the middle.  The block has counted one instruction; iterations

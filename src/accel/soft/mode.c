@@ -18,7 +18,9 @@
 
 uint64_t soft_rflags(const struct soft_cpu *c)
 {
-	return c->rflags | X86_RFLAGS_FIXED | flags_status(c->fr, c->fs, c->fo);
+	uint64_t rf = soft_is_in_repeat(c) ? X86_RFLAGS_RF : 0;
+
+	return c->rflags | rf | X86_RFLAGS_FIXED | flags_status(c->fr, c->fs, c->fo);
 }
 
 void soft_set_rflags(struct soft_cpu *c, uint64_t rflags)
@@ -29,6 +31,7 @@ void soft_set_rflags(struct soft_cpu *c, uint64_t rflags)
 	if ((kept ^ c->rflags) & (X86_RFLAGS_VM | X86_RFLAGS_AC))
 		soft_mode_changed(c);
 	c->rflags = kept;
+	c->left_repeat_at = ~0ull;
 	c->fr = 0;
 	c->fs = rflags & X86_RFLAGS_STATUS;
 	c->fo = FLAGS_OP(FLAGS_ALL, 64);

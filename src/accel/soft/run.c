@@ -279,7 +279,7 @@ static bool prepare_step(struct soft_cpu *c)
 {
 	uint64_t dr6 = 0;
 
-	if (!(c->rflags & X86_RFLAGS_RF) && !c->in_debug_shadow)
+	if (!(c->rflags & X86_RFLAGS_RF) && !c->in_debug_shadow && !soft_is_in_repeat(c))
 		dr6 = soft_points_guest_exec(c, soft_linear_rip(c));
 	if (dr6) {
 		raise_traps(c, dr6);

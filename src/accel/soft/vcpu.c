@@ -66,6 +66,7 @@ int soft_vcpu_reset(struct accel_vcpu *vcpu, struct umbra_err *err)
 	c->nmi_blocked = false;
 	c->wants_yield = false;
 	c->retired = 0;
+	c->left_repeat_at = ~0ull;
 	soft_msr_reset(c);
 	soft_fpu_reset(c);
 	soft_blocks_flush(c);

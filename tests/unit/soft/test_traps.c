@@ -120,6 +120,74 @@ Test(soft_traps, data_breakpoint_when_the_instruction_faults_then_not_met)
 	world_close(&w);
 }
 
+#define REP_LODSB 0xf3, 0xac
+
+/* The trap behind an iteration that is not the last finds RF set, the one behind the last not. */
+Test(soft_traps, single_step_when_string_repeats_then_rf_is_saved_but_for_the_last)
+{
+	struct world w = OPEN_WORLD(REP_LODSB, 0x90);
+
+	world_put(&w, WORLD_HANDLER, 1, 0xcf); /* iretd */
+	w.c->r[X86_RCX] = 3;
+	w.c->r[X86_RSI] = SOFT_RIG_DATA;
+	w.c->rflags |= X86_RFLAGS_TF;
+	for (unsigned left = 2; left != ~0u; left--) {
+		expect_trap(&w, SOFT_RIG_CODE + (left ? 0 : 2), DR6_FIXED | DR6_BS, "iteration");
+		cr_expect(eq(u64, w.c->r[X86_RCX], left));
+		cr_expect(eq(u64, world_get(&w, w.c->r[X86_RSP] + 8, 4) & X86_RFLAGS_RF,
+			     left ? X86_RFLAGS_RF : 0));
+		cr_expect(eq(u64, soft_rflags(w.c) & X86_RFLAGS_RF, 0), "the handler");
+		expect_step(&w, SOFT_RIG_CODE + (left ? 0 : 2), "iretd");
+	}
+	world_close(&w);
+}
+
+/* The handler returns with RF; the iterations that follow the first meet the breakpoint no more. */
+Test(soft_traps, breakpoint_when_string_repeats_then_met_once)
+{
+	struct world w = OPEN_WORLD(REP_LODSB, 0x90);
+
+	world_put(&w, WORLD_HANDLER, 4, 0x08244c81); /* orl $RF, 8(%esp); iretd */
+	world_put(&w, WORLD_HANDLER + 4, 4, X86_RFLAGS_RF);
+	world_put(&w, WORLD_HANDLER + 8, 1, 0xcf);
+	w.c->r[X86_RCX] = 3;
+	w.c->r[X86_RSI] = SOFT_RIG_DATA;
+	w.c->dr[0] = SOFT_RIG_CODE;
+	w.c->dr[7] = 0x401;
+	soft_points_guest_changed(w.c);
+	expect_trap(&w, SOFT_RIG_CODE, DR6_FIXED | 1, "the breakpoint");
+	expect_step(&w, WORLD_HANDLER + 8, "or");
+	expect_step(&w, SOFT_RIG_CODE, "iretd");
+	expect_step(&w, SOFT_RIG_CODE, "first");
+	cr_expect(eq(u64, soft_rflags(w.c) & X86_RFLAGS_RF, X86_RFLAGS_RF));
+	expect_step(&w, SOFT_RIG_CODE, "second");
+	expect_step(&w, SOFT_RIG_CODE + 2, "third");
+	cr_expect(eq(u64, soft_rflags(w.c) & X86_RFLAGS_RF, 0));
+	expect_step(&w, SOFT_RIG_CODE + 3, "nop");
+	world_close(&w);
+}
+
+/* An interrupt that comes between two iterations. */
+Test(soft_traps, nmi_when_string_repeats_then_rf_is_saved)
+{
+	struct world w = OPEN_WORLD(REP_LODSB, 0x90);
+
+	world_idt(&w, X86_EXC_NMI,
+		  world_gate(SEL_CODE0, WORLD_HANDLER, ACCESS(0, 0, SEG_INT_GATE), 0));
+	w.c->r[X86_RCX] = 2;
+	w.c->r[X86_RSI] = SOFT_RIG_DATA;
+	soft_post(w.c, PEND_NMI);
+	expect_step(&w, WORLD_HANDLER, "in front of the first");
+	cr_expect(eq(u64, world_get(&w, w.c->r[X86_RSP] + 8, 4) & X86_RFLAGS_RF, 0));
+	w.c->nmi_blocked = false;
+	w.c->rip = SOFT_RIG_CODE;
+	expect_step(&w, SOFT_RIG_CODE, "first");
+	soft_post(w.c, PEND_NMI);
+	expect_step(&w, WORLD_HANDLER, "behind the first");
+	cr_expect(eq(u64, world_get(&w, w.c->r[X86_RSP] + 8, 4) & X86_RFLAGS_RF, X86_RFLAGS_RF));
+	world_close(&w);
+}
+
 /* The first waits behind a load of SS, as it would for the turn. */
 Test(soft_traps, nmi_when_another_waits_to_be_taken_then_both_come)
 {
