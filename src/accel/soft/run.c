@@ -23,14 +23,7 @@ uint64_t soft_next_rip(const struct soft_cpu *c)
 {
 	uint64_t rip = soft_rip(c) + (c->cur ? SOFT_LEN_OF(c->cur) : 0);
 
-	switch (c->mode & SOFT_CODE_MASK) {
-	case SOFT_CODE16:
-		return (uint16_t)rip;
-	case SOFT_CODE32:
-		return (uint32_t)rip;
-	default:
-		return rip;
-	}
+	return (c->mode & SOFT_CODE_MASK) == SOFT_CODE64 ? rip : (uint32_t)rip;
 }
 
 _Noreturn static void escape(struct soft_cpu *c, enum soft_escape kind)

@@ -164,16 +164,11 @@ static bool has_limit(uint32_t mode)
 	return (mode & SOFT_CODE_MASK) != SOFT_CODE64 && !(mode & SOFT_FLAT);
 }
 
+/* Only branches with 16-bit operands truncate EIP to 16 bits.  Behind offset FFFF 16-bit code goes
+ * on as far as CS has bytes: not at all in plain real mode (SDM 3B 22.40.1). */
 static uint64_t truncate_rip(uint32_t mode, uint64_t rip)
 {
-	switch (mode & SOFT_CODE_MASK) {
-	case SOFT_CODE16:
-		return (uint16_t)rip;
-	case SOFT_CODE32:
-		return (uint32_t)rip;
-	default:
-		return rip;
-	}
+	return (mode & SOFT_CODE_MASK) == SOFT_CODE64 ? rip : (uint32_t)rip;
 }
 
 static gva_t linear_of(const struct soft_cpu *c, uint64_t rip)

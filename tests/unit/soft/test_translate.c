@@ -247,22 +247,44 @@ Test(translate, jump_when_beyond_cs_limit_then_gp_of_the_jump)
 	cr_assert_eq(rig->c->rip, CODE + 1);
 }
 
-Test(translate, rip_when_at_end_of_16_bits_then_wraps)
+/* Real mode in a segment whose end is not that of a page: two NOPs at its last bytes, @code behind.
+ */
+static struct soft_rig_result run_past_16_bits(uint32_t limit, const char *code, size_t len)
 {
 	struct x86_state st;
-	struct soft_rig_result r;
 
-	/* The end of the segment is not the end of a page. */
 	soft_rig_state(rig, X86_MODE_REAL, 0, &st);
 	st.seg[X86_CS] = x86_seg_real((CODE >> 4) + 1);
+	st.seg[X86_CS].limit = limit;
 	st.rip = 0xfffe;
 	soft_rig_set(rig, &st);
-	soft_rig_poke(rig, CODE + 0x10 + 0xfffe, "\x90\x90\x90\x90", 4);
-	soft_rig_poke(rig, CODE + 0x10, "\x40\x40\xeb\xfe", 4); /* inc ax; inc ax; jmp . */
-	r = soft_rig_run(rig, 5);
+	soft_rig_poke(rig, CODE + 0x10 + 0xfffe, "\x90\x90", 2);
+	soft_rig_poke(rig, CODE + 0x10 + 0x10000, code, len);
+	return soft_rig_run(rig, 4);
+}
+
+Test(translate, rip_when_behind_16_bits_and_the_cs_limit_then_gp)
+{
+	struct soft_rig_result r = run_past_16_bits(0xffff, "\x90", 1);
+
+	cr_assert_eq(r.end, SOFT_RIG_EXCEPTION);
+	cr_assert_eq(r.event.vector, X86_EXC_GP);
+	cr_assert_eq(r.count, 2);
+	cr_assert_eq(rig->c->rip, 0x10000);
+}
+
+/* "Unreal" code: 16-bit code goes on where CS is longer; a 16-bit branch goes back. */
+Test(translate, rip_when_behind_16_bits_and_cs_is_longer_then_goes_on)
+{
+	struct soft_rig_result r = run_past_16_bits(UINT32_MAX, "\x40\x40", 2);
+
 	cr_assert_eq(r.end, SOFT_RIG_OK);
 	cr_assert_eq(rig->c->r[X86_RAX], 2);
-	cr_assert_eq(rig->c->rip, 2);
+	cr_assert_eq(rig->c->rip, 0x10002);
+	run_past_16_bits(UINT32_MAX, "\x40\xeb\x10", 3);
+	cr_assert_eq(rig->c->rip, 0x13);
+	run_past_16_bits(UINT32_MAX, "\x40\x66\xeb\x10", 4);
+	cr_assert_eq(rig->c->rip, 0x10014);
 }
 
 Test(translate, fetch_when_rip_is_far_beyond_cs_limit_then_gp)
