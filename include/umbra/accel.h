@@ -66,10 +66,11 @@ struct accel_caps {
 	struct accel_mode_caps mode[ACCEL_MODE_COUNT];
 	/* Points at a time: debug registers, or ACCEL_POINTS_ANY. */
 	unsigned hw_points;
-	bool has_watch_read; /* ACCEL_POINT_READ works, in every mode */
-	bool has_watch_any;  /* watch points of any length and alignment */
-	bool has_range_step; /* accel_debug.range_* is kept to */
-	bool has_pass_exec;  /* accel_debug.pass_exec works */
+	bool has_watch_read;	 /* ACCEL_POINT_READ works, in every mode */
+	bool has_watch_any;	 /* watch points of any length and alignment */
+	bool has_watch_physical; /* accel_point.is_physical works */
+	bool has_range_step;	 /* accel_debug.range_* is kept to */
+	bool has_pass_exec;	 /* accel_debug.pass_exec works */
 	/* Breakpoints take a free debug register before a trap byte is planted (back ends where the
 	 * byte is the less reliable way). */
 	bool prefers_hw_break;
@@ -83,6 +84,9 @@ struct accel_point {
 	enum accel_point_kind kind;
 	gva_t addr;   /* linear; aligned to len unless has_watch_any */
 	uint64_t len; /* 1, 2, 4 or 8 unless has_watch_any; 1 for EXEC */
+	/* With has_watch_physical, not EXEC: addr is guest-physical, and the point is met by
+	 * accesses through any mapping. */
+	bool is_physical;
 };
 
 /* Debug set-up of one vCPU until the next debug_set. */

@@ -70,6 +70,8 @@ static int compare_key(const struct accel_point *a, const struct accel_point *b)
 
 	if (a_watches != b_watches)
 		return a_watches - b_watches;
+	if (a->is_physical != b->is_physical)
+		return a->is_physical - b->is_physical;
 	if (a->addr != b->addr)
 		return a->addr < b->addr ? -1 : 1;
 	if (a->len != b->len)
@@ -269,16 +271,21 @@ static bool on_write(enum accel_point_kind kind)
 	return kind == ACCEL_POINT_WRITE || kind == ACCEL_POINT_ACCESS;
 }
 
+/* Does @point watch any of @len bytes that lie at @la and at @gpa? */
+static bool is_met(const struct accel_point *point, gva_t la, gpa_t gpa, uint64_t len)
+{
+	return overlaps(point->addr, point->len, point->is_physical ? gpa : la, len);
+}
+
 unsigned soft_points_withhold(const struct soft_cpu *c, gva_t la_page, gpa_t gpa_page)
 {
 	const struct soft_points *p = c->points;
 	unsigned mask = 0;
 
-	(void)gpa_page;
 	for (unsigned i = p->exec_count; i < p->count; i++) {
 		const struct accel_point *w = &p->own[i].point;
 
-		if (overlaps(w->addr, w->len, la_page, UMBRA_PAGE_SIZE))
+		if (is_met(w, la_page, gpa_page, UMBRA_PAGE_SIZE))
 			mask |= withhold_for(on_read(w->kind), on_write(w->kind));
 	}
 	if (!p->is_guest_armed)
@@ -304,12 +311,13 @@ static uint64_t value_at(const struct soft_cpu *c, gpa_t gpa, unsigned len)
 static void note_old(struct soft_cpu *c, const struct accel_point *w, gva_t la, gpa_t gpa)
 {
 	struct soft_points *p = c->points;
+	uint64_t at = w->is_physical ? gpa : la;
 
-	p->has_old = w->len <= 8 && ((w->addr ^ la) & UMBRA_PAGE_MASK) == 0 &&
-		     (((w->addr + w->len - 1) ^ la) & UMBRA_PAGE_MASK) == 0;
+	p->has_old = w->len <= 8 && ((w->addr ^ at) & UMBRA_PAGE_MASK) == 0 &&
+		     (((w->addr + w->len - 1) ^ at) & UMBRA_PAGE_MASK) == 0;
 	if (!p->has_old)
 		return;
-	p->value_gpa = gpa + (w->addr - la);
+	p->value_gpa = gpa + (w->addr - at);
 	p->value_len = (unsigned)w->len;
 	p->old_value = value_at(c, p->value_gpa, p->value_len);
 }
@@ -340,7 +348,7 @@ static void access_own(struct soft_cpu *c, gva_t la, gpa_t gpa, unsigned len, bo
 		enum accel_point_kind kind = own->point.kind;
 
 		if (!(is_write ? on_write(kind) : on_read(kind)) ||
-		    !overlaps(own->point.addr, own->point.len, la, len))
+		    !is_met(&own->point, la, gpa, len))
 			continue;
 		be_alone(c);
 		if (is_noted(p, own->index) || p->hit_count == ACCEL_MAX_HITS)

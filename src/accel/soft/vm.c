@@ -19,6 +19,7 @@ static void fill_caps(struct accel_caps *caps)
 		.hw_points = ACCEL_POINTS_ANY,
 		.has_watch_read = true,
 		.has_watch_any = true,
+		.has_watch_physical = true,
 		.has_range_step = true,
 		.has_pass_exec = true,
 		.prefers_hw_break = true,

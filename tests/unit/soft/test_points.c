@@ -1,0 +1,167 @@
+/* The debugger's watch points: which accesses meet them, through which mappings, and what is told
+ * of them. */
+#include "soft_rig.h"
+#include "src/accel/soft/run.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#define DATA   SOFT_RIG_DATA
+#define ALIAS  0x40000000u /* the second GiB shows the first one again */
+#define LARGE  0x87u	   /* present, writable, user, large page */
+#define TABLES 0x10000u	   /* of the rig, at the end of RAM */
+#define RAM    4u
+
+static struct soft_rig *rig;
+
+static void set_up(void)
+{
+	uint8_t entry[8];
+
+	rig = soft_rig_create(RAM);
+	/* The rig's tables: a PML4, a PDPT, then a directory for each GiB. */
+	le64_put(entry, LARGE);
+	soft_rig_poke(rig, (RAM << 20) - TABLES + 0x3000, entry, sizeof(entry));
+	accel_soft.mmu_flush(rig->vm);
+}
+
+static void tear_down(void)
+{
+	soft_rig_destroy(rig);
+}
+
+TestSuite(points, .init = set_up, .fini = tear_down);
+
+static void watch(const struct accel_point *point, unsigned count)
+{
+	const struct accel_debug debug = {.point = point, .point_count = count};
+
+	cr_assert(eq(int, accel_soft.debug_set(rig->vcpu, &debug), 0));
+}
+
+/* Run @code with RBX = @rbx until a point is met or it halts: returns the exit, with the kind
+ * KICKED when it halted. */
+static struct accel_exit run(uint64_t rbx, const void *code, size_t len)
+{
+	struct accel_exit out;
+
+	soft_rig_code(rig, code, len);
+	rig->c->r[X86_RBX] = rbx;
+	rig->c->r[X86_RAX] = 0x1122334455667788;
+	rig->c->activity = X86_ACTIVE;
+	soft_run(rig->c, &out);
+	return out;
+}
+#define RUN(rbx, ...)                                                                              \
+	run((rbx), (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+
+#define STORE_32 0x89, 0x03	  /* mov [rbx], eax */
+#define LOAD_32	 0x8b, 0x03	  /* mov eax, [rbx] */
+#define ADD_8	 0x80, 0x03, 0x01 /* add byte [rbx], 1 */
+
+static void expect_hit(const struct accel_exit *out, unsigned index, uint64_t rip, const char *what)
+{
+	cr_expect(eq(int, (int)out->kind, (int)ACCEL_EXIT_DEBUG), "%s", what);
+	cr_expect(eq(u32, out->debug, ACCEL_DEBUG_POINT), "%s", what);
+	cr_expect(eq(u32, out->hit_count, 1), "%s", what);
+	cr_expect(eq(u32, out->hit[0], index), "%s", what);
+	cr_expect(eq(u64, out->rip, rip), "%s", what);
+}
+
+/* The step behind @code ends without a hit. */
+static void expect_none(uint64_t rbx, const void *code, size_t len, const struct accel_point *point,
+			const char *what)
+{
+	const struct accel_debug debug = {.step = true, .point = point, .point_count = 1};
+	struct accel_exit out;
+
+	cr_assert(eq(int, accel_soft.debug_set(rig->vcpu, &debug), 0));
+	out = run(rbx, code, len);
+	cr_expect(eq(u32, out.debug, ACCEL_DEBUG_STEP), "%s", what);
+	cr_expect(eq(u32, out.hit_count, 0), "%s", what);
+}
+#define EXPECT_NONE(rbx, point, what, ...)                                                         \
+	expect_none((rbx), (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), \
+		    (point), (what))
+
+Test(points, watch_when_each_kind_and_access_then_met_or_not)
+{
+	static const struct accel_point write = {.kind = ACCEL_POINT_WRITE, .addr = DATA, .len = 4};
+	static const struct accel_point read = {.kind = ACCEL_POINT_READ, .addr = DATA, .len = 4};
+	static const struct accel_point both = {.kind = ACCEL_POINT_ACCESS, .addr = DATA, .len = 4};
+	struct accel_exit out;
+
+	watch(&write, 1);
+	out = RUN(DATA, STORE_32);
+	expect_hit(&out, 0, SOFT_RIG_CODE + 2, "write");
+	out = RUN(DATA + 3, ADD_8);
+	expect_hit(&out, 0, SOFT_RIG_CODE + 3, "modify");
+	EXPECT_NONE(DATA, &write, "load under a write point", LOAD_32);
+	EXPECT_NONE(DATA + 4, &write, "store behind", STORE_32);
+	EXPECT_NONE(DATA - 4, &write, "store in front", STORE_32);
+	watch(&read, 1);
+	out = RUN(DATA, LOAD_32);
+	expect_hit(&out, 0, SOFT_RIG_CODE + 2, "read");
+	EXPECT_NONE(DATA, &read, "store under a read point", STORE_32);
+	watch(&both, 1);
+	out = RUN(DATA, LOAD_32);
+	expect_hit(&out, 0, SOFT_RIG_CODE + 2, "access: load");
+	out = RUN(DATA, STORE_32);
+	expect_hit(&out, 0, SOFT_RIG_CODE + 2, "access: store");
+}
+
+Test(points, watch_when_met_then_both_values_are_told)
+{
+	static const struct accel_point write = {.kind = ACCEL_POINT_WRITE, .addr = DATA, .len = 8};
+	struct accel_exit out;
+
+	soft_rig_poke(rig, DATA, "\x01\x02\x03\x04\x05\x06\x07\x08", 8);
+	watch(&write, 1);
+	out = RUN(DATA + 2, STORE_32);
+	cr_expect(out.has_values);
+	cr_expect(eq(u64, out.old_value, 0x0807060504030201));
+	cr_expect(eq(u64, out.new_value, 0x0807556677880201));
+}
+
+Test(points, watch_when_physical_then_met_through_every_mapping)
+{
+	static const struct accel_point point[] = {
+		{.kind = ACCEL_POINT_WRITE, .addr = DATA + 0x1000, .len = 1},
+		{.kind = ACCEL_POINT_WRITE, .addr = DATA, .len = 4, .is_physical = true},
+	};
+	struct accel_exit out;
+
+	/* Both pages are in the micro-TLB before. */
+	watch(NULL, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		rig->c->r[X86_RBX] = i ? ALIAS + DATA : DATA;
+		SOFT_RIG_CODE_BYTES(rig, STORE_32);
+		cr_assert(eq(int, (int)soft_rig_step(rig).end, (int)SOFT_RIG_OK));
+	}
+	soft_rig_poke(rig, DATA, "\x01\x02\x03\x04", 4);
+	watch(point, 2);
+	out = RUN(DATA, STORE_32);
+	expect_hit(&out, 1, SOFT_RIG_CODE + 2, "identity");
+	cr_expect(eq(u64, out.old_value, 0x04030201));
+	out = RUN(ALIAS + DATA + 2, ADD_8);
+	expect_hit(&out, 1, SOFT_RIG_CODE + 3, "alias");
+	cr_expect(eq(u64, out.old_value, 0x55667788));
+	cr_expect(eq(u64, out.new_value, 0x55677788));
+	EXPECT_NONE(ALIAS + DATA + 4, &point[1], "beside", ADD_8);
+}
+
+/* A linear one is not. */
+Test(points, watch_when_linear_then_not_met_through_an_alias)
+{
+	static const struct accel_point write = {.kind = ACCEL_POINT_WRITE, .addr = DATA, .len = 4};
+
+	EXPECT_NONE(ALIAS + DATA, &write, "alias", STORE_32);
+}
+
+Test(points, watch_when_physical_beyond_its_linear_namesake_then_not_met)
+{
+	static const struct accel_point point = {
+		.kind = ACCEL_POINT_WRITE, .addr = ALIAS + DATA, .len = 4, .is_physical = true};
+
+	EXPECT_NONE(ALIAS + DATA, &point, "no memory is there", STORE_32);
+}
