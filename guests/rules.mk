@@ -50,6 +50,22 @@ $(GUEST_OUT)/speed_loops.o: guests/speed_loops.c guests/rules.mk
 
 $(GUEST_OUT)/speed.elf $(GUEST_OUT)/speed-mb.elf: $(GUEST_OUT)/speed_loops.o
 
+# The same guest in a ROM, for emulators without a multiboot loader: its bytes, and the few lines of
+# rom.S, linked with the guest's own symbols.
+GUESTS += $(GUEST_OUT)/speed.rom
+
+$(GUEST_OUT)/speed-mb.bin: $(GUEST_OUT)/speed-mb.elf
+	$(guest_command)
+	$(Q)objcopy -O binary $< $@
+
+$(GUEST_OUT)/speed.rom: guests/lib/rom.S $(GUEST_OUT)/speed-mb.bin $(GUEST_OUT)/speed-mb32.elf \
+		guests/rules.mk
+	$(guest_command)
+	$(Q)$(GUEST_CC) -m32 -static -nostdlib -Wl,--build-id=none -Wl,-Ttext=0xf0000 -Wl,-e,0 \
+		-Wl,--just-symbols=$(GUEST_OUT)/speed-mb32.elf \
+		-DGUEST_BYTES='"$(GUEST_OUT)/speed-mb.bin"' $< -o $(@:.rom=-rom.elf)
+	$(Q)objcopy -O binary -j .text $(@:.rom=-rom.elf) $@
+
 guest_command = @mkdir -p $(@D); echo "  GUEST   $@"
 
 # A guest's own code is unoptimized, so that a debugger's steps follow the source.

@@ -29,6 +29,7 @@
 _start:
 	cli
 	cld
+	movl %ebx, boot_information
 	enable_long_mode
 	lgdt boot_gdt_pointer
 	ljmp $CODE64, $boot_long
@@ -105,6 +106,11 @@ boot_pd:
 	.endr
 
 	.section .bss
+	.balign 16
+	/* Where the multiboot information is; 0 without one. */
+	.global boot_information
+boot_information:
+	.skip 4
 	.balign 16
 boot_stack:
 	.skip STACK_SIZE

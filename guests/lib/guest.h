@@ -14,6 +14,10 @@
 
 int main(void);
 
+/* Address of the multiboot information (Multiboot 0.6.96 3.3); 0 when the guest was entered in
+ * 64-bit mode at once. */
+extern const uint32_t boot_information;
+
 static inline void port_out8(uint16_t port, uint8_t value)
 {
 	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
