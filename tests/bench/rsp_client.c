@@ -49,6 +49,7 @@ void rsp_close(struct rsp_client *c)
 		close(c->fd);
 	free(c->buf);
 	free(c->reply);
+	c->buf = c->reply = NULL;
 	c->fd = -1;
 }
 
