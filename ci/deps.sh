@@ -29,7 +29,9 @@ debug gdb               the user interface: demo, tests with a real gdb
 debug python3           the demo drives gdb with it
 bench python3           the client that measures
 bench gdb               a real client to measure with
-bench qemu-system-x86   optional: the column that umbra is compared with
+bench qemu-system-x86   optional: the columns that umbra is compared with
+bench bochs             optional: one more column of the raw speeds
+bench bochs-term        optional: the screen that Bochs needs, in a pseudo-terminal
 END
 }
 
