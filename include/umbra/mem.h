@@ -61,6 +61,10 @@ uint8_t *mem_ptr(const struct mem_space *space, gpa_t gpa, size_t len);
 /* x86_phys_read_fn over a space (@ctx). */
 bool mem_phys_read(void *ctx, gpa_t gpa, void *buf, size_t len);
 
+/* A hash of all RAM and ROM, and how many pages are not zero.  Equal memory gives equal hashes on
+ * every host; pages that nobody touched stay untouched.  Call: world STOPPED. */
+uint64_t mem_hash(const struct mem_space *space, uint64_t *out_pages);
+
 /* Zero all RAM and give its host pages back.  Call: control thread, no vCPU running. */
 void mem_clear_ram(struct mem_space *space);
 

@@ -175,6 +175,11 @@ struct mmu_stats {
 };
 void mmu_stats(const struct mmu *mmu, struct mmu_stats *out_stats);
 
+/* S3: the host's physical address of the byte at @host, as the host has it now.
+ * Errors: -ENODATA not resident; -EPERM the host does not tell without CAP_SYS_ADMIN; what reading
+ * the page map gives. */
+int mmu_host_page(const uint8_t *host, uint64_t *out_hpa);
+
 /* Check I1 to I11.  Each finding is one line to @sink, beginning with the invariant's name:
  *   verify bad I2 sp=19 i=209 gva=0x.. spte.gpa=0x.. guest.gpa=0x..
  * Returns their number.  @sink may be NULL.  Without side effects. */

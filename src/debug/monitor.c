@@ -204,6 +204,7 @@ static const struct mon_word WORDS[] = {
 	{"why", "", "why the machine stopped, and why a write or breakpoint was refused", 0,
 	 run_why},
 	{"kaslr", "", "where a Linux kernel put itself, and how to tell gdb", 0, mon_kaslr},
+	{"hash", "", "one number for all of memory, to compare runs by", 0, mon_hash},
 	{"accel", "", "what runs the guest, and what it was found able to do", 0, run_accel},
 	{"version", "", "which umbra this is", 0, run_version},
 };

@@ -53,6 +53,7 @@ const struct x86_state *monitor_state(const struct mon_call *call, unsigned part
 
 /* Handlers in files of their own. */
 int mon_info_regs(struct mon_call *call);
+int mon_hash(struct mon_call *call);
 int mon_kaslr(struct mon_call *call);
 int mon_dis(struct mon_call *call);
 int mon_dis_raw(struct mon_call *call);

@@ -228,18 +228,13 @@ static int op_regs_write(void *ctx, unsigned thread, const uint8_t *bytes, size_
 
 /* Linux. */
 
-static bool read_tables(void *ctx, gpa_t gpa, void *buf, size_t len)
-{
-	return mem_peek(ctx, gpa, buf, len) == len;
-}
-
 bool target_linux_text(struct debug_target *target, unsigned vcpu, gva_t *out_text)
 {
 	const struct x86_state *st =
 		vcpu_state(target->world, vcpu, X86_STATE_GPR | X86_STATE_SREG);
 
 	return st && vm_linux_text(target->vm) &&
-	       kaslr_find(st, read_tables, vm_mem(target->vm), out_text);
+	       kaslr_find(st, mem_phys_read, vm_mem(target->vm), out_text);
 }
 
 /* Base: memory. */
