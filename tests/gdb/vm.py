@@ -58,14 +58,14 @@ UART_LAG = 16  # bytes: more than a guest's first line
 class Umbra:
     """One umbra process.  A context manager: at its end the process is gone.
 
-    @guest    section of guests.cfg
+    @guest    section of guests.cfg, or a mapping that has the same keys
     @extra    further arguments
     @gdb      argument of -gdb, or None; "unix" stands for a socket in the scratch directory
     @is_held  start with -S
     """
 
     def __init__(self, guest, extra=(), gdb="tcp:127.0.0.1:0", is_held=True):
-        self.config = load_guests()[guest]
+        self.config = load_guests()[guest] if isinstance(guest, str) else guest
         self.scratch = tempfile.mkdtemp(prefix="umbra-test-")
         if gdb == "unix":
             gdb = "unix:" + os.path.join(self.scratch, "gdb.sock")

@@ -1,0 +1,134 @@
+"""Debian's kernel as a guest: where its image lies, an initial RAM disk for it, and its symbols.
+
+Nothing of it is kept in the repository: the kernel and busybox come from their packages.
+"""
+
+import functools
+import glob
+import os
+import re
+import struct
+import threading
+
+from vm import GUESTS, Failure, Umbra
+
+BUSYBOX = "/bin/busybox"
+BASE_APPEND = "console=ttyS0"
+SYMBOLS = ("_text", "_end", "start_kernel", "rest_init", "system_state", "__x64_sys_reboot",
+           "__x64_sys_execve")
+
+# What the guest does: it says that it is up, and how it is made; with `guest=shell` it gives a shell
+# to the serial line; then it switches the machine off, or with `guest=reboot` restarts it.
+INIT = """#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /sys /dev
+/bin/busybox mount -t proc none /proc
+/bin/busybox mount -t sysfs none /sys
+/bin/busybox --install -s /bin
+clock=$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)
+echo "linux: up, $(grep -c ^processor /proc/cpuinfo) cpus, clock $clock"
+case "$guest" in
+shell) setsid cttyhack sh ;;
+reboot) reboot -f ;;
+esac
+poweroff -f
+"""
+
+
+def kernel():
+    """The newest kernel of the package linux-image-cloud-amd64, or None."""
+    images = glob.glob("/boot/vmlinuz-*-cloud-amd64")
+
+    def version(path):
+        return [int(number) for number in re.findall(r"\d+", path)]
+    return max(images, key=version, default=None)
+
+
+def missing():
+    """Why no Linux guest can run here, or None."""
+    if not kernel():
+        return "no kernel of the package linux-image-cloud-amd64"
+    return None if os.path.exists(BUSYBOX) else "no %s (package busybox-static)" % BUSYBOX
+
+
+def cpio_entry(number, name, mode, data=b"", device=(0, 0)):
+    """One file of a "newc" archive (Linux, Documentation/driver-api/early-userspace/
+    buffer-format.rst)."""
+    fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name) + 1, 0)
+    head = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
+
+
+@functools.lru_cache(maxsize=None)
+def initrd():
+    """The path of the RAM disk, made anew by each run of the tests."""
+    with open(BUSYBOX, "rb") as file:
+        busybox = file.read()
+    entries = [("bin", 0o40755), ("dev", 0o40755), ("dev/console", 0o20600, b"", (5, 1)),
+               ("dev/ttyS0", 0o20600, b"", (4, 64)), ("bin/busybox", 0o100755, busybox),
+               ("init", 0o100755, INIT.encode()), ("TRAILER!!!", 0)]
+    os.makedirs(GUESTS, exist_ok=True)
+    path = os.path.join(GUESTS, "linux-initrd.%d" % os.getpid())
+    with open(path, "wb") as file:
+        for number, entry in enumerate(entries):
+            file.write(cpio_entry(number, *entry))
+    return path
+
+
+def boot(cpus, append="", extra=(), **options):
+    """Start it; see Umbra for the options."""
+    config = {"image": kernel(), "cpus": str(cpus), "mem": "256M", "args": ""}
+    return Umbra(config, ["-initrd", initrd(), "-no-reboot", "-append",
+                          (BASE_APPEND + " " + append).strip(), *extra], **options)
+
+
+def read_symbols(umbra):
+    """Ask the guest's shell for the addresses of SYMBOLS."""
+    umbra.send_uart(b"grep -E ' (%s)$' /proc/kallsyms; echo symbols-$((1+1))\n"
+                    % "|".join(SYMBOLS).encode())
+    umbra.wait_uart(r"^symbols-2")
+    found = re.findall(r"^([0-9a-f]{16}) \w (\w+)\r?$", umbra.uart.text(), re.M)
+    symbols = {name: int(address, 16) for address, name in found}
+    if set(symbols) != set(SYMBOLS):
+        raise Failure("the guest has not all symbols, but %s" % symbols)
+    return symbols
+
+
+LOCK = threading.Lock()
+
+
+@functools.lru_cache(maxsize=None)
+def linked_symbols_once():
+    with boot(1, "nokaslr guest=shell", gdb=None) as umbra:
+        umbra.wait_uart(r"^linux: up")
+        return read_symbols(umbra)
+
+
+def linked_symbols():
+    """The addresses that the kernel was linked for: those of a boot without KASLR."""
+    with LOCK:
+        return linked_symbols_once()
+
+
+def write_elf(path, symbols):
+    """A file for gdb that holds nothing but @symbols: one segment, one section, a symbol table."""
+    start, end = symbols["_text"], symbols["_end"]
+    names = b"\0.text\0.symtab\0.strtab\0"
+    strings, table = b"\0", bytes(24)
+    for name, address in symbols.items():
+        kind = 0x11 if name == "system_state" else 0x12  # a global object or function
+        table += struct.pack("<IBBHQQ", len(strings), kind, 0, 1, address, 16)
+        strings += name.encode() + b"\0"
+    at = 64 + 56
+    sections = [(0,) * 10, (1, 8, 6, start, at, end - start, 0, 0, 16, 0),
+                (7, 2, 0, 0, at, len(table), 3, 1, 8, 24),
+                (15, 3, 0, 0, at + len(table), len(strings), 0, 0, 1, 0),
+                (15, 3, 0, 0, at + len(table) + len(strings), len(names), 0, 0, 1, 0)]
+    headers = at + len(table) + len(strings) + len(names)
+    with open(path, "wb") as file:
+        file.write(b"\x7fELF\2\1\1" + bytes(9))
+        file.write(struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, start, 64, headers, 0, 64, 56, 1, 64,
+                               len(sections), 4))
+        file.write(struct.pack("<IIQQQQQQ", 1, 7, at, start, start, 0, end - start, 0x200000))
+        file.write(table + strings + names)
+        for section in sections:
+            file.write(struct.pack("<IIQQQQIIQQ", *section))

@@ -1,0 +1,172 @@
+"""Debian's kernel under a real gdb: from its first instruction to user space, and back to power-off.
+
+Each test is a function of the transcript list; TESTS at the end names them all with the host flags
+that they need.
+"""
+
+import os
+import re
+
+import linuxguest
+from gdbdriver import Gdb
+from vm import Failure
+
+TRIES = 50
+
+
+def require(is_so, text):
+    if not is_so:
+        raise Failure(text)
+
+
+class Session:
+    """A gdb on a held Linux guest, with the symbols of @symbols."""
+
+    def __init__(self, umbra, symbols, transcript):
+        self.umbra = umbra
+        self.transcript = transcript
+        self.gdb = Gdb()
+        path = os.path.join(umbra.scratch, "kernel.elf")
+        linuxguest.write_elf(path, symbols)
+        self.run("file " + path)
+        self.run("target remote " + umbra.address)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.gdb.end()
+        self.transcript.append("--- UART:\n" + self.umbra.uart.text())
+        self.transcript.append("--- stderr:\n" + self.umbra.stderr.text())
+
+    def run(self, command, pattern=""):
+        self.transcript.append("> " + command)
+        answer = self.gdb.command(command)
+        self.transcript.append(answer.rstrip("\n"))
+        if not re.search(pattern, answer, re.M):
+            raise Failure("%s: the answer does not match /%s/:\n%s" % (command, pattern, answer))
+        return answer
+
+    def value(self, expression):
+        return int(self.run("output/x " + expression), 16)
+
+
+def picture(session, cpus):
+    """All that two runs must have in common: instructions, memory, registers."""
+    lines = [session.run("monitor hash", "^memory ")]
+    lines += re.findall(r"\d+ instructions", session.run("monitor accel"))
+    for cpu in range(cpus):
+        lines.append(session.run("monitor info regs %d" % cpu, "rip"))
+    return lines
+
+
+def look_around(session, cpus):
+    """A session as a person would have it, which must leave no trace in the guest."""
+    session.run("hbreak start_kernel", "Hardware assisted breakpoint 1")
+    session.run("continue", "Breakpoint 1, .*start_kernel")
+    session.run("monitor info cpus", r"^\* +0 +active +long64")
+    session.run("stepi")
+    session.run("delete")
+    session.run("break rest_init", "Breakpoint 2")
+    session.run("continue", "Breakpoint 2, .*rest_init")
+    session.run("delete")
+    session.run("watch *(int *)&system_state", "Hardware watchpoint 3")
+    session.run("continue", r"Old value = 0\n+New value = 1")
+    session.run("delete")
+    session.run("break __x64_sys_execve")
+    session.run("continue", "Breakpoint 4, .*__x64_sys_execve")
+    answer = session.run("info threads", 'cpu 0')
+    require(len(re.findall(r'"cpu \d+" \(\w', answer)) == cpus, "threads: " + answer)
+    for cpu in range(cpus):
+        session.run("thread %d" % (cpu + 1))
+        before = session.value("$pc")
+        session.run("set scheduler-locking on")
+        if "halted" not in session.run("monitor info cpus").splitlines()[cpu + 1]:
+            session.run("stepi")
+            require(session.value("$pc") != before, "cpu %d did not step" % cpu)
+        session.run("set scheduler-locking off")
+    session.run("delete")
+
+
+def end_of_run(cpus, transcript, does_look):
+    """Run to the guest's end, with a session on the way if @does_look; its last moment."""
+    symbols = linuxguest.linked_symbols()
+    with linuxguest.boot(cpus, "nokaslr") as umbra, Session(umbra, symbols, transcript) as session:
+        if does_look:
+            look_around(session, cpus)
+        session.run("hbreak __x64_sys_reboot")
+        session.run("continue", "Breakpoint .*__x64_sys_reboot")
+        bases = set()
+        for cpu in range(cpus):
+            session.run("thread %d" % (cpu + 1))
+            bases.add(session.value("$gs_base"))
+        require(len(bases) == cpus or session.value("$cs & 3") == 3, "per-CPU areas: %s" % bases)
+        last = picture(session, cpus)
+        session.run("delete")
+        session.run("continue", r"exited normally|exited with code")
+        require(umbra.wait_exit() == 0, "the exit status")
+        require("linux: up, %d cpus, clock tsc" % cpus in umbra.uart.text(), "the guest is not up")
+        require("reboot: Power down" in umbra.uart.text(), "it was not switched off")
+    return last
+
+
+def debugging_leaves_no_trace(cpus, transcript):
+    plain = end_of_run(cpus, transcript, False)
+    looked = end_of_run(cpus, transcript, True)
+    require(plain == looked, "two runs differ:\n%s\n%s" % ("\n".join(plain), "\n".join(looked)))
+
+
+def same_run_1_cpu(transcript):
+    debugging_leaves_no_trace(1, transcript)
+
+
+def same_run_2_cpus(transcript):
+    debugging_leaves_no_trace(2, transcript)
+
+
+def shell_and_ctrl_c(transcript):
+    """Input reaches a shell; Ctrl-C finds its loop in user space; the guest reboots by itself."""
+    symbols = linuxguest.linked_symbols()
+    with linuxguest.boot(1, "nokaslr guest=shell", is_held=False) as umbra:
+        umbra.wait_uart(r"^linux: up, 1 cpus")
+        umbra.send_uart(b"echo answer-$((6 * 7))\n")
+        umbra.wait_uart(r"^answer-42")
+        umbra.send_uart(b"while :; do :; done\n")
+        with Session(umbra, symbols, transcript) as session:
+            for _ in range(TRIES):
+                if session.value("$cs & 3") == 3:
+                    break
+                token = session.gdb.start("continue")
+                session.gdb.wait("^Continuing")
+                session.gdb.interrupt()
+                session.gdb.finish(token)
+            else:
+                raise Failure("it was never in user space")
+            session.run("stepi 10")
+            session.run("detach")
+        umbra.send_uart(b"\x03")
+        umbra.send_uart(b"reboot -f\n")
+        require(umbra.wait_exit() == 0, "the exit status")
+        require("reboot: machine restart" in umbra.uart.text(), "it did not restart")
+
+
+def kaslr(transcript):
+    """A kernel that chose its own place is found, and its symbols move with it."""
+    linked = linuxguest.linked_symbols()
+    with linuxguest.boot(1, "guest=shell", is_held=False) as umbra:
+        umbra.wait_uart(r"^linux: up")
+        real = linuxguest.read_symbols(umbra)
+        slide = real["_text"] - linked["_text"]
+        require(slide != 0, "the kernel did not move")
+        with Session(umbra, linked, transcript) as session:
+            session.run("monitor kaslr", "slide 0x%x$" % slide)
+            require(session.value("(long)&rest_init") == real["rest_init"], "qOffsets")
+            session.run("kill")
+
+
+TESTS = [
+    (shell_and_ctrl_c, "paged32:runs"),
+    (kaslr, "paged32:runs"),
+    (same_run_1_cpu, "counts"),
+    (same_run_2_cpus, "counts"),
+]
