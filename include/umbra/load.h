@@ -41,10 +41,6 @@ struct load_config {
 	/* NULL = empty.  Multiboot 1 kernels get "KERNEL CMDLINE" as from QEMU; for ELF and flat
 	 * images there is a warning. */
 	const char *cmdline;
-	/* Where the ACPI tables' root pointer will be in guest memory, for kernels that are told
-	 * (bzImage, PVH, multiboot 2); 0 = there is none.  Multiboot 2 is given a copy, which
-	 * load_apply makes. */
-	gpa_t rsdp;
 	/* Flat images only: where the bytes go and execution starts (default 0x1000), and how.
 	 * Either of them also says that the file is flat when it has a multiboot header; ELF files
 	 * are refused with them.  With a bzImage the mode chooses its entry: prot32 or long.
@@ -55,23 +51,26 @@ struct load_config {
 	enum load_mode mode;
 	struct load_reg reg[LOAD_MAX_REGS]; /* --reg; any format; applied last */
 	unsigned reg_count;
+	/* Where the ACPI RSDP is, for formats that hand its address over; 0 = there is none.
+	 * Multiboot 2 hands over a copy, of what is there when load_apply is called. */
+	gpa_t rsdp;
 };
 
-/* The memory map as a PC's firmware reports it (ACPI 6.4, 15: INT 15h, E820h). */
+/* The map of memory that firmware reports. */
+
 #define LOAD_E820_RAM	   1u
 #define LOAD_E820_RESERVED 2u
-#define LOAD_E820_MAX	   64u /* entries; more than any memory space gives */
+#define LOAD_E820_MAX	   128u /* entries that every memory space fits in; as in Linux's zero page */
 
 struct load_e820_entry {
-	gpa_t addr;
-	uint64_t len;
-	uint32_t type; /* LOAD_E820_... */
+	gpa_t start;
+	uint64_t len; /* bytes, not 0 */
+	uint32_t type;
 };
 
-/* The map of @mem in address order: its RAM, less 0x9fc00-0xfffff (BIOS data area, adapters, BIOS)
- * and the 256 KiB of firmware below 4 GiB, which are reserved.  Every guest that is told of its
- * memory is told this.
- * Returns the number of entries written to @out: at most @max. */
+/* Fill @out, room for @max entries, with the map of @mem in ascending order.  Returns how many
+ * entries the map has, which may be more than @max.
+ * Source: ACPI 6.5 chapter 15. */
 unsigned load_e820(const struct mem_space *mem, struct load_e820_entry *out, unsigned max);
 
 struct load_image;

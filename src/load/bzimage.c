@@ -383,7 +383,7 @@ static void put_screen(uint8_t *page)
 static void put_memory(uint8_t *page, const struct mem_space *mem)
 {
 	struct load_e820_entry map[LOAD_E820_MAX];
-	unsigned count = load_e820(mem, map, LOAD_E820_MAX);
+	unsigned count = (unsigned)u64_min(load_e820(mem, map, LOAD_E820_MAX), LOAD_E820_MAX);
 	uint32_t kib = load_ram_kib(mem, LOAD_HIGH_START, LOAD_4G);
 	unsigned i;
 
@@ -391,7 +391,7 @@ static void put_memory(uint8_t *page, const struct mem_space *mem)
 	for (i = 0; i < count; i++) {
 		uint8_t *p = page + ZP_E820_TABLE + (size_t)i * E820_BYTES;
 
-		le64_put(p, map[i].addr);
+		le64_put(p, map[i].start);
 		le64_put(p + 8, map[i].len);
 		le32_put(p + 16, map[i].type);
 	}

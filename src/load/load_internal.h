@@ -24,7 +24,8 @@
  * interrupt vectors, and a null pointer should meet nothing of ours. */
 #define LOAD_LOW_START	0x1000ull
 #define LOAD_LOW_END	0x9fc00ull
-#define LOAD_HIGH_START 0x100000ull /* the first byte above the adapters' hole */
+#define LOAD_ADAPTERS	0xa0000ull  /* the first byte of the adapters' hole */
+#define LOAD_HIGH_START 0x100000ull /* the first byte above it */
 #define LOAD_4G		(1ull << 32)
 
 /* File.c: regular files only, read by pread. */

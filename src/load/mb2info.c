@@ -111,7 +111,7 @@ static void put_modules(struct info *info)
 static void put_memory(struct info *info, const struct mem_space *mem)
 {
 	struct load_e820_entry map[LOAD_E820_MAX];
-	unsigned count = load_e820(mem, map, LOAD_E820_MAX);
+	unsigned count = (unsigned)u64_min(load_e820(mem, map, LOAD_E820_MAX), LOAD_E820_MAX);
 	uint8_t *p = tag_add(info, TAG_BASIC_MEMINFO, 8);
 	unsigned i;
 
@@ -124,7 +124,7 @@ static void put_memory(struct info *info, const struct mem_space *mem)
 		return;
 	le32_put(p, MMAP_BYTES); /* entry_size; entry_version is 0 */
 	for (i = 0, p += 8; i < count; i++, p += MMAP_BYTES) {
-		le64_put(p, map[i].addr);
+		le64_put(p, map[i].start);
 		le64_put(p + 8, map[i].len);
 		le32_put(p + 16, map[i].type);
 	}

@@ -51,7 +51,7 @@ struct info {
 	uint8_t *shdr; /* section headers, owned; NULL: none */
 	uint32_t shdr_num, shdr_size, shdr_shndx;
 	char *cmdline; /* owned */
-	uint8_t *mmap; /* owned */
+	uint8_t mmap[LOAD_E820_MAX * MMAP_BYTES];
 	size_t mmap_bytes;
 
 	gpa_t gpa;
@@ -61,30 +61,21 @@ struct info {
 
 /* Memory. */
 
-static void mmap_put(struct info *info, const struct load_e820_entry *e)
-{
-	uint8_t *p = info->mmap + info->mmap_bytes;
-
-	/* The size does not count itself (3.3, "mmap_length"). */
-	le32_put(p, MMAP_BYTES - 4);
-	le64_put(p + 4, e->addr);
-	le64_put(p + 12, e->len);
-	le32_put(p + 20, e->type);
-	info->mmap_bytes += MMAP_BYTES;
-}
-
-static int mmap_make(struct info *info, const struct mem_space *mem, struct umbra_err *err)
+static void mmap_make(struct info *info, const struct mem_space *mem)
 {
 	struct load_e820_entry map[LOAD_E820_MAX];
-	unsigned count = load_e820(mem, map, LOAD_E820_MAX);
-	unsigned i;
+	unsigned count = (unsigned)u64_min(load_e820(mem, map, LOAD_E820_MAX), LOAD_E820_MAX);
 
-	info->mmap = calloc(count, MMAP_BYTES);
-	if (!info->mmap)
-		return umbra_err_set(err, ENOMEM, "no memory for the multiboot memory map");
-	for (i = 0; i < count; i++)
-		mmap_put(info, &map[i]);
-	return 0;
+	for (unsigned i = 0; i < count; i++) {
+		uint8_t *p = info->mmap + i * (size_t)MMAP_BYTES;
+
+		/* The size does not count itself (3.3, "mmap_length"). */
+		le32_put(p, MMAP_BYTES - 4);
+		le64_put(p + 4, map[i].start);
+		le64_put(p + 12, map[i].len);
+		le32_put(p + 20, map[i].type);
+	}
+	info->mmap_bytes = count * (size_t)MMAP_BYTES;
 }
 
 /* The block. */
@@ -245,8 +236,7 @@ int load_mbinfo_plan(struct load_job *job, const struct load_elf *elf, gpa_t *ou
 	struct info info = {.module_count = 0};
 	int rc = cmdline_make(job, &info, err);
 
-	if (rc == 0)
-		rc = mmap_make(&info, job->mem, err);
+	mmap_make(&info, job->mem);
 	if (rc == 0)
 		rc = load_modules_plan(job, info.module, &info.module_count, err);
 	if (rc == 0 && elf)
@@ -257,6 +247,5 @@ int load_mbinfo_plan(struct load_job *job, const struct load_elf *elf, gpa_t *ou
 	load_modules_free(info.module, info.module_count);
 	free(info.shdr);
 	free(info.cmdline);
-	free(info.mmap);
 	return rc;
 }

@@ -151,7 +151,7 @@ static void put_map(struct info *info, size_t at)
 	unsigned i;
 
 	for (i = 0; i < info->map_count; i++, at += MEMMAP_BYTES) {
-		le64_put(info->bytes + at, info->map[i].addr);
+		le64_put(info->bytes + at, info->map[i].start);
 		le64_put(info->bytes + at + 8, info->map[i].len);
 		le32_put(info->bytes + at + 16, info->map[i].type);
 	}
@@ -203,7 +203,8 @@ static int info_make(struct load_job *job, gpa_t *out_gpa, struct umbra_err *err
 		return umbra_err_set(err, EINVAL,
 				     "the command line has 0x%zx bytes; the limit is 0x%x",
 				     strlen(info.cmdline), CMDLINE_MAX - 1);
-	info.map_count = load_e820(job->mem, info.map, LOAD_E820_MAX);
+	info.map_count =
+		(unsigned)u64_min(load_e820(job->mem, info.map, LOAD_E820_MAX), LOAD_E820_MAX);
 	rc = load_modules_plan(job, info.module, &info.module_count, err);
 	if (rc == 0)
 		rc = info_plan(job, &info, err);

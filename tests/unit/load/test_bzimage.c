@@ -177,14 +177,14 @@ Test(bzimage, zero_page_then_text_screen_and_memory)
 	cr_expect_eq(zp(0x0e, 1), 25, "lines");
 	cr_expect_eq(zp(0x0f, 1), 1, "a VGA");
 	cr_expect_neq(zp(0x0a, 1), 0x10, "an EGA or better");
-	cr_expect_eq(zp(0x1e8, 1), 4, "e820 entries");
+	cr_expect_eq(zp(0x1e8, 1), 5, "e820 entries");
 	cr_expect_eq(zp(0x2d0, 8), 0);
 	cr_expect_eq(zp(0x2d8, 8), 0x9fc00);
 	cr_expect_eq(zp(0x2e0, 4), 1);
 	cr_expect_eq(zp(0x2e4, 8), 0x9fc00);
 	cr_expect_eq(zp(0x2f4, 4), 2);
-	cr_expect_eq(zp(0x2f8, 8), 0x100000);
-	cr_expect_eq(zp(0x300, 8), TEST_HIGH_RAM_END - 0x100000);
+	cr_expect_eq(zp(0x30c, 8), 0x100000);
+	cr_expect_eq(zp(0x314, 8), TEST_HIGH_RAM_END - 0x100000);
 	cr_expect_eq(zp(0x1e0, 4), (TEST_HIGH_RAM_END - 0x100000) / 1024, "alt_mem_k");
 	cr_expect_eq(zp(0x002, 2), (TEST_HIGH_RAM_END - 0x100000) / 1024, "ext_mem_k");
 }

@@ -1,79 +1,97 @@
-/* The memory map that every guest is told. */
-#include "images.h"
+/* The map of memory that loaders hand over. */
+#include "umbra/load.h"
 
 #include <criterion/criterion.h>
 
-struct region_spec {
-	gpa_t gpa;
-	uint64_t len;
-	enum mem_kind kind;
-};
+static struct mem_space *space;
 
-#define MAX_REGIONS 4
-#define MAX_WANTED  8
-
-static const struct {
-	struct region_spec region[MAX_REGIONS];
-	struct load_e820_entry want[MAX_WANTED];
-	unsigned count;
-} maps[] = {
-	{{{0, 0x4000000, MEM_RAM}},
-	 {{0, 0x9fc00, 1},
-	  {0x9fc00, 0x60400, 2},
-	  {0x100000, 0x3f00000, 1},
-	  {0xfffc0000, 0x40000, 2}},
-	 4},
-	{{{0, 0xc0000000, MEM_RAM}, {1ull << 32, 0x40000000, MEM_RAM}},
-	 {{0, 0x9fc00, 1},
-	  {0x9fc00, 0x60400, 2},
-	  {0x100000, 0xbff00000, 1},
-	  {0xfffc0000, 0x40000, 2},
-	  {1ull << 32, 0x40000000, 1}},
-	 5},
-	/* ROM is not RAM; RAM where the firmware is does not show; low memory ends early. */
-	{{{0, 0x80000, MEM_RAM}, {0x200000, 0x1000, MEM_ROM}, {0xfffc0000, 0x40000, MEM_RAM}},
-	 {{0, 0x80000, 1}, {0x9fc00, 0x60400, 2}, {0xfffc0000, 0x40000, 2}},
-	 3},
-};
-
-static void check_map(unsigned index, unsigned max)
+static void setup(void)
 {
-	struct load_e820_entry out[LOAD_E820_MAX];
-	struct mem_space *mem = NULL;
-	unsigned i, count;
-
-	cr_assert_eq(mem_create(&mem, NULL), 0);
-	for (i = 0; i < MAX_REGIONS && maps[index].region[i].len; i++) {
-		const struct region_spec *r = &maps[index].region[i];
-
-		cr_assert_eq(mem_add(mem, r->gpa, r->len, r->kind, "r", NULL), 0);
-	}
-	memset(out, 0xee, sizeof(out));
-	count = load_e820(mem, out, max);
-	cr_assert_eq(count, max < maps[index].count ? max : maps[index].count);
-	for (i = 0; i < count; i++) {
-		const struct load_e820_entry *want = &maps[index].want[i];
-
-		cr_expect_eq(out[i].addr, want->addr, "map %u entry %u", index, i);
-		cr_expect_eq(out[i].len, want->len, "map %u entry %u", index, i);
-		cr_expect_eq(out[i].type, want->type, "map %u entry %u", index, i);
-	}
-	cr_expect_eq(out[count].type, 0xeeeeeeee, "written past the end");
-	mem_destroy(mem);
+	cr_assert_eq(mem_create(&space, NULL), 0);
 }
 
-Test(e820, memory_spaces_then_ram_and_reservations_in_order)
+static void teardown(void)
 {
-	unsigned i;
-
-	for (i = 0; i < UMBRA_ARRAY_SIZE(maps); i++)
-		check_map(i, LOAD_E820_MAX - 1);
+	mem_destroy(space);
 }
 
-Test(e820, fewer_entries_allowed_then_cut_there)
-{
-	unsigned max;
+TestSuite(e820, .init = setup, .fini = teardown);
 
-	for (max = 0; max < 6; max++)
-		check_map(1, max);
+static void add(gpa_t gpa, uint64_t len, enum mem_kind kind)
+{
+	cr_assert_eq(mem_add(space, gpa, len, kind, "memory", NULL), 0);
+}
+
+static void check(const struct load_e820_entry *want, unsigned count)
+{
+	struct load_e820_entry got[LOAD_E820_MAX];
+
+	cr_assert_eq(load_e820(space, got, LOAD_E820_MAX), count);
+	for (unsigned i = 0; i < count; i++) {
+		cr_expect_eq(got[i].start, want[i].start, "entry %u", i);
+		cr_expect_eq(got[i].len, want[i].len, "entry %u", i);
+		cr_expect_eq(got[i].type, want[i].type, "entry %u", i);
+	}
+}
+
+Test(e820, ram_on_both_sides_of_4g_then_hole_and_firmware_are_left_out)
+{
+	static const struct load_e820_entry want[] = {
+		{0, 0x9fc00, LOAD_E820_RAM},
+		{0x9fc00, 0x400, LOAD_E820_RESERVED},
+		{0xf0000, 0x10000, LOAD_E820_RESERVED},
+		{0x100000, (3ull << 30) - 0x100000, LOAD_E820_RAM},
+		{0xfffc0000, 0x40000, LOAD_E820_RESERVED},
+		{1ull << 32, 1ull << 30, LOAD_E820_RAM},
+	};
+
+	add(0, 3ull << 30, MEM_RAM);
+	add(1ull << 32, 1ull << 30, MEM_RAM);
+	check(want, UMBRA_ARRAY_SIZE(want));
+}
+
+/* A BIOS image in ROM, and RAM in pieces around it. */
+Test(e820, rom_and_gaps_then_only_ram_is_usable)
+{
+	static const struct load_e820_entry want[] = {
+		{0, 0x9f000, LOAD_E820_RAM},
+		{0x9fc00, 0x400, LOAD_E820_RESERVED},
+		{0xf0000, 0x10000, LOAD_E820_RESERVED},
+		{0x100000, 0x1000, LOAD_E820_RAM},
+		{0x200000, 0x1000, LOAD_E820_RAM},
+		{0xfffc0000, 0x40000, LOAD_E820_RESERVED},
+	};
+
+	add(0, 0x9f000, MEM_RAM);
+	add(0xe0000, 0x20000, MEM_ROM);
+	add(0x100000, 0x1000, MEM_RAM);
+	add(0x200000, 0x1000, MEM_RAM);
+	add(0xfffe0000, 0x20000, MEM_ROM);
+	check(want, UMBRA_ARRAY_SIZE(want));
+}
+
+Test(e820, one_region_up_to_the_end_then_cut_at_the_flash_and_at_4g)
+{
+	static const struct load_e820_entry want[] = {
+		{0, 0x9fc00, LOAD_E820_RAM},
+		{0x9fc00, 0x400, LOAD_E820_RESERVED},
+		{0xf0000, 0x10000, LOAD_E820_RESERVED},
+		{0x100000, 0xfffc0000 - 0x100000, LOAD_E820_RAM},
+		{0xfffc0000, 0x40000, LOAD_E820_RESERVED},
+		{1ull << 32, 1ull << 32, LOAD_E820_RAM},
+	};
+
+	add(0, 2ull << 32, MEM_RAM);
+	check(want, UMBRA_ARRAY_SIZE(want));
+}
+
+Test(e820, little_room_then_its_part_and_the_whole_count)
+{
+	struct load_e820_entry got[3] = {{.len = 0}, {.len = 0}, {.len = 77}};
+
+	add(0, 1ull << 20, MEM_RAM);
+	cr_expect_eq(load_e820(space, got, 2), 4);
+	cr_expect_eq(got[1].start, 0x9fc00);
+	cr_expect_eq(got[2].len, 77);
+	cr_expect_eq(load_e820(space, NULL, 0), 4);
 }
