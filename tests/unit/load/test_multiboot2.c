@@ -161,13 +161,13 @@ Test(multiboot2, nothing_else_given_then_info_has_names_memory_and_screen)
 	cr_expect_str_eq(text, "umbra");
 	cr_expect_eq(tag_word(4, 8, 4), 639, "mem_lower");
 	cr_expect_eq(tag_word(4, 12, 4), (TEST_HIGH_RAM_END - 0x100000) / 1024, "mem_upper");
-	cr_expect_eq(tag_word(6, 4, 4), 16 + 4 * 24);
+	cr_expect_eq(tag_word(6, 4, 4), 16 + 5 * 24);
 	cr_expect_eq(tag_word(6, 8, 4), 24, "entry_size");
 	cr_expect_eq(tag_word(6, 12, 4), 0, "entry_version");
 	cr_expect_eq(tag_word(6, 16 + 8, 8), 0x9fc00);
 	cr_expect_eq(tag_word(6, 16 + 24 + 16, 4), 2);
-	cr_expect_eq(tag_word(6, 16 + 48, 8), 0x100000);
-	cr_expect_eq(tag_word(6, 16 + 48 + 16, 4), 1);
+	cr_expect_eq(tag_word(6, 16 + 72, 8), 0x100000);
+	cr_expect_eq(tag_word(6, 16 + 72 + 16, 4), 1);
 	cr_expect_eq(tag_word(8, 8, 8), 0xb8000, "framebuffer_addr");
 	cr_expect_eq(tag_word(8, 16, 4), 160, "pitch");
 	cr_expect_eq(tag_word(8, 20, 8), 80ull | 25ull << 32);

@@ -80,7 +80,7 @@ Test(pvh, elf64_with_the_note_then_32_bit_entry_and_start_info)
 	cr_expect_eq(info(16, 8), 0, "modlist_paddr");
 	cr_expect_eq(info(24, 8), 0, "cmdline_paddr");
 	cr_expect_eq(info(32, 8), 0, "rsdp_paddr");
-	cr_expect_eq(info(48, 4), 4, "memmap_entries");
+	cr_expect_eq(info(48, 4), 5, "memmap_entries");
 	cr_assert(guest_is_filled(&bench, 0x100000, 0x40, 0x90));
 }
 
@@ -94,9 +94,9 @@ Test(pvh, memory_map_then_ram_and_reservations)
 	cr_expect_eq(guest_read(&bench, map, 8), 0);
 	cr_expect_eq(guest_read(&bench, map + 8, 8), 0x9fc00);
 	cr_expect_eq(guest_read(&bench, map + 16, 8), 1);
-	cr_expect_eq(guest_read(&bench, map + 24 * 2, 8), 0x100000);
-	cr_expect_eq(guest_read(&bench, map + 24 * 2 + 8, 8), TEST_HIGH_RAM_END - 0x100000);
-	cr_expect_eq(guest_read(&bench, map + 24 * 3 + 16, 8), 2);
+	cr_expect_eq(guest_read(&bench, map + 24 * 3, 8), 0x100000);
+	cr_expect_eq(guest_read(&bench, map + 24 * 3 + 8, 8), TEST_HIGH_RAM_END - 0x100000);
+	cr_expect_eq(guest_read(&bench, map + 24 * 2 + 16, 8), 2);
 }
 
 Test(pvh, elf32_and_a_note_of_4_bytes_then_the_same)
