@@ -24,6 +24,9 @@ GUESTS += $(GUEST_OUT)/add16.bin $(GUEST_OUT)/add16.elf $(GUEST_NAMES:%=$(GUEST_
 # The same programs behind a multiboot header: ELF64 for umbra, ELF32 for QEMU's -kernel as well.
 GUESTS += $(GUEST_NAMES:%=$(GUEST_OUT)/%-mb.elf) $(GUEST_NAMES:%=$(GUEST_OUT)/%-mb32.elf)
 
+# Multiboot 2, a bzImage and firmware.
+GUESTS += $(GUEST_OUT)/hello64-mb2.elf $(GUEST_OUT)/bzimage.bin $(GUEST_OUT)/bios16.bin
+
 # 32-bit kernels with their symbols in an ELF32, as multiboot loaders know it.
 GUEST_ELF32 := $(GUEST_OUT)/hello32.elf $(GUEST_OUT)/paging.elf
 GUESTS += $(GUEST_ELF32)
@@ -85,11 +88,19 @@ $(GUEST_OUT)/lib/boot-mb.o: guests/lib/boot.S guests/rules.mk
 	$(guest_command)
 	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -DGUEST_MULTIBOOT -MMD -MP -c $< -o $@
 
+$(GUEST_OUT)/lib/boot-mb2.o: guests/lib/boot.S guests/rules.mk
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -DGUEST_MULTIBOOT=2 -MMD -MP -c $< -o $@
+
 $(GUEST_OUT)/libguest.a: $(GUEST_LIB_OBJECTS)
 	$(guest_command)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(GUEST_OUT)/%-mb.elf: $(GUEST_OUT)/%.o $(GUEST_OUT)/lib/boot-mb.o $(GUEST_LINKED)
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(GUEST_LDFLAGS) -T guests/lib/guest.ld -o $@ $(filter-out %.ld,$^)
+
+$(GUEST_OUT)/%-mb2.elf: $(GUEST_OUT)/%.o $(GUEST_OUT)/lib/boot-mb2.o $(GUEST_LINKED)
 	$(guest_command)
 	$(Q)$(GUEST_CC) $(GUEST_LDFLAGS) -T guests/lib/guest.ld -o $@ $(filter-out %.ld,$^)
 
@@ -113,5 +124,11 @@ $(GUEST_OUT)/add16.elf: $(GUEST_OUT)/add16.o
 $(GUEST_OUT)/add16.bin: $(GUEST_OUT)/add16.elf
 	$(guest_command)
 	$(Q)objcopy -O binary -j .text $< $@
+
+# Files that are an image as they stand: offsets in the file are their addresses.
+$(GUEST_OUT)/bios16.bin $(GUEST_OUT)/bzimage.bin: $(GUEST_OUT)/%.bin: guests/%.S guests/rules.mk
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_LDFLAGS) -Wl,-Ttext=0 -o $(@:.bin=.elf) $<
+	$(Q)objcopy -O binary -j .text $(@:.bin=.elf) $@
 
 -include $(wildcard $(GUEST_OUT)/*.d $(GUEST_OUT)/lib/*.d)

@@ -1,11 +1,12 @@
 /* From a loader's hand-over to main() in 64-bit mode.
  *
- * Assembled twice.  Plain: an ELF64 without a multiboot header, which umbra enters in 64-bit mode
+ * Assembled three times.  Plain: an ELF64 without a multiboot header, which umbra enters in 64-bit mode
  * at once.  With GUEST_MULTIBOOT: a multiboot 1 image, entered in flat 32-bit mode without paging,
  * which makes the way to 64-bit mode by itself; as ELF32 it starts under QEMU's -kernel too.
+ * With GUEST_MULTIBOOT=2 the same with a multiboot 2 header.
  * Either way the guest then stands on its own GDT, page tables and stack.
  *
- * Source: Multiboot 0.6.96 3.1 and 3.2; SDM 3A 9.8.5 (initializing IA-32e mode). */
+ * Source: Multiboot 0.6.96 3.1 and 3.2; Multiboot2 2.0 3.1 and 3.3; SDM 3A 9.8.5 (initializing IA-32e mode). */
 
 #include "long_mode.inc"
 
@@ -16,11 +17,26 @@
 #define MB_MAGIC 0x1badb002
 #define MB_FLAGS 0x3 /* modules on page boundaries, memory information */
 
+#define MB2_MAGIC 0xe85250d6
+#define MB2_I386  0
+
 	.section .multiboot, "a"
+#if GUEST_MULTIBOOT == 2
+	.balign 8
+mb2_header:
+	.long MB2_MAGIC
+	.long MB2_I386
+	.long mb2_header_end - mb2_header
+	.long -(MB2_MAGIC + MB2_I386 + (mb2_header_end - mb2_header))
+	.word 0, 0 /* the end tag: type, flags, size */
+	.long 8
+mb2_header_end:
+#else
 	.balign 4
 	.long MB_MAGIC
 	.long MB_FLAGS
 	.long -(MB_MAGIC + MB_FLAGS)
+#endif
 
 	.section .text.boot, "ax"
 	.code32

@@ -69,7 +69,8 @@ class Umbra:
         self.scratch = tempfile.mkdtemp(prefix="umbra-test-")
         if gdb == "unix":
             gdb = "unix:" + os.path.join(self.scratch, "gdb.sock")
-        command = [UMBRA, "-kernel", os.path.join(GUESTS, self.config["image"])]
+        command = [UMBRA, self.config.get("boot", "-kernel"),
+                   os.path.join(GUESTS, self.config["image"])]
         command += ["-accel", ACCEL, "-smp", self.config["cpus"], "-m", self.config["mem"]]
         command += self.config["args"].split()
         command += ["-serial", "stdio", "--die-with-parent", "-gdb", gdb or "none"]
