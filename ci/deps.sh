@@ -32,6 +32,9 @@ bench gdb               a real client to measure with
 bench qemu-system-x86   optional: the columns that umbra is compared with
 bench bochs             optional: one more column of the raw speeds
 bench bochs-term        optional: the screen that Bochs needs, in a pseudo-terminal
+qemu  qemu-system-x86   optional: the devices that umbra's are compared with
+linux linux-image-cloud-amd64 optional: a whole kernel as a guest
+linux busybox-static    optional: what it runs
 END
 }
 
@@ -85,7 +88,7 @@ main() {
 		packages
 		return
 	fi
-	[ $# -gt 0 ] || die "usage: ci/deps.sh [--list] build|test|lint|debug|bench..."
+	[ $# -gt 0 ] || die "usage: ci/deps.sh [--list] build|test|lint|debug|bench|qemu..."
 	for group in "$@"; do
 		packages | grep -q "^$group " || die "unknown group $group; see ci/deps.sh --list"
 	done

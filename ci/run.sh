@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The test driver behind `make check` and its smaller sisters.
 #
-#   ci/run.sh GROUP...      groups: lint build unit asan race kvm diff gdb gdbsoft gdbasan gdbtsan
-#                      softtsan fuzz ci long
+#   ci/run.sh GROUP...      groups: lint build unit asan race kvm diff qemu gdb gdbsoft gdbasan gdbtsan
+#                      softtsan fuzz ci long qemulong
 #
 # One line per group while it runs, the output of what failed in full, then each skip with its
 # reason, then "N passed, N failed, N skipped" alone on the last line.  A lint step and a build
@@ -163,6 +163,11 @@ group_diff() {
 	run_tap diff diff32 "$program" --count 300000 --bits 32
 }
 
+# Devices beside QEMU's.
+group_qemu() {
+	run_tap qemu devices "$(programs QEMU_PROGRAMS rel)"
+}
+
 group_kvm() {
 	run_each run_tap kvm $(programs KVM_PROGRAMS rel)
 }
@@ -229,6 +234,12 @@ group_long() {
 	done
 }
 
+# Other sequences each time; the log has the seed.
+group_qemulong() {
+	run_tap qemulong devices "$(programs QEMU_PROGRAMS rel)" --seed "$(date +%s)" \
+		--seconds "${UMBRA_QEMU_SECONDS:-200}"
+}
+
 group_ci() {
 	run_tap ci ci tests/ci/run
 }
@@ -236,7 +247,7 @@ group_ci() {
 # Builds go first, one after the other, each on all processors.
 build_for() {
 	case $1 in
-	unit | kvm | diff | gdb | gdbsoft) echo rel ;;
+	unit | kvm | diff | qemu | qemulong | gdb | gdbsoft) echo rel ;;
 	asan | gdbasan) echo asan ;;
 	race | gdbtsan | softtsan) echo tsan ;;
 	fuzz | long) echo fuzz ;;
@@ -246,7 +257,7 @@ build_for() {
 
 build() {
 	case $1 in
-	rel) run_build rel MODE=rel all unit-programs kvm-programs diff-programs bench-programs ;;
+	rel) run_build rel MODE=rel all unit-programs kvm-programs diff-programs qemu-programs bench-programs ;;
 	asan) run_build asan MODE=asan all unit-programs ;;
 	tsan) run_build tsan MODE=tsan all race-programs ;;
 	fuzz) run_build fuzz MODE=fuzz fuzz-programs ;;
