@@ -17,6 +17,7 @@ struct group {
 void gen_uart(struct rng *r, struct sequence *s);
 void gen_pic(struct rng *r, struct sequence *s);
 void gen_pit(struct rng *r, struct sequence *s);
+void gen_rtc(struct rng *r, struct sequence *s);
 
 /* Counter 0 comes to its end, and to a rest, before the PICs are set up. */
 void gen_quiet_timer(struct sequence *s);

@@ -8,7 +8,7 @@
 #define TIMEOUT_CHARS 4u
 #define MARGIN_NS     100000u
 
-static const struct known *const tables[] = {known_uart, known_pic, known_pit};
+static const struct known *const tables[] = {known_uart, known_pic, known_pit, known_rtc};
 
 const struct known *known_row(unsigned index)
 {
@@ -98,6 +98,7 @@ void known_before(struct ours *o, const struct op *op)
 {
 	note_timeout(o, op);
 	note_counters(o, op);
+	known_note_rtc(o, op);
 }
 
 void known_after(struct ours *o, const struct op *op)

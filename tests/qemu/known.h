@@ -31,6 +31,10 @@ struct known {
 extern const struct known known_uart[];
 extern const struct known known_pic[];
 extern const struct known known_pit[];
+extern const struct known known_rtc[];
+
+/* known_before for the clock (known_rtc.c). */
+void known_note_rtc(struct ours *o, const struct op *op);
 
 /* All rows, counted from 0; NULL past the last. */
 const struct known *known_row(unsigned index);

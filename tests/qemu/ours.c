@@ -100,10 +100,31 @@ static int build_uarts(struct ours *o)
 	return 0;
 }
 
+static void state_of(void *state, void *out)
+{
+	*(void **)out = state;
+}
+
+/* mc146818_create keeps the device to itself, and the bus knows who is at a port. */
+static int build_rtc(struct ours *o)
+{
+	static const struct mc146818_pc pc = {.low_bytes = 1 << 20, .cpus = 1};
+	struct bus_region_info info = {.base = 0};
+	unsigned i = 0;
+
+	if (mc146818_create(o->bus, RTC_INDEX, line(o, RTC_IRQ), o->gate, &pc, NULL) < 0)
+		return -1;
+	while (info.base != RTC_INDEX && bus_region_at(o->bus, BUS_PIO, i, &info))
+		i++;
+	bus_with_device((struct device *)(uintptr_t)info.dev, state_of, &o->rtc);
+	return 0;
+}
+
 /* In this order; a row for each chip. */
 static int (*const builders[])(struct ours *o) = {
 	build_chips,
 	build_uarts,
+	build_rtc,
 };
 
 bool ours_open(struct ours *o)

@@ -9,6 +9,7 @@
 #include "sequence.h"
 #include "wiring.h"
 
+#include "src/dev/mc146818.h"
 #include "src/dev/pic8259.h"
 #include "src/dev/pit8254.h"
 #include "src/dev/uart16550.h"
@@ -18,10 +19,11 @@ struct ours {
 	struct gate *gate;
 	uint64_t now_ns;
 	bool is_intr_high;
-	/* The bus owns the UARTs; known.c looks into all of them. */
+	/* The bus owns the UARTs and the clock; known.c looks into all of them. */
 	struct pic8259 *pic;
 	struct pit8254 *pit;
 	struct uart16550 *uart[UART_COUNT];
+	struct mc146818 *rtc;
 
 	/* What known.c needs to know of QEMU. */
 	uint64_t uart_char_ns;	 /* the longest that a character takes on UART 0 */
@@ -29,6 +31,9 @@ struct ours {
 	unsigned pit_programmed; /* counters that had a control word, as a mask */
 	/* From a change of counter 0 until the PIC forgets its edges: IRQ 0 may be requested. */
 	bool is_irq0_vague;
+	bool rtc_written[RTC_REGS];
+	/* QEMU's UF and AF may be set: since SET was, until register C was read. */
+	bool is_rtc_vague;
 };
 
 /* False: no memory. */

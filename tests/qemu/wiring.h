@@ -12,6 +12,9 @@
 #define PIT_CONTROL 0x43u
 #define PIT_PORT61  0x61u
 #define PIT_IRQ	    0u
+#define RTC_INDEX   0x70u
+#define RTC_DATA    0x71u
+#define RTC_IRQ	    8u
 
 #define PIT_READ_BACK 0xc0u /* a control word from here on is for no one counter */
 #define PIC_ICW1      0x10u /* in a command word: it is ICW1 */
