@@ -91,6 +91,48 @@ struct mc146818_pc {
 int mc146818_create(struct bus *bus, uint16_t base, struct irq_line irq, struct gate *gate,
 		    const struct mc146818_pc *pc, struct umbra_err *err);
 
+/* Keyboard. */
+
+/* A key goes down or up, and nothing else happens to the keyboard for @lasts_ms afterwards. */
+struct key_event {
+	uint8_t key; /* as keys_parse numbers them */
+	bool is_down;
+	uint16_t lasts_ms;
+};
+
+#define KEYS_AT_ONCE 16u
+#define KEYS_TYPE_MS 1u /* what a byte takes on the keyboard's wire */
+
+/* The events of a sendkey command: @names are QEMU's, or numbers such as 0x1c, joined by '-'.
+ * @events has room for 2 * KEYS_AT_ONCE; @hold_ms at most 65535.
+ * Errors: -EINVAL; the text names the nearest. */
+int keys_parse(struct key_event *events, unsigned *out_count, const char *names, unsigned hold_ms,
+	       struct umbra_err *err);
+/* The events that type @text on a US keyboard.  @inout_count: the room, then the events.
+ * Errors: -EINVAL no key gives one of its characters, or it is too long. */
+int keys_of_text(struct key_event *events, unsigned *inout_count, const char *text,
+		 struct umbra_err *err);
+
+/* Keyboard controller (8042) with a keyboard and no mouse. */
+
+struct i8042;
+
+struct i8042_config {
+	uint16_t data_port, command_port;
+	struct irq_line key_irq, mouse_irq;
+	struct machine_hook hook;
+	struct gate *gate;
+	unsigned source; /* the gate's number for keys */
+};
+
+/* The bus owns it.  Errors: -ENOMEM, bus_map's. */
+int i8042_create(struct i8042 **out_i8042, struct bus *bus, const struct i8042_config *config,
+		 struct umbra_err *err);
+/* Press and let go keys, as guest time goes on.
+ * Call: control thread.  Errors: -ENOSPC too many wait already; nothing changed. */
+int i8042_press(struct i8042 *i8042, const struct key_event *events, unsigned count,
+		struct umbra_err *err);
+
 /* Small devices. */
 
 /* Port 0xe9: each byte written goes to @chardev; reads give 0xe9 (Bochs, QEMU isa-debugcon). */
@@ -132,9 +174,8 @@ void acpipm_press_button(struct device *dev);
 /* System control port A: bit 0 rising resets, bit 1 (A20, always open) reads back. */
 int port92_create(struct bus *bus, uint16_t port, struct machine_hook hook, struct umbra_err *err);
 
-/* Reset ports: 0xfe written to 0x64 (keyboard controller pulse), and 0xcf9 (PIIX reset control:
- * bit 2 rising resets; 0xcf8 to 0xcfb are claimed with it and read as "no PCI").  0x64 reads as an
- * empty keyboard controller. */
+/* Reset port 0xcf9 (PIIX reset control: bit 2 rising resets; 0xcf8 to 0xcfb are claimed with it and
+ * read as "no PCI"). */
 int resetport_create(struct bus *bus, struct machine_hook hook, struct umbra_err *err);
 
 #endif

@@ -81,4 +81,16 @@ void vm_press_power_button(struct vm *vm);
 /* Where guest output goes: "serial0: stdio", one line each. */
 void vm_show_chardevs(struct vm *vm, const struct print_sink *sink);
 
+/* The keyboard. */
+
+#define VM_HOLD_MS     10 /* what vm_send_keys is given when nothing is said */
+#define VM_HOLD_MAX_MS 10000
+
+/* Press keys by QEMU's names joined by '-', one each @hold_ms (1 and more) of guest time, and let
+ * them go in the same way.
+ * Errors: -EINVAL no such key, too many, or too long; -ENOSPC too many keystrokes wait already. */
+int vm_send_keys(struct vm *vm, const char *keys, unsigned hold_ms, struct umbra_err *err);
+/* Type @text on a US keyboard.  Errors: -EINVAL a character has no key, or too long; -ENOSPC. */
+int vm_type_text(struct vm *vm, const char *text, struct umbra_err *err);
+
 #endif

@@ -195,6 +195,10 @@ static const struct mon_word WORDS[] = {
 	{"dis", "[ADDR] [COUNT]", "disassemble as the cpu would decode it, 16-bit code too", 2,
 	 mon_dis},
 	{"dis-raw", "ADDR COUNT", "the same for scripts: address, length, text", 2, mon_dis_raw},
+	{"sendkey", "KEYS [MS]",
+	 "press ctrl-alt-delete, ret, shift-a ..., each for MS (10) of its time", 2, mon_sendkey},
+	{"type", "TEXT", "type a text; \\n is return, \\t tab, \\b backspace, \\e escape", MON_TEXT,
+	 mon_type},
 	{"reset", "[halt]", "power-up state; stops at the first instruction", 1, run_reset},
 	{"halt", "", "does nothing: monitor words are heard by a stopped machine only", 0,
 	 run_halt},
@@ -286,6 +290,18 @@ static int find_or_say(const struct print_sink *out, const struct mon_word *tabl
 	return EINVAL;
 }
 
+/* Cut the first word off @line.  Returns the rest, behind one blank. */
+static char *split_first(char *line, const char **out_word)
+{
+	char *word = line + strspn(line, " \t");
+	char *end = word + strcspn(word, " \t");
+
+	*out_word = word;
+	if (*end)
+		*end++ = '\0';
+	return end;
+}
+
 /* Cut @line at its blanks.  Returns the number of words, or MON_WORD_MAX + 1 for too many. */
 static unsigned split(char *line, const char **words)
 {
@@ -307,24 +323,31 @@ int monitor_run(struct debug_target *target, unsigned vcpu, const char *line,
 		const struct print_sink *out)
 {
 	struct mon_call call = {.target = target, .vcpu = vcpu, .out = out};
-	const char *argv[MON_WORD_MAX] = {"help"};
+	const char *argv[MON_WORD_MAX];
+	const char *first;
 	const struct mon_word *word;
 	char copy[MON_LINE_MAX];
-	unsigned argc;
+	char *rest;
 
 	if (strlen(line) >= sizeof(copy)) {
 		print_to(out, "a command has at most %u letters\n", MON_LINE_MAX - 1);
 		return EINVAL;
 	}
 	memcpy(copy, line, strlen(line) + 1);
-	argc = split(copy, argv);
-	if (argc > MON_WORD_MAX) {
-		print_to(out, "a command has at most %u words\n", MON_WORD_MAX);
+	rest = split_first(copy, &first);
+	/* An empty line asks for help. */
+	if (find_or_say(out, WORDS, UMBRA_ARRAY_SIZE(WORDS), *first ? first : "help", &word))
+		return EINVAL;
+	call.argv = argv;
+	if (word->max_args == MON_TEXT) {
+		argv[0] = rest;
+		call.argc = *rest != '\0';
+		return word->run(&call);
+	}
+	call.argc = split(rest, argv);
+	if (call.argc > MON_WORD_MAX) {
+		print_to(out, "a command has at most %u words\n", MON_WORD_MAX + 1);
 		return EINVAL;
 	}
-	if (find_or_say(out, WORDS, UMBRA_ARRAY_SIZE(WORDS), argv[0], &word))
-		return EINVAL;
-	call.argc = argc ? argc - 1 : 0; /* an empty line asks for help */
-	call.argv = argv + 1;
 	return run_word(&call, "", word);
 }

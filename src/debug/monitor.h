@@ -11,6 +11,8 @@ struct debug_target;
 /* Longest command line, and the most words in one. */
 #define MON_LINE_MAX 512u
 #define MON_WORD_MAX 8u
+/* For mon_word.max_args: the rest of the line is one argument, blanks and all. */
+#define MON_TEXT (~0u)
 
 /* One command being run. */
 struct mon_call {
@@ -52,6 +54,8 @@ const char *monitor_activity_name(enum x86_activity activity);
 const struct x86_state *monitor_state(const struct mon_call *call, unsigned parts);
 
 /* Handlers in files of their own. */
+int mon_sendkey(struct mon_call *call);
+int mon_type(struct mon_call *call);
 int mon_info_regs(struct mon_call *call);
 int mon_hash(struct mon_call *call);
 int mon_kaslr(struct mon_call *call);

@@ -1,8 +1,6 @@
-/* The two ways in which PC software resets the machine by a port, and nothing else of the chips
- * that they belong to:
- *   0x64  keyboard controller: command 0xfe pulses the reset line.  Status reads 0: both buffers
- *         are empty, so a guest that waits for "input buffer empty" goes on at once.
- *   0xcf9 PIIX reset control (PIIX3 data sheet, RC):  bit 1 SRST: 1 = hard reset, 0 = soft
+/* The port by which PC software resets the machine, and nothing else of the chip that it belongs
+ * to (PIIX3 data sheet, RC):
+ *   0xcf9 bit 1 SRST: 1 = hard reset, 0 = soft
  *         bit 2 RCPU: 0 to 1 resets in the way that bit 1 says.
  * RC lies in the middle of PCI's configuration address (0xcf8 to 0xcfb), from which it differs by
  * the width of the access alone.  So all four ports are claimed, and wider accesses end here: the
@@ -20,11 +18,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define KBC_PULSE_RESET 0xfe
-#define RC_SRST		0x02u
-#define RC_RCPU		0x04u
-#define RC_KEPT		(RC_SRST | RC_RCPU)
-#define PCI_PORTS	4
+#define RC_SRST	  0x02u
+#define RC_RCPU	  0x04u
+#define RC_KEPT	  (RC_SRST | RC_RCPU)
+#define PCI_PORTS 4
 
 #define RESETPORT_VERSION 1
 
@@ -32,8 +29,6 @@ static uint64_t resetport_read(void *state, uint64_t offset, unsigned width)
 {
 	const struct resetport *port = state;
 
-	if (offset == RESETPORT_KBC)
-		return 0;
 	return offset == RESETPORT_RC && width == 1 ? port->rc : UINT32_MAX;
 }
 
@@ -48,13 +43,8 @@ static bool is_reset_by_rc(struct resetport *port, uint8_t value)
 static void resetport_write(void *state, uint64_t offset, unsigned width, uint64_t value)
 {
 	struct resetport *port = state;
-	bool is_reset = false;
 
-	if (offset == RESETPORT_KBC)
-		is_reset = value == KBC_PULSE_RESET;
-	else if (offset == RESETPORT_RC && width == 1)
-		is_reset = is_reset_by_rc(port, (uint8_t)value);
-	if (is_reset)
+	if (offset == RESETPORT_RC && width == 1 && is_reset_by_rc(port, (uint8_t)value))
 		port->hook.post(port->hook.ctx, MACHINE_RESET, 0);
 }
 
@@ -111,7 +101,6 @@ int resetport_create(struct bus *bus, struct machine_hook hook, struct umbra_err
 {
 	struct resetport *port = malloc(sizeof(*port));
 	struct device *dev = NULL;
-	int rc;
 
 	if (port) {
 		*port = (struct resetport){.hook = hook};
@@ -121,8 +110,5 @@ int resetport_create(struct bus *bus, struct machine_hook hook, struct umbra_err
 		free(port);
 		return umbra_err_set(err, ENOMEM, "no memory for reset-port");
 	}
-	rc = bus_map(dev, BUS_PIO, RESETPORT_KBC, 1, RESETPORT_KBC, err);
-	if (rc < 0)
-		return rc;
 	return bus_map(dev, BUS_PIO, RESETPORT_PCI, PCI_PORTS, RESETPORT_PCI, err);
 }

@@ -1,11 +1,11 @@
-/* The reset ports' state and operations, for resetport.c and its unit test. */
+/* The reset port's state and operations, for resetport.c and its unit test. */
 #ifndef DEV_RESETPORT_H
 #define DEV_RESETPORT_H
 
 #include "umbra/dev.h"
 
 /* What the device calls its addresses. */
-enum { RESETPORT_KBC = 0x64, RESETPORT_PCI = 0xcf8, RESETPORT_RC = 0xcf9 };
+enum { RESETPORT_PCI = 0xcf8, RESETPORT_RC = 0xcf9 };
 
 struct resetport {
 	struct machine_hook hook; /* [const] */

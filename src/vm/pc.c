@@ -1,12 +1,13 @@
 /* THE wiring table of the machine: which memory, ports and interrupt lines a guest finds, and which
  * host end each of them has.  Nothing else in umbra knows a port or irq number.
  *
- *   0 .. 3 GiB     RAM                      0x64, 0xcf9   reset
+ *   0 .. 3 GiB     RAM                      0xcf9         reset
  *   .. 4 GiB       ROM (-bios)              0xe9          debug console (-debugcon; -global
  *   4 GiB ..       the rest of RAM                        isa-debugcon.iobase= moves it)
  *   0x3f8 irq 4    serial 0                 0xf4          isa-debug-exit (-device)
  *   0x2f8 irq 3    serial 1                 0x80          POST code: nobody, late writes
  *   0x600 irq 9    ACPI events, control, timer (0x608); the irq is a level
+ *   0x60  irq 1    keyboard (and 0x64); irq 12 is the mouse's, which is not there
  *   0x70  irq 8    real-time clock, CMOS    0x92          reset, A20 (always open)
  *   0xe0, 0x2000, 0xff000000                              pc-testdev (-device), at any irq
  *
@@ -24,6 +25,11 @@
 #define DEBUGCON_PORT 0xe9
 #define ACPI_PORT     0x600 /* as in QEMU's q35: guests know its timer by number */
 #define ACPI_SCI      9
+#define KEY_PORT      0x60
+#define KEY_COMMAND   0x64
+#define KEY_GSI	      1
+#define MOUSE_GSI     12
+#define KEY_SOURCE    VM_MAX_CHARDEVS /* the gate's number, after those of the character devices */
 #define PORT92_PORT   0x92
 #define RTC_PORT      0x70
 #define RTC_GSI	      8
@@ -206,6 +212,21 @@ static int build_clock(struct vm *vm, struct umbra_err *err)
 	return mc146818_create(vm->bus, RTC_PORT, irq, vm->gate, &pc, err);
 }
 
+static int build_keyboard(struct vm *vm, struct umbra_err *err)
+{
+	const struct i8042_config config = {
+		.data_port = KEY_PORT,
+		.command_port = KEY_COMMAND,
+		.key_irq = {.set = set_irq, .ctx = vm, .gsi = KEY_GSI},
+		.mouse_irq = {.set = set_irq, .ctx = vm, .gsi = MOUSE_GSI},
+		.hook = {.post = post_request, .ctx = vm},
+		.gate = vm->gate,
+		.source = KEY_SOURCE,
+	};
+
+	return i8042_create(&vm->keyboard, vm->bus, &config, err);
+}
+
 int pc_build(struct vm *vm, struct umbra_err *err)
 {
 	int error = build_memory(vm, err);
@@ -222,5 +243,7 @@ int pc_build(struct vm *vm, struct umbra_err *err)
 		error = build_testdev(vm, err);
 	if (!error)
 		error = build_clock(vm, err);
+	if (!error)
+		error = build_keyboard(vm, err);
 	return error;
 }

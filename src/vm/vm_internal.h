@@ -22,6 +22,7 @@ struct vm {
 	const char *chardev_name[VM_MAX_CHARDEVS]; /* static text */
 	unsigned chardev_count;
 	struct device *power; /* the ACPI registers */
+	struct i8042 *keyboard;
 	struct accel_vm *accel_vm;
 	struct world *world;
 	struct load_image *image;

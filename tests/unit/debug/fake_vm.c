@@ -1,6 +1,7 @@
 #include "fake_vm.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -109,6 +110,22 @@ void vm_show_chardevs(struct vm *vm, const struct print_sink *sink)
 {
 	(void)vm;
 	print_to(sink, "serial0: fake\n");
+}
+
+int vm_send_keys(struct vm *vm, const char *keys, unsigned hold_ms, struct umbra_err *err)
+{
+	if (strcmp(keys, "bad") == 0)
+		return umbra_err_set(err, EINVAL, "no key is called 'bad'");
+	snprintf(vm->typed, sizeof(vm->typed), "%s for %u", keys, hold_ms);
+	return 0;
+}
+
+int vm_type_text(struct vm *vm, const char *text, struct umbra_err *err)
+{
+	if (strcmp(text, "full") == 0)
+		return umbra_err_set(err, ENOSPC, "let it run first");
+	snprintf(vm->typed, sizeof(vm->typed), "%s", text);
+	return 0;
 }
 
 /* Umbra/cpu.h: the world. */

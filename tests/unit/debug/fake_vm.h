@@ -13,6 +13,7 @@ struct vm {
 	unsigned reset_count;
 	unsigned press_count;
 	int reset_error;
+	char typed[600];   /* keys and their time, or text */
 	bool is_arch_open; /* the image does not say that it is 64-bit */
 };
 

@@ -182,6 +182,50 @@ Test(monitor, reset_when_asked_then_reset_unless_it_should_run, .init = set_up, 
 	ASSERT_SAYS("the image is gone");
 }
 
+/* The keyboard. */
+
+Test(monitor, sendkey_when_asked_then_keys_and_their_time, .init = set_up, .fini = tear_down)
+{
+	static const char *const bad[] = {"sendkey",	     "sendkey a 0",  "sendkey a -5",
+					  "sendkey a x",     "sendkey a 5x", "sendkey a 10001",
+					  "sendkey a 5 more"};
+
+	cr_assert_eq(run("sendkey ctrl-alt-delete"), 0);
+	cr_assert_str_eq(m.target.vm->typed, "ctrl-alt-delete for 10");
+	cr_assert_eq(run("sendkey  ret   500 "), 0);
+	cr_assert_str_eq(m.target.vm->typed, "ret for 500");
+	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(bad); i++)
+		cr_expect_eq(run(bad[i]), EINVAL, "%s", bad[i]);
+	cr_assert_eq(run("sendkey bad"), EINVAL);
+	ASSERT_SAYS("no key is called 'bad'");
+	cr_assert_str_eq(m.target.vm->typed, "ret for 500");
+}
+
+Test(monitor, type_when_asked_then_the_text_as_it_stands_with_its_escapes, .init = set_up,
+     .fini = tear_down)
+{
+	static const struct {
+		const char *line, *typed;
+	} rows[] = {
+		{"type ls -l\\n", "ls -l\n"},
+		{"type   two blanks  first ", "  two blanks  first "},
+		{"type a b c d e f g h i j k l m", "a b c d e f g h i j k l m"},
+		{"type \\t\\b\\e\\\\", "\t\b\033\\"},
+		{"ty x", "x"},
+	};
+
+	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(rows); i++) {
+		cr_expect_eq(run(rows[i].line), 0, "%s", rows[i].line);
+		cr_expect_str_eq(m.target.vm->typed, rows[i].typed, "%s", rows[i].line);
+	}
+	cr_expect_eq(run("type"), EINVAL);
+	cr_expect_eq(run("type "), EINVAL);
+	cr_expect_eq(run("type \\x"), EINVAL);
+	cr_expect_eq(run("type end\\"), EINVAL);
+	cr_expect_eq(run("type full"), ENOSPC);
+	ASSERT_SAYS("let it run first");
+}
+
 Test(monitor, info_regs_when_printed_then_everything_within_100_columns, .init = set_up,
      .fini = tear_down)
 {
