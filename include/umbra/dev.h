@@ -133,6 +133,29 @@ int i8042_create(struct i8042 **out_i8042, struct bus *bus, const struct i8042_c
 int i8042_press(struct i8042 *i8042, const struct key_event *events, unsigned count,
 		struct umbra_err *err);
 
+/* VGA, text only and without a screen. */
+
+struct vgatext;
+
+/* What would be seen: @rows of @columns cells, two bytes each (character, colours), in a buffer of
+ * @cells cells at @base that begins anew behind its end. */
+struct vgatext_screen {
+	bool is_text;
+	uint64_t base;	/* guest physical */
+	unsigned cells; /* a power of two */
+	unsigned columns, rows;
+	unsigned stride;	/* cells from one row to the next */
+	unsigned start, cursor; /* cells from the buffer's begin */
+	bool has_cursor;
+};
+
+/* Registers at ports @base+4 to @base+0x2a (@base: 0x3b0 on a PC).  The bus owns it.
+ * Errors: -ENOMEM, bus_map's. */
+int vgatext_create(struct vgatext **out_vga, struct bus *bus, uint16_t base, struct gate *gate,
+		   struct umbra_err *err);
+/* Call: any thread. */
+void vgatext_look(struct vgatext *vga, struct vgatext_screen *out_screen);
+
 /* Small devices. */
 
 /* Port 0xe9: each byte written goes to @chardev; reads give 0xe9 (Bochs, QEMU isa-debugcon). */

@@ -93,4 +93,7 @@ int vm_send_keys(struct vm *vm, const char *keys, unsigned hold_ms, struct umbra
 /* Type @text on a US keyboard.  Errors: -EINVAL a character has no key, or too long; -ENOSPC. */
 int vm_type_text(struct vm *vm, const char *text, struct umbra_err *err);
 
+/* The screen of text as it is now.  Its cells are guest memory. */
+void vm_look_at_screen(struct vm *vm, struct vgatext_screen *out_screen);
+
 #endif

@@ -199,6 +199,8 @@ static const struct mon_word WORDS[] = {
 	 "press ctrl-alt-delete, ret, shift-a ..., each for MS (10) of its time", 2, mon_sendkey},
 	{"type", "TEXT", "type a text; \\n is return, \\t tab, \\b backspace, \\e escape", MON_TEXT,
 	 mon_type},
+	{"screen", "", "the text that the guest's screen shows, and where its cursor is", 0,
+	 mon_screen},
 	{"reset", "[halt]", "power-up state; stops at the first instruction", 1, run_reset},
 	{"halt", "", "does nothing: monitor words are heard by a stopped machine only", 0,
 	 run_halt},

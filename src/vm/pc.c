@@ -8,6 +8,7 @@
  *   0x2f8 irq 3    serial 1                 0x80          POST code: nobody, late writes
  *   0x600 irq 9    ACPI events, control, timer (0x608); the irq is a level
  *   0x60  irq 1    keyboard (and 0x64); irq 12 is the mouse's, which is not there
+ *   0x3b4 .. 0x3da VGA; its text is RAM at 0xb8000
  *   0x70  irq 8    real-time clock, CMOS    0x92          reset, A20 (always open)
  *   0xe0, 0x2000, 0xff000000                              pc-testdev (-device), at any irq
  *
@@ -30,6 +31,7 @@
 #define KEY_GSI	      1
 #define MOUSE_GSI     12
 #define KEY_SOURCE    VM_MAX_CHARDEVS /* the gate's number, after those of the character devices */
+#define VGA_PORTS     0x3b0
 #define PORT92_PORT   0x92
 #define RTC_PORT      0x70
 #define RTC_GSI	      8
@@ -245,5 +247,7 @@ int pc_build(struct vm *vm, struct umbra_err *err)
 		error = build_clock(vm, err);
 	if (!error)
 		error = build_keyboard(vm, err);
+	if (!error)
+		error = vgatext_create(&vm->vga, vm->bus, VGA_PORTS, vm->gate, err);
 	return error;
 }

@@ -23,6 +23,7 @@ struct vm {
 	unsigned chardev_count;
 	struct device *power; /* the ACPI registers */
 	struct i8042 *keyboard;
+	struct vgatext *vga;
 	struct accel_vm *accel_vm;
 	struct world *world;
 	struct load_image *image;

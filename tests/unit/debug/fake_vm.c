@@ -52,8 +52,12 @@ struct world *vm_world(struct vm *vm)
 
 struct mem_space *vm_mem(struct vm *vm)
 {
-	(void)vm;
-	return NULL;
+	return vm->mem;
+}
+
+void vm_look_at_screen(struct vm *vm, struct vgatext_screen *out_screen)
+{
+	*out_screen = vm->screen;
 }
 
 struct bus *vm_bus(struct vm *vm)

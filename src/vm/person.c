@@ -1,4 +1,4 @@
-/* The person at the keyboard. */
+/* The person at keyboard and screen. */
 #include "vm_internal.h"
 
 #include <errno.h>
@@ -32,4 +32,9 @@ int vm_type_text(struct vm *vm, const char *text, struct umbra_err *err)
 		error = i8042_press(vm->keyboard, events, count, err);
 	free(events);
 	return error;
+}
+
+void vm_look_at_screen(struct vm *vm, struct vgatext_screen *out_screen)
+{
+	vgatext_look(vm->vga, out_screen);
 }
