@@ -244,7 +244,7 @@ static void write_span(struct soft_cpu *c, const struct tlb_span *span, const ui
 	else
 		put_value(span->host, bytes, span->len);
 	if (span->has_code)
-		soft_code_written(c->vm, c, span->gpa, span->len);
+		soft_code_written(c->vm, span->gpa, span->len);
 }
 
 static void copy_in(struct soft_cpu *c, const struct spans *s, const uint8_t *buf)
@@ -373,5 +373,5 @@ void soft_rmw_end(struct soft_cpu *c, struct soft_rmw *rmw)
 	if (rmw->is_table)
 		SOFT_MMU_CALL(c, mmu_write_end(c->vm->mmu, c->index, rmw->gpa, rmw->len));
 	if (rmw->has_code)
-		soft_code_written(c->vm, c, rmw->gpa, rmw->len);
+		soft_code_written(c->vm, rmw->gpa, rmw->len);
 }

@@ -35,7 +35,7 @@ bool soft_frame_has_code(const struct soft_vm *vm, gpa_t gpa);
 /* About to write @len bytes at @gpa: raises a restart when the running block lies there (c may be
  * NULL: the debugger or a loader).  After the write: soft_code_written. */
 void soft_code_write_begin(struct soft_cpu *c, gpa_t gpa, size_t len);
-void soft_code_written(struct soft_vm *vm, struct soft_cpu *c, gpa_t gpa, size_t len);
+void soft_code_written(struct soft_vm *vm, gpa_t gpa, size_t len);
 /* PEND_EVICT: evict what other vCPUs wrote. */
 void soft_code_take_evictions(struct soft_cpu *c);
 /* Numbers for `monitor accel`. */

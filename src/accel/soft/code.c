@@ -288,9 +288,9 @@ static void tell_all(struct soft_vm *vm)
 	}
 }
 
-void soft_code_written(struct soft_vm *vm, struct soft_cpu *c, gpa_t gpa, size_t len)
+void soft_code_written(struct soft_vm *vm, gpa_t gpa, size_t len)
 {
-	if (vm->is_parallel && c) {
+	if (vm->is_parallel) {
 		tell_all(vm);
 		return;
 	}

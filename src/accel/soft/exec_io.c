@@ -41,7 +41,9 @@ static void check_port(struct soft_cpu *c, uint16_t port, unsigned size)
 		check_bitmap(c, port, size);
 }
 
-/* One element. */
+/* One element.  A device may write guest memory by DMA, and so ask every vCPU to forget
+ * translations while it holds its lock: whoever is in a device call, or waits for one, is at a safe
+ * point. */
 
 static void port_write(struct soft_cpu *c, uint16_t port, unsigned size, uint32_t value)
 {
@@ -49,7 +51,9 @@ static void port_write(struct soft_cpu *c, uint16_t port, unsigned size, uint32_
 
 	soft_points_io(c, port, size);
 	le32_put(bytes, value);
+	soft_safe(c);
 	bus_pio(c->vm->bus, port, true, size, 1, bytes);
+	soft_unsafe(c);
 	soft_follow_request(c);
 }
 
@@ -58,7 +62,9 @@ static uint32_t port_read(struct soft_cpu *c, uint16_t port, unsigned size)
 	uint8_t bytes[4] = {0};
 
 	soft_points_io(c, port, size);
+	soft_safe(c);
 	bus_pio(c->vm->bus, port, false, size, 1, bytes);
+	soft_unsafe(c);
 	soft_follow_request(c);
 	return le32_get(bytes);
 }

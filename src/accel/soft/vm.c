@@ -63,7 +63,7 @@ static void memory_written(void *ctx, gpa_t gpa, size_t len, bool is_done)
 		return;
 	}
 	mmu_write_end(vm->mmu, MMU_NO_VCPU, gpa, len);
-	soft_code_written(vm, NULL, gpa, len);
+	soft_code_written(vm, gpa, len);
 }
 
 static void each_tlb_page(void *ctx, mmu_tlb_fn fn, void *arg)
