@@ -7,6 +7,7 @@
 #include "umbra/bus.h"
 #include "umbra/err.h"
 #include "umbra/loop.h"
+#include "umbra/mem.h"
 #include "umbra/record.h"
 #include "umbra/types.h"
 
@@ -193,6 +194,52 @@ int acpipm_create(struct bus *bus, const struct acpipm_config *config, struct de
 		  struct umbra_err *err);
 /* Somebody pressed and released the power button.  Call: any thread, no device lock held. */
 void acpipm_press_button(struct device *dev);
+
+/* QEMU's fw_cfg: items that the guest reads through ports @base, @base+1 and @base+4 to @base+11,
+ * the latter by DMA. */
+
+#define FWCFG_NAME_MAX 56 /* bytes of a file's name, terminator included */
+
+/* Keys of items (QEMU, include/standard-headers/linux/qemu_fw_cfg.h). */
+enum fwcfg_key {
+	FWCFG_SIGNATURE = 0x00,
+	FWCFG_ID = 0x01,
+	FWCFG_UUID = 0x02,
+	FWCFG_RAM_SIZE = 0x03,
+	FWCFG_NOGRAPHIC = 0x04,
+	FWCFG_NB_CPUS = 0x05,
+	FWCFG_KERNEL_SIZE = 0x08,
+	FWCFG_INITRD_SIZE = 0x0b,
+	FWCFG_BOOT_MENU = 0x0e,
+	FWCFG_MAX_CPUS = 0x0f,
+	FWCFG_KERNEL_DATA = 0x11,
+	FWCFG_INITRD_DATA = 0x12,
+	FWCFG_CMDLINE_SIZE = 0x14,
+	FWCFG_CMDLINE_DATA = 0x15,
+	FWCFG_FILE_DIR = 0x19,
+	FWCFG_IRQ0_OVERRIDE = 0x8002
+};
+
+struct fwcfg;
+
+/* Fill the @len bytes at @out, which are 0, with an item's; called once, when the guest first reads
+ * of them, with the device's lock held. */
+typedef void (*fwcfg_fill_fn)(void *ctx, uint8_t *out, size_t len);
+
+/* A device without items, which the bus owns; DMA goes to @mem.  Errors: -ENOMEM, bus_map's. */
+int fwcfg_create(struct fwcfg **out_fwcfg, struct bus *bus, uint16_t base, struct mem_space *mem,
+		 struct umbra_err *err);
+/* Set an item; @data is copied.  The file directory and the files' keys are fwcfg_put_file's.
+ * Call: while the machine is built or stands still.  Errors: -EINVAL no such key; -ENOMEM. */
+int fwcfg_put(struct fwcfg *fw, uint16_t key, const void *data, size_t len, struct umbra_err *err);
+int fwcfg_put_later(struct fwcfg *fw, uint16_t key, size_t len, fwcfg_fill_fn fill, void *ctx,
+		    struct umbra_err *err);
+/* Add a file to the directory.
+ * Errors: -EEXIST the name is taken; -EINVAL the name or the file is too long; -ENOSPC; -ENOMEM. */
+int fwcfg_put_file(struct fwcfg *fw, const char *name, const void *data, size_t len,
+		   struct umbra_err *err);
+/* Drop every item.  Call: as fwcfg_put. */
+void fwcfg_clear(struct fwcfg *fw);
 
 /* System control port A: bit 0 rising resets, bit 1 (A20, always open) reads back. */
 int port92_create(struct bus *bus, uint16_t port, struct machine_hook hook, struct umbra_err *err);

@@ -16,6 +16,8 @@
 #define VM_MIN_MEM_BYTES (1ull << 20)
 #define VM_MAX_MEM_BYTES (64ull << 30)
 
+#define VM_MAX_FW_FILES 16
+
 struct vm;
 
 /* What the clock of the machine shows at the start. */
@@ -26,6 +28,13 @@ enum vm_rtc_base {
 	VM_RTC_UTC,	  /* the host's time, in UTC */
 	VM_RTC_LOCALTIME, /* the same in the host's time zone */
 	VM_RTC_DATE	  /* rtc_epoch_s */
+};
+
+/* A file of the user's in fw_cfg. */
+struct vm_fw_file {
+	char name[FWCFG_NAME_MAX];
+	const char *value; /* a path, or a text in which a comma is doubled */
+	bool is_path;
 };
 
 /* Strings are borrowed and must outlive the machine. */
@@ -45,6 +54,8 @@ struct vm_config {
 	unsigned debugexit_iosize;
 	bool is_debugexit_plain;
 	bool has_testdev;
+	struct vm_fw_file fw_file[VM_MAX_FW_FILES];
+	unsigned fw_file_count;
 	bool has_kernel; /* load.kernel is given; load.bios is the other image there can be */
 	enum vm_rtc_base rtc_base;
 	int64_t rtc_epoch_s;

@@ -271,6 +271,35 @@ static int set_rtc(struct cli_options *o, const char *value, struct umbra_err *e
 	return rc;
 }
 
+/* [name=]NAME,string=TEXT or [name=]NAME,file=PATH; what follows the second '=' is all value. */
+static int set_fw_cfg(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	const char *named = value_after_key(value, "name");
+	const char *name = named ? named : value;
+	const char *comma = strchr(name, ',');
+	size_t len = comma ? (size_t)(comma - name) : 0;
+	struct vm_fw_file *file = &o->vm.fw_file[o->vm.fw_file_count];
+
+	if (o->vm.fw_file_count == VM_MAX_FW_FILES)
+		return umbra_err_set(err, EINVAL, "at most %d files can be given", VM_MAX_FW_FILES);
+	if (len == 0)
+		return umbra_err_set(err, EINVAL, "expected NAME,string=TEXT or NAME,file=PATH");
+	if (len >= sizeof(file->name))
+		return umbra_err_set(err, EINVAL, "a name has at most %zu letters, not %zu",
+				     sizeof(file->name) - 1, len);
+	file->value = value_after_key(comma + 1, "file");
+	file->is_path = file->value != NULL;
+	if (!file->is_path)
+		file->value = value_after_key(comma + 1, "string");
+	if (!file->value || !*file->value)
+		return umbra_err_set(err, EINVAL, "expected string=TEXT or file=PATH after '%.*s,'",
+				     (int)len, name);
+	memcpy(file->name, name, len);
+	file->name[len] = '\0';
+	o->vm.fw_file_count++;
+	return 0;
+}
+
 /* The debugger. */
 
 static int set_gdb(struct cli_options *o, const char *value, struct umbra_err *err)
@@ -450,6 +479,7 @@ static const struct option_row OPTIONS[] = {
 	 "clock: utc (default; -accel soft: 2026-01-01),\n"
 	 "localtime, or YYYY-MM-DD[THH:MM:SS]",
 	 set_rtc},
+	{"-fw_cfg", "SPEC", "NAME,string=TEXT or NAME,file=PATH: a file in fw_cfg", set_fw_cfg},
 	{NULL, NULL, "The debugger", NULL},
 	{"-gdb", "ADDR",
 	 "tcp:[HOST]:PORT, unix:PATH, stdio or none\n"
@@ -542,9 +572,8 @@ static const struct {
 	{"usb", ONE_PC},
 	{"usbdevice", ONE_PC},
 	{"smbios", ONE_PC},
-	{"fw_cfg", ONE_PC},
 	{"watchdog", ONE_PC},
-	{"no-acpi", "there is no ACPI"},
+	{"no-acpi", "acpi=off is a word for the kernel's command line"},
 	{"no-hpet", "there is no HPET"},
 	{"no-shutdown", "see --on-halt"},
 	{"action", "see --on-halt and -no-reboot"},

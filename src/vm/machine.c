@@ -4,6 +4,7 @@
 #include "vm_internal.h"
 
 #include "firmware.h"
+#include "fwitems.h"
 
 #include "umbra/log.h"
 
@@ -200,6 +201,10 @@ int vm_create(struct vm **out_vm, const struct vm_config *config, struct loop *l
 		if (config->has_kernel)
 			vm->kernel_path = realpath(config->load.kernel, NULL);
 	}
+	if (!error && config->load.initrd)
+		vm->initrd_path = realpath(config->load.initrd, NULL);
+	if (!error)
+		error = fwitems_put(vm, err);
 	if (!error)
 		error = apply_image(vm, err);
 	if (!error)
@@ -235,6 +240,7 @@ void vm_destroy(struct vm *vm)
 		chardev_close(vm->chardev[i]);
 	load_close(vm->image);
 	free(vm->kernel_path);
+	free(vm->initrd_path);
 	mem_destroy(vm->mem);
 	gate_destroy(vm->gate);
 	free(vm);
@@ -258,6 +264,8 @@ int vm_reset(struct vm *vm, struct umbra_err *err)
 	mem_clear_ram(vm->mem);
 	bus_reset(vm->bus);
 	error = vm->accel->vm_reset(vm->accel_vm, err);
+	if (!error)
+		error = fwitems_put_image(vm, err);
 	if (!error)
 		error = apply_image(vm, err);
 	if (!error)

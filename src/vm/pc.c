@@ -6,6 +6,7 @@
  *   4 GiB ..       the rest of RAM                        isa-debugcon.iobase= moves it)
  *   0x3f8 irq 4    serial 0                 0xf4          isa-debug-exit (-device)
  *   0x2f8 irq 3    serial 1                 0x80          POST code: nobody, late writes
+ *   0x510, 0x511   fw_cfg, DMA at 0x514
  *   0x600 irq 9    ACPI events, control, timer (0x608); the irq is a level
  *   0x60  irq 1    keyboard (and 0x64); irq 12 is the mouse's, which is not there
  *   0x3b4 .. 0x3da VGA; its text is RAM at 0xb8000
@@ -24,6 +25,7 @@
 #define HIGH_RAM_BASE (4ull << 30)
 #define ROM_END	      HIGH_RAM_BASE
 #define DEBUGCON_PORT 0xe9
+#define FWCFG_PORT    0x510
 #define ACPI_PORT     0x600 /* as in QEMU's q35: guests know its timer by number */
 #define ACPI_SCI      9
 #define KEY_PORT      0x60
@@ -84,21 +86,22 @@ static int build_rom(struct vm *vm, struct umbra_err *err)
 	return error ? error : mem_add(vm->mem, ROM_END - bytes, bytes, MEM_ROM, "bios", err);
 }
 
-static uint64_t low_ram_bytes(const struct vm *vm)
+struct pc_ram pc_ram_of(uint64_t mem_bytes)
 {
-	return u64_min(vm->config.mem_bytes, LOW_RAM_MAX);
+	uint64_t low = u64_min(mem_bytes, LOW_RAM_MAX);
+
+	return (struct pc_ram){.low = low, .high = mem_bytes - low, .high_base = HIGH_RAM_BASE};
 }
 
 static int build_memory(struct vm *vm, struct umbra_err *err)
 {
-	uint64_t low = low_ram_bytes(vm);
-	uint64_t high = vm->config.mem_bytes - low;
-	int error = mem_add(vm->mem, 0, low, MEM_RAM, "ram", err);
+	const struct pc_ram ram = pc_ram_of(vm->config.mem_bytes);
+	int error = mem_add(vm->mem, 0, ram.low, MEM_RAM, "ram", err);
 
 	if (!error && vm->config.load.bios)
 		error = build_rom(vm, err);
-	if (!error && high)
-		error = mem_add(vm->mem, HIGH_RAM_BASE, high, MEM_RAM, "ram above 4 GiB", err);
+	if (!error && ram.high)
+		error = mem_add(vm->mem, ram.high_base, ram.high, MEM_RAM, "ram above 4 GiB", err);
 	return error;
 }
 
@@ -207,9 +210,9 @@ static int build_acpi(struct vm *vm, struct umbra_err *err)
 static int build_clock(struct vm *vm, struct umbra_err *err)
 {
 	struct irq_line irq = {.set = set_irq, .ctx = vm, .gsi = RTC_GSI};
-	const struct mc146818_pc pc = {.low_bytes = low_ram_bytes(vm),
-				       .high_bytes = vm->config.mem_bytes - low_ram_bytes(vm),
-				       .cpus = vm->config.vcpus};
+	const struct pc_ram ram = pc_ram_of(vm->config.mem_bytes);
+	const struct mc146818_pc pc = {
+		.low_bytes = ram.low, .high_bytes = ram.high, .cpus = vm->config.vcpus};
 
 	return mc146818_create(vm->bus, RTC_PORT, irq, vm->gate, &pc, err);
 }
@@ -241,6 +244,8 @@ int pc_build(struct vm *vm, struct umbra_err *err)
 		error = build_exits(vm, err);
 	if (!error)
 		error = build_acpi(vm, err);
+	if (!error)
+		error = fwcfg_create(&vm->fwcfg, vm->bus, FWCFG_PORT, vm->mem, err);
 	if (!error)
 		error = build_testdev(vm, err);
 	if (!error)

@@ -24,10 +24,12 @@ struct vm {
 	struct device *power; /* the ACPI registers */
 	struct i8042 *keyboard;
 	struct vgatext *vga;
+	struct fwcfg *fwcfg;  /* the bus's */
 	struct accel_vm *accel_vm;
 	struct world *world;
 	struct load_image *image;
 	char *kernel_path; /* absolute; NULL without an image */
+	char *initrd_path; /* absolute; NULL when there is none, or it is a list */
 	struct x86_state boot;
 	struct loop_timer *halt_timer;
 	struct loop_timer *device_timer; /* timers of devices where the host's clock is theirs */
@@ -36,6 +38,13 @@ struct vm {
 
 /* Put memory and devices of a PC into the empty machine.  Errors: what the parts give. */
 int pc_build(struct vm *vm, struct umbra_err *err);
+
+/* How memory is split: bytes from 0, and bytes from @high_base. */
+struct pc_ram {
+	uint64_t low, high;
+	gpa_t high_base;
+};
+struct pc_ram pc_ram_of(uint64_t mem_bytes);
 
 /* What the tables that firmware hands over say of this machine. */
 void pc_facts_get(const struct vm *vm, struct pc_facts *out_facts);

@@ -119,6 +119,21 @@ Test(cli_options, parse_when_several_devices_then_all_of_them)
 	cr_expect(!o.vm.has_testdev);
 }
 
+Test(cli_options, parse_when_fw_cfg_files_then_name_kind_and_value)
+{
+	struct cli_options o =
+		parse_good(&(struct line){{"-kernel", "x", "-fw_cfg", "name=opt/a,string=b,,c=d",
+					   "-fw_cfg", "opt/b,file=/tmp/x"}});
+
+	cr_assert(o.vm.fw_file_count == 2);
+	cr_expect_str_eq(o.vm.fw_file[0].name, "opt/a");
+	cr_expect_str_eq(o.vm.fw_file[0].value, "b,,c=d");
+	cr_expect(!o.vm.fw_file[0].is_path);
+	cr_expect_str_eq(o.vm.fw_file[1].name, "opt/b");
+	cr_expect_str_eq(o.vm.fw_file[1].value, "/tmp/x");
+	cr_expect(o.vm.fw_file[1].is_path);
+}
+
 Test(cli_options, parse_when_debug_options_then_all_reach_the_port)
 {
 	struct cli_options o =
@@ -236,6 +251,14 @@ static const struct {
 	{{{"-device", "isa-debug-exit,"}}, {"no property ''", "iobase=PORT"}},
 	{{{"-device", "isa-debug-exit,iobase=0x10000"}}, {"0x10000 is out of range", "0xffff"}},
 	{{{"-device", "isa-debug-exit,iobase=0xffff,iosize=2"}}, {"past port 0xffff", ""}},
+	{{{"-fw_cfg", ""}}, {"-fw_cfg: expected NAME,string=TEXT", "file=PATH"}},
+	{{{"-fw_cfg", ",string=x"}}, {"-fw_cfg: expected NAME,string=TEXT", ""}},
+	{{{"-fw_cfg", "name=,string=x"}}, {"-fw_cfg: expected NAME,string=TEXT", ""}},
+	{{{"-fw_cfg", "opt/x"}}, {"-fw_cfg: expected NAME,string=TEXT", ""}},
+	{{{"-fw_cfg", "opt/x,text=y"}}, {"after 'opt/x,'", "string=TEXT"}},
+	{{{"-fw_cfg", "opt/x,string="}}, {"after 'opt/x,'", "string=TEXT"}},
+	{{{"-fw_cfg", "opt/4567890123456789012345678901234567890123456789012345,file=x"}},
+	 {"at most 55 letters, not 56", ""}},
 	{{{"-device", "isa-debug-exit,iosize=0"}}, {"0 is out of range", ""}},
 	{{{"-serial", "null", "-serial", "null", "-serial", "null"}}, {"2 serial ports", ""}},
 	{{{"-rtc", "base=UTC"}}, {"-rtc: base is utc, localtime, or a date", "not 'UTC'"}},
@@ -278,6 +301,23 @@ Test(cli_options, parse_when_each_wrong_line_then_einval_and_a_text_that_helps)
 			  "line %zu says '%s', not '%s' and '%s'", i, err.text, WRONG[i].says[0],
 			  WRONG[i].says[1]);
 	}
+}
+
+Test(cli_options, parse_when_too_many_fw_cfg_files_then_einval)
+{
+	union {
+		const char *in[2 * VM_MAX_FW_FILES + 4];
+		char *out[2 * VM_MAX_FW_FILES + 4];
+	} argv = {.in = {"umbra"}};
+	struct cli_options options;
+	struct umbra_err err;
+
+	for (int i = 0; i <= VM_MAX_FW_FILES; i++) {
+		argv.in[1 + 2 * i] = "-fw_cfg";
+		argv.in[2 + 2 * i] = "opt/x,string=y";
+	}
+	cr_assert_eq(options_parse(&options, 2 * VM_MAX_FW_FILES + 3, argv.out, &err), -EINVAL);
+	cr_expect_not_null(strstr(err.text, "at most 16 files"), "%s", err.text);
 }
 
 Test(cli_options, parse_when_too_many_registers_then_einval)
