@@ -3,6 +3,7 @@
 #include "acpi_script.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #define NAME_BYTES 56u
 
@@ -31,7 +32,7 @@ enum field {
 static void put_name(uint8_t *at, const char *name)
 {
 	assert(strlen(name) < NAME_BYTES);
-	memcpy(at, name, strlen(name));
+	snprintf((char *)at, NAME_BYTES, "%s", name);
 }
 
 static const char *file_of(bool is_in_rsdp)

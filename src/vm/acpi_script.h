@@ -10,7 +10,7 @@
 #define ACPI_FILE_TABLES "etc/acpi/tables"
 #define ACPI_FILE_SCRIPT "etc/table-loader"
 
-#define ACPI_COMMAND_BYTES 128u
+#define ACPI_COMMAND_BYTES ((size_t)128)
 #define ACPI_SCRIPT_MAX	   ((2 + ACPI_MAX_LINKS + ACPI_MAX_SUMS) * ACPI_COMMAND_BYTES)
 
 /* The commands for @tables, which are not settled.  Returns their length in bytes. */
