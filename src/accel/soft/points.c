@@ -399,7 +399,7 @@ void soft_points_drop(struct soft_cpu *c)
 	p->guest_dr6 = 0;
 }
 
-uint64_t soft_points_take(struct soft_cpu *c, struct accel_exit *out)
+void soft_points_take(struct soft_cpu *c, struct accel_exit *out)
 {
 	struct soft_points *p = c->points;
 
@@ -412,5 +412,4 @@ uint64_t soft_points_take(struct soft_cpu *c, struct accel_exit *out)
 	}
 	p->hit_count = 0;
 	p->has_old = false;
-	return c->in_debug_shadow ? 0 : soft_points_take_guest(c);
 }

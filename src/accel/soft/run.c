@@ -350,8 +350,10 @@ static bool look_at_stops(struct soft_cpu *c, struct accel_exit *out)
 	}
 	if (!c->has_stepped && !c->was_delivered)
 		return false;
+	/* A delivery may have met a point as well: its frame, the tables that it reads. */
+	soft_points_take(c, out);
 	if (c->has_stepped)
-		raise_traps(c, soft_points_take(c, out));
+		raise_traps(c, c->in_debug_shadow ? 0 : soft_points_take_guest(c));
 	if (out->hit_count)
 		out->debug |= ACCEL_DEBUG_POINT;
 	if (c->debug.step && !is_in_range(c) && !c->has_event)

@@ -62,9 +62,8 @@ void soft_points_follow(struct soft_cpu *c);
 bool soft_points_guest_armed(const struct soft_cpu *c);
 /* The guest's execution breakpoints at @la: DR6 bits. */
 uint64_t soft_points_guest_exec(const struct soft_cpu *c, gva_t la);
-/* Hits since the last call: DR6 bits of the guest's, which wait behind a load of SS, and debugger
- * points into @out. */
-uint64_t soft_points_take(struct soft_cpu *c, struct accel_exit *out);
+/* Hits of the debugger's points since the last call, into @out. */
+void soft_points_take(struct soft_cpu *c, struct accel_exit *out);
 /* The current instruction faults: what it met so far does not count, for it will meet it again. */
 void soft_points_drop(struct soft_cpu *c);
 /* The debugger's exec point at @la: index, or -1. */

@@ -1,6 +1,6 @@
 /* The debugger's watch points: which accesses meet them, through which mappings, and what is told
  * of them. */
-#include "soft_rig.h"
+#include "seg_world.h"
 #include "src/accel/soft/run.h"
 
 #include <criterion/criterion.h>
@@ -164,4 +164,33 @@ Test(points, watch_when_physical_beyond_its_linear_namesake_then_not_met)
 		.kind = ACCEL_POINT_WRITE, .addr = ALIAS + DATA, .len = 4, .is_physical = true};
 
 	EXPECT_NONE(ALIAS + DATA, &point, "no memory is there", STORE_32);
+}
+
+/* What an event pushes is met behind its delivery, not at some later access. */
+Test(points, watch_when_the_frame_of_an_exception_meets_it_then_told_at_the_handler)
+{
+	static const uint8_t handler[] = {0x89, 0x03, 0xeb, 0xfc}; /* 1: mov [ebx], eax; jmp 1b */
+	static const uint8_t code[] = {0x0f, 0x0b};		   /* ud2 */
+	struct world w = world_open(X86_MODE_PROT32, 0);
+	const struct accel_point point[] = {
+		{.kind = ACCEL_POINT_WRITE, .addr = SOFT_RIG_STACK - 8, .len = 4},
+		{.kind = ACCEL_POINT_WRITE, .addr = SOFT_RIG_DATA, .len = 4},
+	};
+	const struct accel_debug debug = {.point = point, .point_count = 2};
+	struct accel_exit out;
+
+	world_idt(&w, X86_EXC_UD,
+		  world_gate(SEL_CODE0, WORLD_HANDLER, ACCESS(0, 0, SEG_INT_GATE), 0));
+	soft_rig_poke(w.rig, WORLD_HANDLER, handler, sizeof(handler));
+	soft_rig_code(w.rig, code, sizeof(code));
+	w.c->r[X86_RBX] = SOFT_RIG_DATA;
+	world_put(&w, SOFT_RIG_STACK - 8, 4, 0x12345678);
+	cr_assert(eq(int, accel_soft.debug_set(w.rig->vcpu, &debug), 0));
+	soft_run(w.c, &out);
+	expect_hit(&out, 0, WORLD_HANDLER, "the frame");
+	cr_expect(eq(u64, out.old_value, 0x12345678));
+	cr_expect(eq(u64, out.new_value, SEL_CODE0));
+	soft_run(w.c, &out);
+	expect_hit(&out, 1, WORLD_HANDLER + 2, "the handler's store");
+	world_close(&w);
 }
