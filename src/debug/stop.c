@@ -104,13 +104,28 @@ _Static_assert((int)BP_WATCH_WRITE == (int)RSP_WATCH_WRITE &&
 		       (int)BP_WATCH_ACCESS == (int)RSP_WATCH_ACCESS,
 	       "breakpoint kinds are numbered as in Z packets");
 
+/* gdb compares what it remembers with what it reads; this is what the access itself met. */
+static void describe_values(const struct cpu_stop *stop, char *buf, size_t size)
+{
+	if (stop->has_values && stop->old_value != stop->new_value)
+		snprintf(buf, size, ", 0x%llx became 0x%llx", (unsigned long long)stop->old_value,
+			 (unsigned long long)stop->new_value);
+	else if (stop->has_values)
+		snprintf(buf, size, ", 0x%llx", (unsigned long long)stop->new_value);
+	else
+		buf[0] = '\0';
+}
+
 void stop_describe(const struct cpu_stop *stop, char *buf, size_t size)
 {
 	const struct stop_row row = row_of(stop->kind);
+	char values[64];
 
+	describe_values(stop, values, sizeof(values));
 	if (stop->kind == STOP_BREAK || stop->kind == STOP_WATCH)
-		snprintf(buf, size, "cpu %u: %s at 0x%llx%s%s", stop->vcpu, row.text,
-			 (unsigned long long)stop->addr, stop->text[0] ? ": " : "", stop->text);
+		snprintf(buf, size, "cpu %u: %s at 0x%llx%s%s%s", stop->vcpu, row.text,
+			 (unsigned long long)stop->addr, values, stop->text[0] ? ": " : "",
+			 stop->text);
 	else
 		snprintf(buf, size, "cpu %u: %s", stop->vcpu,
 			 stop->text[0] ? stop->text : row.text);

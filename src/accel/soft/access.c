@@ -150,15 +150,29 @@ static uint64_t load_slow(struct soft_cpu *c, gva_t la, unsigned size, unsigned 
 	return le64_get(bytes);
 }
 
+/* The bytes at @la when their page is watched and they lie beside what is. */
+static uint8_t *hit_beside(const struct soft_cpu *c, gva_t la, size_t len, bool is_write)
+{
+	const struct tlb_entry *e = soft_tlb_entry(c, la);
+	uint64_t offset = la ^ (is_write ? e->wtag : e->rtag) ^ TLB_WATCHED;
+
+	if (offset > UMBRA_PAGE_SIZE - len ||
+	    soft_points_touch(c, la, e->gpa + offset, len, is_write))
+		return NULL;
+	return e->host + offset;
+}
+
 /* The bytes at @la by the current bank, or NULL. */
 static uint8_t *hit(const struct soft_cpu *c, gva_t la, size_t len, bool is_write)
 {
 	const struct tlb_entry *e = soft_tlb_entry(c, la);
 	uint64_t offset = la ^ (is_write ? e->wtag : e->rtag);
 
-	if (offset > UMBRA_PAGE_SIZE - len || c->tlb->access != soft_tlb_class(c))
+	if (c->tlb->access != soft_tlb_class(c))
 		return NULL;
-	return e->host + offset;
+	if (SOFT_LIKELY(offset <= UMBRA_PAGE_SIZE - len))
+		return e->host + offset;
+	return hit_beside(c, la, len, is_write);
 }
 
 uint64_t soft_load(struct soft_cpu *c, gva_t la, unsigned size)

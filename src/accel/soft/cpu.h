@@ -80,9 +80,9 @@ enum soft_pend {
 };
 
 /* The micro-TLB: direct-mapped, indexed by bits 21:12 of the linear address.  A tag is the page's
- * linear address, or TLB_NONE; an access of `size` bytes at `la` hits when (la ^ tag) <= 4096 -
- * size, which checks the page and the crossing in one comparison.  Banks keep it for several roots
- * and privileges: soft_tlb_select makes one current. */
+ * linear address, TLB_NONE, or something else that does not hit; an access of `size` bytes at `la`
+ * hits when (la ^ tag) <= 4096 - size, which checks the page and the crossing in one comparison.
+ * Banks keep it for several roots and privileges: soft_tlb_select makes one current. */
 #define TLB_ENTRIES 1024u
 #define TLB_BANKS   8u
 /* Behind the entries lie as many more: what fell out of entry n last is in entry n + TLB_ENTRIES,
@@ -91,6 +91,10 @@ enum soft_pend {
 /* The tag of a void entry: a page that belongs in the neighbouring entry, so that no address which
  * comes to entry @index is ever within 4 KiB of it. */
 #define TLB_NONE(index) ((((uint64_t)(index) ^ 1) % TLB_ENTRIES) << 12)
+/* A tag with this bit inverted is of a page that may be accessed but has watched bytes: it belongs
+ * in another entry as well, so nothing hits, and no void tag looks like it; the miss finds the
+ * bytes without asking the mmu. */
+#define TLB_WATCHED 0x2000u
 
 struct tlb_entry {
 	uint64_t rtag, wtag;
@@ -520,8 +524,10 @@ void soft_fpu_set(struct soft_cpu *c, const struct x86_fpu *fpu);
 
 /* Stops for the debugger (points.c). */
 bool soft_points_has_exec(const struct soft_cpu *c, gva_t la);
-/* Mask of MMU_CAN_READ and _WRITE that the micro-TLB must not have for this page. */
+/* Mask of MMU_CAN_READ and _WRITE for which this page must not hit in line. */
 unsigned soft_points_withhold(const struct soft_cpu *c, gva_t la_page, gpa_t gpa_page);
+/* Might such an access be to watched bytes?  Only of a page that soft_points_withhold named. */
+bool soft_points_touch(const struct soft_cpu *c, gva_t la, gpa_t gpa, size_t len, bool is_write);
 /* A data access that the withheld page sent the slow way.  Restarts the instruction in SOFT_STEP
  * mode when it hits; in that mode notes the hit with the old bytes. */
 void soft_points_access(struct soft_cpu *c, gva_t la, gpa_t gpa, unsigned len, bool is_write);

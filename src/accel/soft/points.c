@@ -372,6 +372,19 @@ static void access_guest(struct soft_cpu *c, gva_t la, unsigned len, bool is_wri
 	}
 }
 
+bool soft_points_touch(const struct soft_cpu *c, gva_t la, gpa_t gpa, size_t len, bool is_write)
+{
+	const struct soft_points *p = c->points;
+
+	for (unsigned i = p->exec_count; i < p->count; i++) {
+		const struct accel_point *w = &p->own[i].point;
+
+		if ((is_write ? on_write(w->kind) : on_read(w->kind)) && is_met(w, la, gpa, len))
+			return true;
+	}
+	return p->is_guest_armed;
+}
+
 void soft_points_access(struct soft_cpu *c, gva_t la, gpa_t gpa, unsigned len, bool is_write)
 {
 	struct soft_points *p = c->points;

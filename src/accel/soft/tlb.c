@@ -1,6 +1,6 @@
 /* The micro-TLB: what the handlers look at in line, in front of the shadow MMU.  It holds nothing
  * that the shadow does not allow, and less than that: no write to a page with decoded code, nothing
- * that the debugger watches.  A smaller one beside it serves instruction fetches. */
+ * in line that the debugger watches.  A smaller one beside it serves instruction fetches. */
 #include "tlb.h"
 
 #include "block.h"
@@ -20,6 +20,20 @@ struct fetch_entry {
 	gpa_t gpa;
 	const uint8_t *host; /* NULL: no memory */
 };
+
+/* The page that tag @tag of entry @n is about; TLB_NONE of the void one. */
+static gva_t page_of_tag(uint64_t tag, unsigned n)
+{
+	bool is_watched = ((tag ^ TLB_WATCHED) >> 12) % TLB_ENTRIES == n % TLB_ENTRIES;
+
+	return is_watched ? tag ^ TLB_WATCHED : tag;
+}
+
+/* The page that entry @n holds, or TLB_NONE. */
+static gva_t page_held(const struct tlb_entry *e, unsigned n)
+{
+	return page_of_tag(e->rtag != TLB_NONE(n) ? e->rtag : e->wtag, n);
+}
 
 /* What soft_cpu.banks points to the start of. */
 struct tlb_state {
@@ -66,15 +80,6 @@ void soft_tlb_end(struct soft_cpu *c)
 	free(state_of(c));
 	c->banks = NULL;
 	c->tlb = NULL;
-}
-
-unsigned soft_tlb_class(const struct soft_cpu *c)
-{
-	bool ac = c->rflags & X86_RFLAGS_AC;
-
-	if (c->cpl == 3)
-		return X86_PF_U | (ac && (c->cr0 & X86_CR0_AM) ? TLB_ALIGN : 0);
-	return ac && (c->cr4 & X86_CR4_SMAP) ? TLB_SMAP_OFF : 0;
 }
 
 static struct tlb_bank *find_bank(struct soft_cpu *c, uint64_t root, unsigned access)
@@ -205,7 +210,7 @@ static void each_of_bank(const struct soft_cpu *c, const struct tlb_bank *bank, 
 		const struct tlb_entry *e = &bank->entry[n];
 		bool can_read = e->rtag != TLB_NONE(n), can_write = e->wtag != TLB_NONE(n);
 
-		page.gva = can_read ? e->rtag : e->wtag;
+		page.gva = page_held(e, n);
 		page.can = (can_read ? MMU_CAN_READ : 0) | (can_write ? MMU_CAN_WRITE : 0);
 		page.host = e->host;
 		if (page.can)
@@ -267,7 +272,7 @@ static bool note_write(struct soft_vm *vm, gpa_t gpa)
 /* @e, which is number @n, makes room for another page: the one that it holds can still be found. */
 static void push_out(struct tlb_entry *e, unsigned n, gva_t start)
 {
-	gva_t held = e->rtag != TLB_NONE(n) ? e->rtag : e->wtag;
+	gva_t held = page_held(e, n);
 
 	if (held != TLB_NONE(n) && held != start)
 		e[TLB_ENTRIES] = *e;
@@ -286,20 +291,36 @@ static bool take_back(struct soft_cpu *c, gva_t la, unsigned access)
 	return true;
 }
 
+/* The page of @la is in its entry, and watched for such an access. */
+static bool is_watched(const struct soft_cpu *c, gva_t la, unsigned access)
+{
+	const struct tlb_entry *e = soft_tlb_entry(c, la);
+	uint64_t tag = access & X86_PF_W ? e->wtag : e->rtag;
+
+	return tag == ((la & UMBRA_PAGE_MASK) ^ TLB_WATCHED);
+}
+
+static uint64_t make_tag(gva_t start, unsigned n, bool can, bool is_watched)
+{
+	if (!can)
+		return TLB_NONE(n);
+	return is_watched ? start ^ TLB_WATCHED : start;
+}
+
 static void fill(struct soft_cpu *c, gva_t la, const struct mmu_page *page)
 {
 	unsigned n = (unsigned)(la >> 12) & (TLB_ENTRIES - 1);
 	struct tlb_entry *e = &c->tlb->entry[n];
 	gva_t start = la & UMBRA_PAGE_MASK;
-	unsigned can = page->can & ~soft_points_withhold(c, start, page->gpa);
+	unsigned can = page->can, watched = soft_points_withhold(c, start, page->gpa);
 
 	if (page->is_table || page->is_rom)
 		can &= ~MMU_CAN_WRITE;
 	if ((can & MMU_CAN_WRITE) && note_write(c->vm, page->gpa))
 		can &= ~MMU_CAN_WRITE;
 	push_out(e, n, start);
-	e->rtag = can & MMU_CAN_READ ? start : TLB_NONE(n);
-	e->wtag = can & MMU_CAN_WRITE ? start : TLB_NONE(n);
+	e->rtag = make_tag(start, n, can & MMU_CAN_READ, watched & MMU_CAN_READ);
+	e->wtag = make_tag(start, n, can & MMU_CAN_WRITE, watched & MMU_CAN_WRITE);
 	e->host = page->host;
 	e->gpa = page->gpa;
 }
@@ -328,7 +349,7 @@ void soft_tlb_resolve(struct soft_cpu *c, gva_t la, unsigned len, unsigned acces
 	struct mmu_fault fault;
 	bool has_code;
 
-	if (is_of_bank && take_back(c, la, access)) {
+	if (is_of_bank && (is_watched(c, la, access) || take_back(c, la, access))) {
 		const struct tlb_entry *e = soft_tlb_entry(c, la);
 
 		*out_span = (struct tlb_span){

@@ -28,7 +28,15 @@ struct tlb_span {
 };
 
 /* Bits of tlb_bank.access for explicit accesses of the current CPL. */
-unsigned soft_tlb_class(const struct soft_cpu *c);
+static inline unsigned soft_tlb_class(const struct soft_cpu *c)
+{
+	bool ac = c->rflags & X86_RFLAGS_AC;
+
+	if (c->cpl == 3)
+		return X86_PF_U | (ac && (c->cr0 & X86_CR0_AM) ? TLB_ALIGN : 0);
+	return ac && (c->cr4 & X86_CR4_SMAP) ? TLB_SMAP_OFF : 0;
+}
+
 /* Translate @len bytes at @la, all in one page, for @access (mask of X86_PF_W, TLB_SYS), and fill
  * the current bank where it fits.  Raises what the access raises. */
 void soft_tlb_resolve(struct soft_cpu *c, gva_t la, unsigned len, unsigned access,

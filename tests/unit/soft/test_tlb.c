@@ -174,6 +174,79 @@ static void store_at(gva_t la, uint64_t value)
 	cr_assert_eq(STORE64_RBX().end, SOFT_RIG_OK);
 }
 
+/* Watched pages. */
+
+#define WATCHED_AT (DATA + 0x800u)
+
+static void watch(enum accel_point_kind kind)
+{
+	const struct accel_point point = {.kind = kind, .addr = WATCHED_AT, .len = 4};
+	const struct accel_debug debug = {.point_count = 1, .point = &point};
+
+	accel_soft.debug_set(rig->vcpu, &debug);
+	soft_points_follow(rig->c);
+}
+
+static unsigned hits(void)
+{
+	struct accel_exit out = {0};
+
+	soft_points_take(rig->c, &out);
+	return out.hit_count;
+}
+
+/* The miss of such a tag is served without the mmu, which would count a fill or a walk. */
+Test(tlb, store_when_beside_watched_bytes_then_it_is_held_but_does_not_hit_in_line)
+{
+	const struct tlb_entry *e = soft_tlb_entry(rig->c, DATA);
+
+	watch(ACCEL_POINT_WRITE);
+	store_at(DATA, 1);
+	cr_assert_eq(e->wtag, DATA ^ TLB_WATCHED);
+	cr_assert_eq(e->rtag, DATA);
+	store_at(WATCHED_AT - 8, 2);
+	store_at(WATCHED_AT + 4, 3);
+	load_at(WATCHED_AT - 8, 2);
+	load_at(WATCHED_AT + 4, 3);
+	cr_assert_eq(e->wtag, DATA ^ TLB_WATCHED);
+	cr_assert_eq(hits(), 0);
+	cr_assert_eq(held_of(DATA).writes, 1);
+}
+
+Test(tlb, access_when_watched_bytes_are_among_its_own_then_it_is_noted)
+{
+	static const struct {
+		enum accel_point_kind kind;
+		unsigned stores, loads; /* hits of one of each */
+	} cases[] = {
+		{ACCEL_POINT_WRITE, 1, 0}, {ACCEL_POINT_READ, 0, 1}, {ACCEL_POINT_ACCESS, 1, 1}};
+	static const gva_t at[] = {WATCHED_AT - 7, WATCHED_AT, WATCHED_AT + 3};
+
+	for (unsigned i = 0; i < UMBRA_ARRAY_SIZE(cases); i++) {
+		watch(cases[i].kind);
+		for (unsigned k = 0; k < UMBRA_ARRAY_SIZE(at); k++) {
+			store_at(DATA, 0);
+			load_at(DATA, 0);
+			store_at(at[k], 5);
+			cr_assert_eq(hits(), cases[i].stores);
+			load_at(at[k], 5);
+			cr_assert_eq(hits(), cases[i].loads);
+		}
+	}
+}
+
+/* What withdraws rights from a tag withdraws them from a watched one. */
+Test(tlb, store_when_watched_page_became_read_only_then_page_fault)
+{
+	rig->c->cr0 |= X86_CR0_WP;
+	soft_paging_changed(rig->c, false);
+	watch(ACCEL_POINT_WRITE);
+	store_at(DATA, 1);
+	map(0, 0, PAGE_P);
+	rig->c->r[X86_RBX] = DATA;
+	expect_fault(STORE_RBX(), X86_EXC_PF, X86_PF_P | X86_PF_W);
+}
+
 #define RIVAL (DATA + 0x400000u) /* comes to the same entry as DATA */
 
 Test(tlb, access_when_two_pages_share_an_entry_then_both_are_held_once)
