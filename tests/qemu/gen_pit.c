@@ -6,6 +6,7 @@
 #include "src/dev/pit8254.h"
 
 #define TICK_NS	      838u
+#define TINY_TICKS    12u
 #define SHORT_TICKS   300u
 #define LONG_TICKS    3000u
 #define RAREST_TICKS  65536u
@@ -23,6 +24,8 @@ static unsigned some_count(struct rng *r)
 {
 	if (rng_one_in(r, 20))
 		return rng_below(r, RAREST_TICKS);
+	if (rng_one_in(r, 3))
+		return 2 + rng_below(r, TINY_TICKS);
 	return 2 + rng_below(r, rng_one_in(r, 3) ? LONG_TICKS : SHORT_TICKS);
 }
 
@@ -88,9 +91,23 @@ static void add_read_back(struct rng *r, struct sequence *s)
 	}
 }
 
+/* The outputs, tick by tick for a while. */
+static void add_wave(struct rng *r, struct sequence *s)
+{
+	unsigned count = rng_below(r, 2 * TINY_TICKS);
+	unsigned counter = rng_below(r, PIT_COUNTERS);
+
+	for (unsigned i = 0; i < count; i++) {
+		seq_wait(s, TICK_NS);
+		seq_in(s, PIT_PORT61);
+		seq_out(s, PIT_CONTROL, 0xe0 | 2u << counter);
+		seq_in(s, PIT_COUNTER + counter);
+	}
+}
+
 static void add_one(struct rng *r, struct sequence *s)
 {
-	switch (rng_below(r, 12)) {
+	switch (rng_below(r, 13)) {
 	case 0:
 		add_control(r, s);
 		break;
@@ -115,6 +132,9 @@ static void add_one(struct rng *r, struct sequence *s)
 	case 7:
 	case 8:
 		gen_pic_irr(s, PIC_MASTER);
+		break;
+	case 9:
+		add_wave(r, s);
 		break;
 	default:
 		add_wait(r, s);

@@ -1,12 +1,16 @@
 /* The clock and its RAM: time set in every format, alarms, the divider, seconds that pass. */
 #include "gen.h"
 
+#include "image.h"
 #include "wiring.h"
 
 #include "src/dev/mc146818.h"
 
+#include <stdlib.h>
+
 #define SECOND_NS   1000000000u
 #define UIP_NS	    500000u
+#define UIP_READS   8u
 #define OPS	    500u
 #define FIRST_YEAR  1971u
 #define YEARS	    120u
@@ -17,7 +21,9 @@
 struct rtc_gen {
 	struct rng *r;
 	struct sequence *s;
-	unsigned b; /* register B as it was written last */
+	unsigned b;	    /* register B as it was written last */
+	uint64_t update_ns; /* the end of an update, when nothing was dropped */
+	struct image image;
 };
 
 static void put(struct rtc_gen *g, unsigned index, unsigned value)
@@ -117,16 +123,38 @@ static void add_b(struct rtc_gen *g)
 	put(g, RTC_B, g->b);
 }
 
+static uint64_t time_now(struct rtc_gen *g)
+{
+	image_build(&g->image, g->s);
+	return g->image.time_ns[g->s->count - 1];
+}
+
+/* Reads of register A, and what they say about UIP, around the end of a second. */
+static void add_uip(struct rtc_gen *g)
+{
+	uint64_t now_ns = time_now(g) + 2 * SECOND_NS;
+	uint64_t into_ns = (now_ns - g->update_ns) % SECOND_NS;
+
+	seq_wait(g->s, (uint32_t)(SECOND_NS - into_ns) - rng_below(g->r, UIP_NS));
+	for (unsigned i = 0; i < UIP_READS; i++) {
+		get(g, RTC_A);
+		seq_wait(g->s, UIP_NS / UIP_READS / 2);
+	}
+}
+
 /* Register A, and in half of the cases the divider held for a while. */
 static void add_a(struct rtc_gen *g)
 {
 	unsigned rate = rng_below(g->r, 16);
+	bool is_held = rng_one_in(g->r, 2);
 
-	if (rng_one_in(g->r, 2)) {
+	if (is_held) {
 		put(g, RTC_A, (6 + rng_below(g->r, 2)) << 4 | rate);
 		seq_wait(g->s, rng_below(g->r, SECOND_NS));
 	}
-	put(g, RTC_A, rng_one_in(g->r, 6) ? rng_below(g->r, 256) : 0x20 | rate);
+	put(g, RTC_A, 0x20 | rate);
+	if (is_held)
+		g->update_ns = time_now(g) + SECOND_NS / 2;
 }
 
 static void add_wait(struct rtc_gen *g)
@@ -155,7 +183,7 @@ static void add_ram(struct rtc_gen *g)
 
 static void add_one(struct rtc_gen *g)
 {
-	switch (rng_below(g->r, 20)) {
+	switch (rng_below(g->r, 21)) {
 	case 0:
 		add_time(g);
 		break;
@@ -192,6 +220,9 @@ static void add_one(struct rtc_gen *g)
 		get(g, RTC_C);
 		break;
 	case 15:
+		add_uip(g);
+		break;
+	case 16:
 		get(g, RTC_CENTURY);
 		break;
 	default:
@@ -202,10 +233,16 @@ static void add_one(struct rtc_gen *g)
 
 void gen_rtc(struct rng *r, struct sequence *s)
 {
-	struct rtc_gen g = {.r = r, .s = s, .b = RTC_B_24H};
+	struct rtc_gen *g = calloc(1, sizeof(*g));
 
+	if (!g)
+		return;
+	g->r = r;
+	g->s = s;
+	g->b = RTC_B_24H;
 	gen_quiet_timer(s);
 	gen_pic_init(s, 0x11, 1);
 	while (s->count < OPS)
-		add_one(&g);
+		add_one(g);
+	free(g);
 }

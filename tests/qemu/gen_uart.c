@@ -41,8 +41,11 @@ static void add_burst(struct rng *r, struct sequence *s)
 {
 	unsigned count = 1 + rng_below(r, BURST_MAX);
 
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
 		out(s, RBR, rng_below(r, 256));
+		if (rng_one_in(r, 4))
+			seq_in(s, port(IIR));
+	}
 	if (!rng_one_in(r, 4))
 		seq_wait(s, SETTLE_NS);
 }

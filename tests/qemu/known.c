@@ -3,10 +3,11 @@
 
 #include <stddef.h>
 
-#define BAUD_MAX      115200u
-#define FRAME_BITS    12u /* the longest */
-#define TIMEOUT_CHARS 4u
-#define MARGIN_NS     100000u
+#define BAUD_MAX       115200u
+#define FRAME_BITS     12u /* the longest */
+#define FRAME_BITS_MIN 7u
+#define TIMEOUT_CHARS  4u
+#define MARGIN_NS      100000u
 
 static const struct known *const tables[] = {known_uart, known_pic, known_pit, known_rtc};
 
@@ -57,6 +58,12 @@ static void note_timeout(struct ours *o, const struct op *op)
 	if (ours_uart_at(o, op->port, &offset) != o->uart[0] || offset > 0 ||
 	    (chip->lcr & LCR_DLAB) || op->kind == OP_WAIT || op->kind == OP_INTA)
 		return;
+	if (op->kind == OP_IN || chip->rx_count == 0)
+		o->is_uart_fresh = true;
+	else
+		o->is_uart_fresh &= o->now_ns < o->uart_early_ns;
+	o->uart_early_ns =
+		o->now_ns + TIMEOUT_CHARS * o->uart_char_ns / FRAME_BITS * FRAME_BITS_MIN;
 	o->uart_settle_ns = o->now_ns + TIMEOUT_CHARS * o->uart_char_ns + MARGIN_NS;
 }
 
@@ -66,7 +73,7 @@ static void note_char(struct ours *o)
 	unsigned divisor = chip->dll | (unsigned)chip->dlm << 8;
 
 	if (divisor > 0)
-		o->uart_char_ns = FRAME_BITS * NS_PER_S / (BAUD_MAX / divisor);
+		o->uart_char_ns = FRAME_BITS * (NS_PER_S / (BAUD_MAX / divisor));
 }
 
 /* QEMU's timer tells a high line again before it falls, which is an edge to a PIC that was set up

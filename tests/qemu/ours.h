@@ -28,6 +28,8 @@ struct ours {
 	/* What known.c needs to know of QEMU. */
 	uint64_t uart_char_ns;	 /* the longest that a character takes on UART 0 */
 	uint64_t uart_settle_ns; /* when its time-out is over */
+	uint64_t uart_early_ns;	 /* until when it cannot be there, when is_uart_fresh */
+	bool is_uart_fresh;	 /* there was no time-out since a character was taken */
 	unsigned pit_programmed; /* counters that had a control word, as a mask */
 	/* From a change of counter 0 until the PIC forgets its edges: IRQ 0 may be requested. */
 	bool is_irq0_vague;
