@@ -477,7 +477,8 @@ static const struct option_row OPTIONS[] = {
 	 set_device},
 	{"-rtc", "base=WHEN",
 	 "clock: utc (default; -accel soft: 2026-01-01),\n"
-	 "localtime, or YYYY-MM-DD[THH:MM:SS]",
+	 "localtime, or YYYY-MM-DD[THH:MM:SS]; with\n"
+	 "`,realtime' soft keeps pace with the host",
 	 set_rtc},
 	{"-fw_cfg", "SPEC", "NAME,string=TEXT or NAME,file=PATH: a file in fw_cfg", set_fw_cfg},
 	{NULL, NULL, "The debugger", NULL},

@@ -104,7 +104,8 @@ static int open_accel(struct vm *vm, const struct accel_ops *accel, struct umbra
 					 .gate = vm->gate,
 					 .is_paranoid = vm->config.is_paranoid,
 					 .is_parallel = vm->config.is_parallel,
-					 .has_la57 = vm->config.has_la57};
+					 .has_la57 = vm->config.has_la57,
+					 .is_realtime = vm->config.is_realtime};
 	int error;
 
 	config.zone = pc_zones(&config.zone_count);

@@ -6,6 +6,7 @@ that they need.
 
 import re
 import tempfile
+import time
 
 from rawclient import INTERRUPT, frame
 from rawtests import RIP, STRAY_PATIENCE_S, attach, register, require
@@ -96,9 +97,19 @@ def waiting_cpu_gets_no_breakpoints(_transcript):
         require(register(client, 0) & 0xff == 0, "the guest saw %#x" % register(client, 0))
 
 
+def realtime_waits_for_the_host(_transcript):
+    """A guest that waits takes its time by the host's clock with -rtc realtime."""
+    started = time.monotonic()
+    with Umbra("rtc", extra=["-rtc", "realtime"], gdb=None) as umbra:
+        require(umbra.wait_exit() == 0, "the exit status:\n" + umbra.uart.text())
+    # It counts a second of interrupts and waits for an alarm five seconds into its day.
+    require(time.monotonic() - started >= 1, "it waited %.3f s" % (time.monotonic() - started))
+
+
 TESTS = [
     (control_writes_are_all_or_nothing, ""),
     (reset_ends_a_step, ""),
     (interrupt_ends_a_boot_loop, ""),
     (waiting_cpu_gets_no_breakpoints, ""),
+    (realtime_waits_for_the_host, "soft:time"),
 ]
