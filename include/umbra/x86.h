@@ -202,6 +202,11 @@ struct x86_state {
 	uint64_t cr0, cr2, cr3, cr4, cr8;
 	uint64_t efer;
 	uint64_t apic_base; /* IA32_APIC_BASE */
+	/* PAE paging's four top entries, registers that a load of CR3 fills (SDM 3A 4.4.1), and the
+	 * CR3 that they belong to.  They count while has_pdpte is set and CR3 is still that one:
+	 * who writes another CR3 here loads them anew.  Part of X86_STATE_SREG. */
+	bool has_pdpte;
+	uint64_t pdpte[4], pdpte_cr3;
 	struct x86_fpu fpu;
 	struct x86_msrs msr;
 	uint64_t dr[8]; /* 4 and 5 unused */
@@ -311,6 +316,8 @@ struct x86_walk {
 typedef bool (*x86_phys_read_fn)(void *ctx, gpa_t gpa, void *buf, size_t len);
 
 enum x86_paging_mode x86_paging_mode_of(const struct x86_state *st);
+/* True when @st has the PDPTE registers of PAE paging: see x86_state.has_pdpte. */
+bool x86_has_pdptes(const struct x86_state *st);
 enum x86_paging_mode x86_paging_mode(const struct x86_paging *regs);
 
 /* Translate a linear address without side effects (no A/D update, no fault).

@@ -112,6 +112,12 @@ enum x86_paging_mode x86_paging_mode(const struct x86_paging *regs)
 	return mode_of(regs->cr0, regs->cr4, regs->efer);
 }
 
+bool x86_has_pdptes(const struct x86_state *st)
+{
+	return st->has_pdpte && st->pdpte_cr3 == st->cr3 &&
+	       x86_paging_mode_of(st) == X86_PAGING_PAE;
+}
+
 static bool address_exists(const struct mode_row *mode, gva_t va)
 {
 	uint64_t above = va >> (mode->linear_bits - mode->is_canonical);
@@ -296,8 +302,12 @@ int x86_walk_paging(const struct x86_paging *regs, gva_t va, x86_phys_read_fn re
 int x86_walk(const struct x86_state *st, gva_t va, x86_phys_read_fn read, void *ctx,
 	     struct x86_walk *out_walk)
 {
-	const struct x86_paging regs = {
-		.cr0 = st->cr0, .cr3 = st->cr3, .cr4 = st->cr4, .efer = st->efer};
+	struct x86_paging regs = {.cr0 = st->cr0,
+				  .cr3 = st->cr3,
+				  .cr4 = st->cr4,
+				  .efer = st->efer,
+				  .has_pdpte = x86_has_pdptes(st)};
 
+	memcpy(regs.pdpte, st->pdpte, sizeof(regs.pdpte));
 	return x86_walk_paging(&regs, va, read, ctx, out_walk);
 }

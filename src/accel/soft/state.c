@@ -26,6 +26,9 @@ static void get_sreg(struct soft_cpu *c, struct x86_state *st)
 	st->cr8 = soft_lapic_cr8(c);
 	st->efer = c->efer;
 	st->apic_base = c->apic_base;
+	st->has_pdpte = x86_paging_mode_of(st) == X86_PAGING_PAE;
+	memcpy(st->pdpte, c->pdpte, sizeof(st->pdpte));
+	st->pdpte_cr3 = c->cr3;
 }
 
 int soft_state_get(struct accel_vcpu *vcpu, struct x86_state *st, unsigned parts)
@@ -114,7 +117,9 @@ static void set_sreg(struct soft_cpu *c, const struct x86_state *st)
 	if (st->apic_base != c->apic_base)
 		soft_lapic_set_base(c, st->apic_base);
 	soft_lapic_set_cr8(c, st->cr8);
-	if ((c->cr0 & X86_CR0_PG) && (c->cr4 & X86_CR4_PAE) && !soft_is_long(c))
+	if (x86_has_pdptes(st))
+		memcpy(c->pdpte, st->pdpte, sizeof(c->pdpte));
+	else if (x86_paging_mode_of(st) == X86_PAGING_PAE)
 		mmu_load_pdptes(c->vm->mmu, c->cr3, c->pdpte);
 }
 

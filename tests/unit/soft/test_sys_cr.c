@@ -185,6 +185,32 @@ Test(sys_cr, cr0_when_a_pdpte_has_reserved_bits_then_gp_and_nothing_changes)
 	cr_assert_eq(rig->c->pdpte[2], 0);
 }
 
+/* The debugger changes a register, or only looks: PDPTEs are what the last load of CR3 made them.
+ */
+Test(sys_cr, state_when_read_and_written_back_then_pdptes_stay_registers)
+{
+	struct x86_walk walk;
+	struct x86_state st;
+
+	enter_prot32(X86_CR4_PAE, 0);
+	rig->c->cr3 = PDPT;
+	put_pdpte(0, 0x42001);
+	cr_assert_eq(mem_poke(rig->mem, 0x42000, "\x83", 1), 1);
+	cr_assert_eq(vector_of(to_cr(0, X86_CR0_PE | X86_CR0_PG)), OK);
+	put_pdpte(0, 0x43001);
+	soft_rig_get(rig, &st);
+	cr_assert(x86_has_pdptes(&st));
+	cr_assert_eq(x86_walk(&st, 0x123, mem_phys_read, rig->mem, &walk), 0);
+	cr_assert_eq(walk.step[0].entry, 0x42001);
+	st.gpr[X86_RAX]++;
+	soft_rig_set(rig, &st);
+	cr_assert_eq(rig->c->pdpte[0], 0x42001);
+	st.cr3 = PDPT | 8;
+	cr_assert_not(x86_has_pdptes(&st));
+	soft_rig_set(rig, &st);
+	cr_assert_eq(rig->c->pdpte[0], 0x43001);
+}
+
 /* CR3. */
 
 Test(sys_cr, cr3_when_loaded_under_pae_paging_then_its_pdptes_are_checked)
