@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from vm import ACCEL, GUESTS, UMBRA, Failure
+from vm import ACCEL, GUESTS, UMBRA, Failure, Umbra
 
 ADD16 = [UMBRA, "-accel", ACCEL, "-kernel", os.path.join(GUESTS, "add16.bin"), "--mode", "real", "-gdb", "none",
          "--reg", "rax=2", "--reg", "rbx=2", "--on-halt", "exit:0"]
@@ -30,7 +30,19 @@ def stdout_is_the_uart(_transcript):
         raise Failure("status %d, stdout %r" % (done.returncode, done.stdout))
 
 
+def shadow_is_true_under_guests(_transcript):
+    """Guests that work their page tables, with every invariant of the shadow MMU checked at each
+    change."""
+    for guest in ("paging", "smp2", "faults", "hello64", "hello32"):
+        with Umbra(guest, extra=["-accel", "soft", "--paranoid"], gdb=None) as umbra:
+            status = umbra.wait_exit()
+            text = umbra.stderr.text()
+            if status != int(umbra.config["exit"]) or "verify bad" in text or "broke" in text:
+                raise Failure("%s: status %d, stderr:\n%s" % (guest, status, text))
+
+
 TESTS = [
     (closed_descriptors, ""),
+    (shadow_is_true_under_guests, ""),
     (stdout_is_the_uart, ""),
 ]

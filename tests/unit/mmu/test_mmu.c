@@ -109,6 +109,26 @@ Test(mmu, root_id_when_evicted_then_never_used_again)
 	rig_destroy(rig);
 }
 
+/* All with the same tables: a root that goes lets go of them, and those that stay keep them. */
+Test(mmu, root_when_evicted_then_its_pages_are_let_go)
+{
+	struct rig *rig = four_levels(false);
+	struct x86_paging regs = rig->regs[0];
+	struct mmu_page page;
+	unsigned i;
+
+	regs.cr4 |= X86_CR4_PKE;
+	for (i = 0; i < 600; i++) {
+		regs.pkru = i << 2;
+		rig_load(rig, 0, &regs);
+		cr_assert_eq(rig_translate(rig, 0, 0, 0, false, &page), 0);
+	}
+	rig_check(rig);
+	mmu_zap_all(rig->mmu);
+	cr_assert_eq(rig_stats(rig).shadow_pages, 0u);
+	rig_destroy(rig);
+}
+
 /* Rights belong to a class: the shadow's leaf is shared. */
 Test(mmu, rights_when_asked_by_each_class_then_those_of_the_class)
 {

@@ -364,3 +364,22 @@ Test(table_write_parallel, store_when_its_second_page_becomes_a_table_meanwhile_
 	cr_assert_eq(frame_at(BASE + STRETCH), NEW & UMBRA_PAGE_MASK);
 	cr_assert_eq(findings(), 0);
 }
+
+/* The store's first page is made a table by the walk for its second one. */
+Test(table_write, store_when_its_second_walk_makes_a_table_of_its_first_page_then_followed)
+{
+	struct soft_cpu *c = rig->c;
+	uint64_t writes;
+
+	put64(TABLE + UMBRA_PAGE_SIZE - 8, SECOND | 7);
+	put64(c->cr3 + 0x3008, SECOND | 7);
+	put64(SECOND, OLD);
+	cr_assert_eq(frame_at(BASE + STRETCH - UMBRA_PAGE_SIZE), SECOND);
+	cr_assert_not(mmu_is_table(c->vm->mmu, SECOND));
+	writes = table_writes();
+	c->r[X86_RDI] = BASE + STRETCH - 4;
+	SOFT_RIG_CODE_BYTES(rig, 0x48, 0x89, 0x07);
+	cr_assert_eq(soft_rig_step(rig).end, SOFT_RIG_OK);
+	cr_assert_eq(table_writes(), writes + 1);
+	cr_assert_eq(findings(), 0);
+}
