@@ -17,8 +17,8 @@ int gate_create(struct gate **out_gate, struct umbra_err *err);
 /* Frees its timers too.  NULL is allowed. */
 void gate_destroy(struct gate *gate);
 
-/* Guest time: nanoseconds; starts near 0, never steps back but to 0 when the machine is reset, after
- * its devices were. */
+/* Guest time: nanoseconds; starts near 0, never steps back but to 0 when the machine is reset,
+ * after its devices were. */
 
 #define GATE_NEVER UINT64_MAX /* a time that does not come */
 

@@ -467,18 +467,16 @@ static const struct option_row OPTIONS[] = {
 	 set_serial},
 	{"-debugcon", "SPEC", "the same for the debug console at port 0xe9", set_debugcon},
 	{"-global", "PROP=PORT",
-	 "isa-debugcon.iobase=0x402: puts the debug console\n"
-	 "where SeaBIOS looks for it",
+	 "isa-debugcon.iobase=0x402: as SeaBIOS wants it",
 	 set_global},
 	{"-device", "SPEC",
 	 "isa-debug-exit,iobase=0xf4,iosize=4: a port with\n"
 	 "which the guest ends the run (default 0x501, 2);\n"
 	 "pc-testdev: the test device of kvm-unit-tests",
 	 set_device},
-	{"-rtc", "base=WHEN",
-	 "clock: utc (default; -accel soft: 2026-01-01),\n"
-	 "localtime, or YYYY-MM-DD[THH:MM:SS]; with\n"
-	 "`,realtime' soft keeps pace with the host",
+	{"-rtc", "SPEC",
+	 "base=utc (default; -accel soft: 2026-01-01),\n"
+	 "base=localtime, base=DATE[THH:MM:SS], realtime",
 	 set_rtc},
 	{"-fw_cfg", "SPEC", "NAME,string=TEXT or NAME,file=PATH: a file in fw_cfg", set_fw_cfg},
 	{NULL, NULL, "The debugger", NULL},

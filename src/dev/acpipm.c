@@ -6,11 +6,11 @@
  *   +8  PM_TMR   32 bits, 3.579545 MHz
  * The SCI is high while a status bit and its enable bit are set.  Of the events, the timer's flip
  * of its top bit and the power button happen here.  There is no sleep button and no wake-up by the
- * RTC (the FADT says so), and nobody who would release the global lock; GBL_EN is kept all the
- * same, since systems read it back. SCI_EN always reads 1: there is no legacy mode, and no SMI_CMD
- * to leave it by. Any width at any address is a sequence of byte accesses at one moment. Source:
- * ACPI 6.5, 4.8.3 (registers), 4.8.2.1 (timer), 4.8.2.2.1 (power button). DEVIATES: a sleep state
- * that no \_Sx object announces is not entered, and SLP_EN then does nothing. */
+ * RTC (the FADT says so), and nobody who would release the global lock; RTC_EN and GBL_EN are kept
+ * all the same, since systems read them back.  SCI_EN always reads 1: there is no legacy mode, and
+ * no SMI_CMD to leave it by. Any width at any address is a sequence of byte accesses at one moment.
+ * Source: ACPI 6.5, 4.8.3 (registers), 4.8.2.1 (timer), 4.8.2.2.1 (power button). DEVIATES: a sleep
+ * state that no \_Sx object announces is not entered, and SLP_EN then does nothing. */
 #include "acpipm.h"
 
 #include <errno.h>
@@ -23,8 +23,9 @@
 #define EVENT_TIMER   (1u << 0)
 #define EVENT_GLOBAL  (1u << 5)
 #define EVENT_BUTTON  (1u << 8)
+#define EVENT_RTC     (1u << 10)
 #define STATUS_EVENTS (EVENT_TIMER | EVENT_BUTTON)
-#define ENABLE_KEPT   (EVENT_TIMER | EVENT_GLOBAL | EVENT_BUTTON)
+#define ENABLE_KEPT   (EVENT_TIMER | EVENT_GLOBAL | EVENT_BUTTON | EVENT_RTC)
 
 #define CONTROL_SCI_EN	  (1u << 0)
 #define CONTROL_BM_RLD	  (1u << 1)

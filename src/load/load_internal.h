@@ -66,7 +66,7 @@ struct load_image {
 	enum load_format format;
 	const char *format_name;
 	bool is_elf64;
-	gva_t linux_text; /* see load_linux_text */
+	gva_t linux_text;		       /* see load_linux_text */
 	struct load_file file[LOAD_MAX_FILES]; /* 0 is the kernel, modules follow */
 	unsigned file_count;
 	struct load_part *part;

@@ -24,7 +24,7 @@ struct vm {
 	struct device *power; /* the ACPI registers */
 	struct i8042 *keyboard;
 	struct vgatext *vga;
-	struct fwcfg *fwcfg;  /* the bus's */
+	struct fwcfg *fwcfg; /* the bus's */
 	struct accel_vm *accel_vm;
 	struct world *world;
 	struct load_image *image;

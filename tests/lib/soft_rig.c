@@ -2,6 +2,9 @@
  * which would deliver what they raise. */
 #include "soft_rig.h"
 
+#include "src/accel/soft/block.h"
+#include "src/accel/soft/run.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -253,6 +256,17 @@ static bool is_over(const struct soft_cpu *c, enum soft_escape kind, struct soft
 	return c->left <= 0;
 }
 
+/* Of what the loop of run.c looks at between blocks: what others changed under this vCPU. */
+static void take_requests(struct soft_cpu *c)
+{
+	unsigned pend = atomic_exchange(&c->pend, 0);
+
+	if (pend & PEND_FLUSH)
+		soft_take_forget(c);
+	if (pend & PEND_EVICT)
+		soft_code_take_evictions(c);
+}
+
 static struct soft_rig_result execute(struct soft_rig *rig, uint64_t max, bool is_step)
 {
 	struct soft_rig_result result = {.end = SOFT_RIG_OK};
@@ -270,7 +284,7 @@ static struct soft_rig_result execute(struct soft_rig *rig, uint64_t max, bool i
 	soft_fpu_enter(c);
 	soft_unsafe(c);
 	do {
-		atomic_store_explicit(&c->pend, 0, memory_order_relaxed);
+		take_requests(c);
 		kind = enter(c, kind == ESCAPE_RESTART_STEP || c->skip_exec_point);
 		c->skip_exec_point = false;
 	} while (!is_over(c, kind, &result));

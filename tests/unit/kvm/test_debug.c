@@ -107,7 +107,7 @@ Test(kvm_debug, target_when_all_registers_are_in_use_then_replaces_a_watchpoint_
 	const struct kvm_step step = {.has_target = true, .target_slot = 3, .target = 0x99};
 	struct kvm_guest_debug arg;
 
-	point[3] = (struct accel_point){ACCEL_POINT_WRITE, 0x40, 4};
+	point[3] = (struct accel_point){.kind = ACCEL_POINT_WRITE, .addr = 0x40, .len = 4};
 	kvm_debug_compose(&debug, &step, ALL_BITS, &arg);
 	cr_assert_eq(arg.arch.debugreg[3], 0x99);
 	cr_assert_eq(arg.arch.debugreg[7] >> 28 & 0xf, 0);
