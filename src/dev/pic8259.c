@@ -195,7 +195,8 @@ static void write_icw1(struct pic_chip *c, uint8_t value)
 	c->step = 2;
 }
 
-static void write_icw(struct pic_chip *c, uint8_t value)
+/* Special fully nested mode is for requests that come by the cascade, which the slave has not. */
+static void write_icw(struct pic_chip *c, bool is_master, uint8_t value)
 {
 	unsigned step = c->step;
 
@@ -203,7 +204,7 @@ static void write_icw(struct pic_chip *c, uint8_t value)
 		c->base = value & ICW2_BASE;
 	if (step == 4) {
 		flag_set(c, PIC_AUTO_EOI, value & ICW4_AEOI);
-		flag_set(c, PIC_NESTED, value & ICW4_SFNM);
+		flag_set(c, PIC_NESTED, is_master && (value & ICW4_SFNM));
 	}
 	if (step == 2 && !has(c, PIC_SINGLE))
 		c->step = 3;
@@ -266,10 +267,10 @@ static void write_command(struct pic_chip *c, uint8_t value)
 		write_ocw2(c, value);
 }
 
-static void write_data(struct pic_chip *c, uint8_t value)
+static void write_data(struct pic_chip *c, bool is_master, uint8_t value)
 {
 	if (c->step)
-		write_icw(c, value);
+		write_icw(c, is_master, value);
 	else
 		c->imr = value; /* OCW1 */
 }
@@ -305,7 +306,7 @@ static void pic_write(void *state, uint64_t offset, unsigned width, uint64_t val
 	if (offset >= PIC8259_ELCR)
 		pic->chip[offset & 1].elcr = (uint8_t)value & elcr_mask(offset & 1);
 	else if (offset & 1)
-		write_data(c, (uint8_t)value);
+		write_data(c, c == &pic->chip[0], (uint8_t)value);
 	else
 		write_command(c, (uint8_t)value);
 	pair_update(pic);

@@ -66,7 +66,7 @@ static bool avoid_nested(const struct ours *o, const struct op *op)
 {
 	const struct pic_chip *c = chip_at(o, op, OP_OUT, 1);
 
-	return c && c->step == 4 && (op->value & ICW4_SFNM);
+	return c == &o->pic->chip[0] && c->step == 4 && (op->value & ICW4_SFNM);
 }
 
 /* Bits of the ELCR that change while their input is high or requested. */

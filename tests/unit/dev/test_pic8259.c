@@ -363,6 +363,20 @@ Test(pic, special_fully_nested_when_slave_is_in_service_then_its_higher_request_
 	}
 }
 
+Test(pic, special_fully_nested_when_told_to_slave_then_its_input_2_is_like_others)
+{
+	struct rig rig;
+
+	rig_open(&rig);
+	init(&rig, 0x11, 0x11, 0x11);
+	set(&rig, 10, true);
+	cr_assert_eq(take(&rig), S_BASE + 2);
+	set(&rig, 10, false);
+	set(&rig, 10, true);
+	cr_assert_eq(take(&rig), -1, "it is in service");
+	rig_close(&rig);
+}
+
 Test(pic, poll_when_read_then_acknowledges)
 {
 	struct rig rig;
