@@ -74,6 +74,7 @@ static unsigned some(struct rtc_gen *g, unsigned lowest, unsigned highest)
 	return rng_one_in(g->r, 2) ? highest : lowest + rng_below(g->r, highest - lowest + 1);
 }
 
+/* In 12-hour format hours are left out: see known_rtc.c. */
 static void add_alarm(struct rtc_gen *g)
 {
 	static const uint8_t index[] = {RTC_SECONDS_ALARM, RTC_MINUTES_ALARM, RTC_HOURS_ALARM};
@@ -82,7 +83,9 @@ static void add_alarm(struct rtc_gen *g)
 		unsigned value =
 			i == 2 ? coded_hour(g, rng_below(g->r, 24)) : coded(g, rng_below(g->r, 60));
 
-		put(g, index[i], rng_one_in(g->r, 3) ? value : RTC_ALARM_ANY);
+		if (!rng_one_in(g->r, 3) || (i == 2 && !(g->b & RTC_B_24H)))
+			value = RTC_ALARM_ANY;
+		put(g, index[i], value);
 	}
 }
 
@@ -95,6 +98,7 @@ static void add_time(struct rtc_gen *g)
 	if (rng_one_in(g->r, 4))
 		month = 2;
 	day = some(g, 1, month_days(year, month));
+	put(g, RTC_HOURS_ALARM, RTC_ALARM_ANY);
 	g->b = RTC_B_SET | (rng_below(g->r, 4) << 1);
 	put(g, RTC_B, g->b);
 	put(g, RTC_SECONDS, coded(g, LAST_SECOND - rng_below(g->r, 3)));

@@ -61,9 +61,11 @@ static void note_timeout(struct ours *o, const struct op *op)
 	if (op->kind == OP_IN || chip->rx_count == 0)
 		o->is_uart_fresh = true;
 	else
-		o->is_uart_fresh &= o->now_ns < o->uart_early_ns;
-	o->uart_early_ns =
-		o->now_ns + TIMEOUT_CHARS * o->uart_char_ns / FRAME_BITS * FRAME_BITS_MIN;
+		o->is_uart_fresh = o->is_uart_fresh && o->now_ns < o->uart_early_ns;
+	/* What a divisor of 0 means to QEMU is its own affair. */
+	o->uart_early_ns = o->now_ns;
+	if (chip->dll || chip->dlm)
+		o->uart_early_ns += TIMEOUT_CHARS * (o->uart_char_ns / FRAME_BITS) * FRAME_BITS_MIN;
 	o->uart_settle_ns = o->now_ns + TIMEOUT_CHARS * o->uart_char_ns + MARGIN_NS;
 }
 

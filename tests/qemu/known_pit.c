@@ -104,6 +104,17 @@ static uint16_t hide_irq0(const struct ours *o, const struct op *op)
 	return op->kind == OP_IN && op->port == PIC_MASTER && o->is_irq0_vague ? 1u << PIT_IRQ : 0;
 }
 
+/* The first clock of a period. */
+static uint16_t hide_late_rise(const struct ours *o, const struct op *op)
+{
+	const struct pit_counter *c = &o->pit->counter[0];
+
+	if (op->kind != OP_IN || op->port != PIC_MASTER || pit_counter_mode(c) != 2 ||
+	    !c->is_loaded)
+		return 0;
+	return (o->pit->tick - c->start) % c->period == 0 ? 1u << PIT_IRQ : 0;
+}
+
 static bool avoid_irq0(const struct ours *o, const struct op *op)
 {
 	return o->is_irq0_vague && known_is_acknowledge(o, op);
@@ -286,6 +297,15 @@ const struct known known_pit[] = {
 	 .pace = PACE,
 	 .listing = "outb 0x43 0x34; outb 0x40 100; outb 0x40 0; clock_step 10000; outb 0x43 0xe2;"
 		    "inb 0x40 0xb4 0x34"},
+	{.device = "pit",
+	 .what = "mode 2 of counter 0 gives IRQ 0 its rise a clock late",
+	 .decides = "Mode 2, figure 17: OUT rises as the counter is loaded again",
+	 .right = RIGHT_UMBRA,
+	 .hides = hide_late_rise,
+	 .pace = PACE,
+	 .listing = "outb 0x43 0x14; outb 0x40 60;" INIT0 "outb 0x21 0xff; clock_step 48604;"
+		    "inb 0x20 0x00 0x00; clock_step 800; inb 0x20 0x01 0x00; clock_step 800; inb "
+		    "0x20 0x01 0x01"},
 	{.device = "pit",
 	 .what = "mode 4 of counter 0 gives IRQ 0 a rise a clock earlier",
 	 .decides = "Mode 4: OUT is low for one clock at the end",

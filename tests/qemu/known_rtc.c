@@ -3,10 +3,11 @@
 
 #include <stddef.h>
 
-#define INDEX_MASK    0x7fu
-#define RAM	      0x0eu
-#define CENTURY_PS2   0x37u
-#define DIVIDER_RESET 0x60u
+#define INDEX_MASK     0x7fu
+#define RAM	       0x0eu
+#define CENTURY_PS2    0x37u
+#define INSTRUCTION_NS 1024u /* 2 to the pace's shift */
+#define DIVIDER_RESET  0x60u
 
 static const struct rtc_chip *chip_of(const struct ours *o)
 {
@@ -164,6 +165,17 @@ static bool avoid_no_time(const struct ours *o, const struct op *op)
 	return !is_date(chip->reg, b) || !is_time_of_day(chip->reg, b);
 }
 
+/* An alarm at an hour, in 12-hour format. */
+static bool avoid_half_day(const struct ours *o, const struct op *op)
+{
+	const uint8_t *reg = chip_of(o)->reg;
+
+	if (is_write_to(o, op, RTC_HOURS_ALARM))
+		return op->value < RTC_ALARM_ANY && !(reg[RTC_B] & RTC_B_24H);
+	return is_write_to(o, op, RTC_B) && !(op->value & RTC_B_24H) &&
+	       reg[RTC_HOURS_ALARM] < RTC_ALARM_ANY;
+}
+
 static bool avoid_format(const struct ours *o, const struct op *op)
 {
 	unsigned changed = chip_of(o)->reg[RTC_B] ^ op->value;
@@ -199,6 +211,16 @@ static bool avoid_divider(const struct ours *o, const struct op *op)
 {
 	return is_write_to(o, op, RTC_A) && !is_divider_on(op->value) &&
 	       (op->value & DIVIDER_RESET) != DIVIDER_RESET;
+}
+
+/* In the instruction in which a second ends; a write may lose that end. */
+static bool avoid_same_instruction(const struct ours *o, const struct op *op)
+{
+	bool is_concerned = is_read(op) || is_write(op) || known_is_acknowledge(o, op) ||
+			    (op->kind == OP_IN && op->port == PIC_SLAVE);
+	uint64_t into_ns = (o->now_ns + NS_PER_S - (uint64_t)chip_of(o)->update_ns) % NS_PER_S;
+
+	return is_concerned && into_ns < INSTRUCTION_NS;
 }
 
 static bool avoid_late_start(const struct ours *o, const struct op *op)
@@ -270,6 +292,14 @@ const struct known known_rtc[] = {
 	 .pace = PACE,
 	 .listing = SET(0x0b, 0x06) GET(0, "0x30 0x1e")},
 	{.device = "rtc",
+	 .what = "in 12-hour format hours of alarms are compared without regard to AM and PM",
+	 .decides = "Time, Calendar, and Alarm Locations: bit 7 of hours is PM, in alarms too",
+	 .right = RIGHT_UMBRA,
+	 .avoids = avoid_half_day,
+	 .pace = PACE,
+	 .listing = SET(0x0b, 0x80) SET(4, 0x84) SET(1, 0xc0) SET(3, 0xc0) SET(5, 0x12) SET(0x0b, 0)
+		 GET(0x0c, "0x00 0x00") "clock_step 1000000000;" GET(0x0c, "0x50 0x30")},
+	{.device = "rtc",
 	 .what = "PF is set only while PIE is 1, in a phase that begins with PIE",
 	 .decides = "Register C, PF: set by an edge of the divider chain, independent of PIE",
 	 .right = RIGHT_UMBRA,
@@ -300,5 +330,12 @@ const struct known known_rtc[] = {
 	 .avoids = avoid_late_start,
 	 .pace = PACE,
 	 .listing = "clock_step 1500000000;" GET(0x0c, "0x00 0x10")},
+	{.device = "rtc",
+	 .what = "an instruction in which a second ends still sees UIP, and no flags yet",
+	 .decides = "none: QEMU's timers wait for the end of an instruction",
+	 .right = RIGHT_BOTH,
+	 .avoids = avoid_same_instruction,
+	 .pace = PACE,
+	 .listing = "clock_step 999727648;" GET(0x0a, "0x26 0xa6")},
 	{.device = NULL},
 };
