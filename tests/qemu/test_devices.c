@@ -166,6 +166,19 @@ static bool known_finish(struct trial *t, const struct expected *e)
 	return is_good;
 }
 
+static const char *right_name(enum known_right right)
+{
+	switch (right) {
+	case RIGHT_UMBRA:
+		return "umbra is right";
+	case RIGHT_QEMU:
+		return "QEMU is right";
+	case RIGHT_BOTH:
+		return "either is right";
+	}
+	return NULL;
+}
+
 static void report_known(struct bench *b, unsigned index, bool is_started)
 {
 	unsigned slot = index % TRIALS;
@@ -174,6 +187,7 @@ static void report_known(struct bench *b, unsigned index, bool is_started)
 	bool is_good = is_started && known_finish(&b->trial[slot], &b->expected[slot]);
 
 	snprintf(text, sizeof(text), "known, %s: %s", row->device, row->what);
+	printf("# %s; %s\n", row->decides, right_name(row->right));
 	report(b, is_good, text);
 }
 
