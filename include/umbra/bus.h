@@ -45,7 +45,8 @@ void bus_destroy(struct bus *bus);
 struct device *bus_add_device(struct bus *bus, const struct dev_ops *ops, void *state);
 
 /* Let @dev answer @len addresses from @base; offsets given to it start at @offset.
- * Errors: -EEXIST overlaps (the text names the other device), -EINVAL, -ENOMEM. */
+ * Errors: -EEXIST overlaps (the text names the other device), -EINVAL, -ENOSPC more than 255 port
+ * regions, -ENOMEM. */
 int bus_map(struct device *dev, enum bus_kind kind, uint64_t base, uint64_t len, uint64_t offset,
 	    struct umbra_err *err);
 

@@ -255,7 +255,7 @@ const unsigned uart16550_reg_count = UMBRA_ARRAY_SIZE(uart16550_regs);
  * sheet calls interrupts fully operational there, and self-tests count on them. */
 static void uart_update(struct uart16550 *uart)
 {
-	bool is_high = uart_interrupt(uart) != IIR_NONE && (uart->chip.mcr & MCR_OUT2);
+	bool is_high = (uart->chip.mcr & MCR_OUT2) && uart_interrupt(uart) != IIR_NONE;
 
 	if (is_high != uart->is_irq_high) {
 		uart->is_irq_high = is_high;
@@ -267,17 +267,26 @@ static void uart_update(struct uart16550 *uart)
 
 static const struct uart_reg *reg_find(const struct uart16550 *uart, uint64_t offset, bool is_write)
 {
-	enum uart_dlab dlab = (uart->chip.lcr & LCR_DLAB) ? UART_DLAB_1 : UART_DLAB_0;
-	unsigned i;
+	bool dlab = uart->chip.lcr & LCR_DLAB;
 
-	for (i = 0; i < uart16550_reg_count; i++) {
+	return offset < UART16550_PORTS ? uart->reg[dlab][is_write][offset] : NULL;
+}
+
+/* The table of registers, sorted for reg_find. */
+static void index_registers(struct uart16550 *uart)
+{
+	for (unsigned i = 0; i < uart16550_reg_count; i++) {
 		const struct uart_reg *reg = &uart16550_regs[i];
 
-		if (reg->offset == offset && (reg->dlab == dlab || reg->dlab == UART_DLAB_ANY) &&
-		    (is_write ? reg->write != NULL : reg->read != NULL))
-			return reg;
+		for (unsigned dlab = 0; dlab < 2; dlab++) {
+			if (reg->dlab != UART_DLAB_ANY && reg->dlab != dlab)
+				continue;
+			if (reg->read)
+				uart->reg[dlab][0][reg->offset] = reg;
+			if (reg->write)
+				uart->reg[dlab][1][reg->offset] = reg;
+		}
 	}
-	return NULL;
 }
 
 static uint64_t uart_read(void *state, uint64_t offset, unsigned width)
@@ -398,6 +407,7 @@ void uart16550_init(struct uart16550 *uart, const char *name, struct irq_line ir
 {
 	*uart = (struct uart16550){.ops = uart16550_ops, .irq = irq, .chardev = chardev};
 	uart->ops.name = name;
+	index_registers(uart);
 	uart_reset(uart);
 }
 

@@ -79,16 +79,7 @@ struct uart_chip {
 	uint8_t rx_errors[UART_FIFO_BYTES]; /* LSR_CHAR_ERROR bits of each character */
 };
 
-struct uart16550 {
-	struct dev_ops ops;	 /* [const] with the name of this one */
-	struct device *dev;	 /* [const] NULL when it is on no bus */
-	struct irq_line irq;	 /* [const] */
-	struct chardev *chardev; /* [const] may be NULL */
-	bool is_irq_high;	 /* [dev] what irq was told last */
-	/* [dev] The host offered more than fitted.  About the host, not the chip: not saved. */
-	bool is_input_waiting;
-	struct uart_chip chip; /* [dev] */
-};
+struct uart16550;
 
 /* One register in one direction.  @read or @write is NULL when that direction is another row's. */
 enum uart_dlab { UART_DLAB_0, UART_DLAB_1, UART_DLAB_ANY };
@@ -100,6 +91,19 @@ struct uart_reg {
 	void (*write)(struct uart16550 *uart, uint8_t value);
 	uint8_t kept;	  /* bits that read back as written; 0 for registers that are none */
 	uint8_t at_reset; /* what a read gives after reset */
+};
+
+struct uart16550 {
+	struct dev_ops ops;	 /* [const] with the name of this one */
+	struct device *dev;	 /* [const] NULL when it is on no bus */
+	struct irq_line irq;	 /* [const] */
+	struct chardev *chardev; /* [const] may be NULL */
+	bool is_irq_high;	 /* [dev] what irq was told last */
+	/* [dev] The host offered more than fitted.  About the host, not the chip: not saved. */
+	bool is_input_waiting;
+	struct uart_chip chip; /* [dev] */
+	/* [const] uart16550_regs by DLAB, direction (1: write) and offset; NULL: none there. */
+	const struct uart_reg *reg[2][2][UART16550_PORTS];
 };
 
 extern const struct uart_reg uart16550_regs[];

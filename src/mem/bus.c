@@ -13,6 +13,7 @@
 
 #define BUS_MAX_WIDTH 8u
 #define BUS_PIO_PORTS 0x10000u
+#define BUS_MAX_PIO   255u /* regions: their numbers fit a byte beside 0 */
 
 struct device {
 	struct bus *bus;	   /* [const] */
@@ -25,18 +26,22 @@ struct bus_region {
 	uint64_t base, len; /* [const] base + len - 1 does not wrap */
 	uint64_t offset;    /* [const] what the device calls the first address */
 	struct device *dev; /* [const] */
-	/* Any thread; relaxed: a number for a person, ordered with nothing. */
+	/* Written with the device's lock held, read by any thread; relaxed: a number for a person,
+	 * ordered with nothing. */
 	atomic_uint_least64_t access_count;
 };
 
 struct bus_table {
 	struct bus_region *region; /* [const once the machine is built] sorted by base */
 	unsigned count;
-	atomic_uint_least64_t unclaimed_count; /* as access_count */
+	atomic_uint_least64_t unclaimed_count; /* any thread; relaxed, as access_count */
 };
 
 struct bus {
 	struct bus_table table[BUS_KIND_COUNT];
+	/* [const once the machine is built] For each port one more than the number of its region;
+	 * 0: nobody's.  Port output is a hot path, and a search would be most of it. */
+	uint8_t pio_region[BUS_PIO_PORTS];
 	struct device **device; /* [const once the machine is built] in order of registration */
 	unsigned device_count;
 };
@@ -125,6 +130,15 @@ static int check_range(enum bus_kind kind, uint64_t base, uint64_t len, const st
 			     kind == BUS_PIO ? "port (0..0xffff)" : "memory");
 }
 
+static void index_ports(struct bus *bus)
+{
+	const struct bus_table *t = &bus->table[BUS_PIO];
+
+	memset(bus->pio_region, 0, sizeof(bus->pio_region));
+	for (unsigned i = 0; i < t->count; i++)
+		memset(bus->pio_region + t->region[i].base, (int)i + 1, t->region[i].len);
+}
+
 int bus_map(struct device *dev, enum bus_kind kind, uint64_t base, uint64_t len, uint64_t offset,
 	    struct umbra_err *err)
 {
@@ -140,6 +154,9 @@ int bus_map(struct device *dev, enum bus_kind kind, uint64_t base, uint64_t len,
 			err, EEXIST, "%s: %llu addresses from %#llx overlap %s at %#llx",
 			dev->ops->name, (unsigned long long)len, (unsigned long long)base,
 			t->region[index].dev->ops->name, (unsigned long long)t->region[index].base);
+	if (kind == BUS_PIO && t->count == BUS_MAX_PIO)
+		return umbra_err_set(err, ENOSPC, "%s: the port bus has %u regions at most",
+				     dev->ops->name, BUS_MAX_PIO);
 	grown = realloc(t->region, (t->count + 1) * sizeof(*grown));
 	if (!grown)
 		return umbra_err_set(err, ENOMEM, "%s: no memory for its bus region",
@@ -152,18 +169,29 @@ int bus_map(struct device *dev, enum bus_kind kind, uint64_t base, uint64_t len,
 	grown[index].offset = offset;
 	grown[index].dev = dev;
 	atomic_init(&grown[index].access_count, 0);
+	if (kind == BUS_PIO)
+		index_ports(dev->bus);
 	return 0;
 }
 
 /* Access. */
 
-static struct bus_region *find(const struct bus_table *t, uint64_t addr)
+static struct bus_region *find_mmio(const struct bus *bus, uint64_t addr)
 {
+	const struct bus_table *t = &bus->table[BUS_MMIO];
 	unsigned index = index_after(t, addr);
 
 	if (index == t->count || t->region[index].base > addr)
 		return NULL;
 	return &t->region[index];
+}
+
+/* What lies behind the last port is nobody's. */
+static struct bus_region *find_pio(const struct bus *bus, uint64_t port)
+{
+	unsigned number = port < BUS_PIO_PORTS ? bus->pio_region[port] : 0;
+
+	return number > 0 ? &bus->table[BUS_PIO].region[number - 1] : NULL;
 }
 
 /* The widest access of at most @len bytes that @r's device has and that ends inside @r; 0 when
@@ -173,6 +201,9 @@ static unsigned piece_width(const struct bus_region *r, uint64_t addr, unsigned 
 	uint64_t room = r->len - (addr - r->base);
 	unsigned width;
 
+	/* Nearly always it is one of the device's own. */
+	if ((len & (len - 1)) == 0 && (r->dev->ops->widths & len) != 0 && len <= room)
+		return len;
 	for (width = BUS_MAX_WIDTH; width > 0; width /= 2) {
 		if ((r->dev->ops->widths & width) != 0 && width <= len && width <= room)
 			return width;
@@ -203,8 +234,10 @@ static void piece_serve(struct bus_region *r, uint64_t addr, bool is_write, unsi
 	struct device *dev = r->dev;
 	uint64_t offset = addr - r->base + r->offset;
 
-	atomic_fetch_add_explicit(&r->access_count, 1, memory_order_relaxed);
 	lock_take(&dev->lock);
+	atomic_store_explicit(&r->access_count,
+			      atomic_load_explicit(&r->access_count, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
 	if (is_write)
 		dev->ops->write(dev->state, offset, width, bytes_get(bytes, width));
 	else
@@ -214,13 +247,13 @@ static void piece_serve(struct bus_region *r, uint64_t addr, bool is_write, unsi
 
 /* One access of @len bytes at @addr.  It counts as unclaimed once, however many of its bytes
  * nobody answered for. */
-static void bus_access(struct bus_table *t, uint64_t addr, bool is_write, unsigned len,
-		       uint8_t *bytes)
+static void bus_access(struct bus *bus, enum bus_kind kind, uint64_t addr, bool is_write,
+		       unsigned len, uint8_t *bytes)
 {
 	bool is_unclaimed = false;
 
 	while (len > 0) {
-		struct bus_region *r = find(t, addr);
+		struct bus_region *r = kind == BUS_PIO ? find_pio(bus, addr) : find_mmio(bus, addr);
 		unsigned width = r ? piece_width(r, addr, len) : 0;
 
 		if (width > 0) {
@@ -236,7 +269,8 @@ static void bus_access(struct bus_table *t, uint64_t addr, bool is_write, unsign
 		len -= width;
 	}
 	if (is_unclaimed)
-		atomic_fetch_add_explicit(&t->unclaimed_count, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&bus->table[kind].unclaimed_count, 1,
+					  memory_order_relaxed);
 }
 
 void bus_pio(struct bus *bus, uint16_t port, bool is_write, unsigned size, unsigned count,
@@ -246,7 +280,7 @@ void bus_pio(struct bus *bus, uint16_t port, bool is_write, unsigned size, unsig
 
 	assert(size == 1 || size == 2 || size == 4);
 	for (; count > 0; count--) {
-		bus_access(&bus->table[BUS_PIO], port, is_write, size, bytes);
+		bus_access(bus, BUS_PIO, port, is_write, size, bytes);
 		bytes += size;
 	}
 }
@@ -254,7 +288,7 @@ void bus_pio(struct bus *bus, uint16_t port, bool is_write, unsigned size, unsig
 void bus_mmio(struct bus *bus, gpa_t gpa, bool is_write, unsigned len, void *data)
 {
 	assert(len >= 1 && len <= BUS_MAX_WIDTH);
-	bus_access(&bus->table[BUS_MMIO], gpa, is_write, len, data);
+	bus_access(bus, BUS_MMIO, gpa, is_write, len, data);
 }
 
 /* Devices. */

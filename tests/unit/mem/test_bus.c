@@ -130,6 +130,28 @@ Test(bus, map_when_wrong_then_error_and_table_unchanged)
 	bus_destroy(bus);
 }
 
+Test(bus, map_when_there_are_many_port_regions_then_255_and_each_finds_its_own)
+{
+	struct bus *bus = new_bus();
+	struct fake fake;
+	struct device *dev = fake_add(bus, &fake, "many", 1, NULL);
+	uint8_t byte;
+
+	for (unsigned i = 0; i < 255; i++)
+		cr_assert_eq(bus_map(dev, BUS_PIO, 0x1000 - i * 2, 1, i, NULL), 0);
+	cr_assert_eq(bus_map(dev, BUS_PIO, 0x2000, 1, 0, NULL), -ENOSPC);
+	for (unsigned i = 0; i < 255; i++) {
+		fake.calls = 0;
+		bus_pio(bus, (uint16_t)(0x1000 - i * 2), false, 1, 1, &byte);
+		cr_assert_eq(fake.calls, 1);
+		cr_assert_eq(fake.call[0].offset, i);
+		bus_pio(bus, (uint16_t)(0x1001 - i * 2), false, 1, 1, &byte);
+		cr_assert_eq(byte, 0xff);
+		cr_assert_eq(fake.calls, 1);
+	}
+	bus_destroy(bus);
+}
+
 Test(bus, map_when_at_the_edges_of_the_space_then_found)
 {
 	struct bus *bus = new_bus();
