@@ -35,6 +35,7 @@ bench bochs-term        optional: the screen that Bochs needs, in a pseudo-termi
 qemu  qemu-system-x86   optional: the devices that umbra's are compared with
 linux linux-image-cloud-amd64 optional: a whole kernel as a guest
 linux busybox-static    optional: what it runs
+linux seabios           optional: firmware as a guest
 END
 }
 

@@ -13,6 +13,7 @@ import threading
 from vm import GUESTS, Failure, Umbra
 
 BUSYBOX = "/bin/busybox"
+SEABIOS = "/usr/share/seabios/bios-256k.bin"
 BASE_APPEND = "console=ttyS0"
 SYMBOLS = ("_text", "_end", "start_kernel", "rest_init", "system_state", "__x64_sys_reboot",
            "__x64_sys_execve")
@@ -47,7 +48,10 @@ def missing():
     """Why no Linux guest can run here, or None."""
     if not kernel():
         return "no kernel of the package linux-image-cloud-amd64"
-    return None if os.path.exists(BUSYBOX) else "no %s (package busybox-static)" % BUSYBOX
+    for path, package in ((BUSYBOX, "busybox-static"), (SEABIOS, "seabios")):
+        if not os.path.exists(path):
+            return "no %s (package %s)" % (path, package)
+    return None
 
 
 def cpio_entry(number, name, mode, data=b"", device=(0, 0)):
@@ -79,6 +83,14 @@ def boot(cpus, append="", extra=(), **options):
     config = {"image": kernel(), "cpus": str(cpus), "mem": "256M", "args": ""}
     return Umbra(config, ["-initrd", initrd(), "-no-reboot", "-append",
                           (BASE_APPEND + " " + append).strip(), *extra], **options)
+
+
+def firmware():
+    """Start SeaBIOS with two processors; what it says goes to the file "log" in the scratch folder,
+    and the run ends where it gives up and restarts."""
+    return Umbra({"image": SEABIOS, "boot": "-bios", "cpus": "2", "mem": "128M", "args": ""},
+                 ["-debugcon", "file:{scratch}/log", "-global", "isa-debugcon.iobase=0x402",
+                  "-no-reboot"], gdb=None)
 
 
 def read_symbols(umbra):

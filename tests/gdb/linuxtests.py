@@ -164,9 +164,41 @@ def kaslr(transcript):
             session.run("kill")
 
 
+def four_cpus_by_the_32_bit_entry(transcript):
+    with linuxguest.boot(4, "nokaslr guest=reboot", ["--mode", "prot32"], gdb=None) as umbra:
+        status = umbra.wait_exit()
+        transcript += ["UART:", umbra.uart.text(), "stderr:", umbra.stderr.text()]
+        require(status == 0, "the exit status is %d" % status)
+        require("linux: up, 4 cpus" in umbra.uart.text(), "the guest is not up")
+
+
+def seabios_looks_for_a_disk(transcript):
+    """Debian's SeaBIOS sets the machine up as far as it goes without a disk."""
+    with linuxguest.firmware() as umbra:
+        umbra.wait_exit()
+        with open(os.path.join(umbra.scratch, "log"), encoding="latin-1") as file:
+            text = file.read()
+        transcript.append(text)
+        for line in ("Found QEMU fw_cfg", "Found 2 cpu(s)", "ACPI: parse DSDT",
+                     "PS2 keyboard initialized", "No bootable device."):
+            require(line in text, "SeaBIOS never said: " + line)
+
+
+def kvm_without_every_mode_is_refused(transcript):
+    """On a KVM that emulates, the kernel would die in the middle: umbra says so and does not start."""
+    with linuxguest.boot(1, gdb=None) as umbra:
+        status = umbra.wait_exit()
+        transcript += ["UART:", umbra.uart.text(), "stderr:", umbra.stderr.text()]
+        require(status == 2, "the exit status is %d" % status)
+        require("this host's KVM cannot run paged32 code" in umbra.stderr.text(), "no reason")
+
+
 TESTS = [
+    (kvm_without_every_mode_is_refused, "!paged32:runs"),
     (shell_and_ctrl_c, "paged32:runs"),
     (kaslr, "paged32:runs"),
-    (same_run_1_cpu, "counts"),
-    (same_run_2_cpus, "counts"),
+    (four_cpus_by_the_32_bit_entry, "paged32:runs"),
+    (seabios_looks_for_a_disk, "paged32:runs"),
+    (same_run_1_cpu, "soft:time"),
+    (same_run_2_cpus, "soft:time"),
 ]

@@ -59,7 +59,7 @@ class Umbra:
     """One umbra process.  A context manager: at its end the process is gone.
 
     @guest    section of guests.cfg, or a mapping that has the same keys
-    @extra    further arguments
+    @extra    further arguments; {scratch} in them is this process's scratch directory
     @gdb      argument of -gdb, or None; "unix" stands for a socket in the scratch directory
     @is_held  start with -S
     """
@@ -75,7 +75,7 @@ class Umbra:
         command += self.config["args"].split()
         command += ["-serial", "stdio", "--die-with-parent", "-gdb", gdb or "none"]
         command += ["-S"] if is_held and gdb else []
-        command += list(extra)
+        command += [argument.replace("{scratch}", self.scratch) for argument in extra]
         self.command = command
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, start_new_session=True)
