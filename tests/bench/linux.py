@@ -24,11 +24,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "gdb"))
 
 import linuxguest  # noqa: E402
+import vm  # noqa: E402
 from machinetests import monitor  # noqa: E402
 from rawtests import attach  # noqa: E402
 from speed import cpu_seconds  # noqa: E402
 
-LIMIT_S = 300
+LIMIT_S = 90
 APPEND = "console=ttyS0 earlyprintk=ttyS0 nokaslr panic=-1"
 FIRST, LAST = "Linux version", "linux: up"
 
@@ -87,6 +88,7 @@ def main():
     if linuxguest.missing():
         print("linux: skipped, " + linuxguest.missing(), file=sys.stderr)
         return 77
+    vm.UMBRA, vm.ACCEL = options.umbra, "soft"
     engines = commands(options.umbra, options.cpus)
     samples = {name: [] for name in engines}
     for number in range(options.rounds):

@@ -13,10 +13,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define UART_BASE 0x3f8
-#define VCPUS	  2
-#define SENT	  6000u /* bytes by each vCPU */
-#define TYPED	  6000u /* bytes to the guest */
+#define UART_BASE	0x3f8
+#define KEY_DATA	0x60
+#define KEY_COMMAND	0x64
+#define KEY_PULSE_RESET 0xfe
+#define VCPUS		2
+#define SENT		6000u /* bytes by each vCPU */
+#define TYPED		6000u /* bytes to the guest */
 
 struct fixture {
 	struct loop *loop;
@@ -45,6 +48,13 @@ static void line_set(void *ctx, unsigned gsi, bool is_high)
 
 	(void)gsi;
 	atomic_store(&f->level, is_high);
+}
+
+static void drop_line(void *ctx, unsigned gsi, bool is_high)
+{
+	(void)ctx;
+	(void)gsi;
+	(void)is_high;
 }
 
 static void count_request(void *ctx, enum machine_request request, int code)
@@ -88,13 +98,14 @@ static void *run_vcpu(void *arg)
 		}
 		in(f->bus, UART_BASE + 2);
 		out(f->bus, UART_BASE + 7, (uint8_t)sent);
+		in(f->bus, KEY_COMMAND);
 		in(f->bus, 0xcf9);
 		if (vcpu->is_reader && (in(f->bus, UART_BASE + 5) & 1)) {
 			in(f->bus, UART_BASE);
 			atomic_fetch_add(&f->read_by_guest, 1);
 		}
 	}
-	out(f->bus, 0x64, 0xfe);
+	out(f->bus, KEY_COMMAND, KEY_PULSE_RESET);
 	return NULL;
 }
 
@@ -132,6 +143,16 @@ static void set_up(struct fixture *f, const char *path)
 {
 	struct irq_line irq = {.set = line_set, .ctx = f, .gsi = 4};
 	struct machine_hook hook = {.post = count_request, .ctx = f};
+	struct i8042_config keyboard = {
+		.data_port = KEY_DATA,
+		.command_port = KEY_COMMAND,
+		.key_irq = {.set = drop_line, .gsi = 1},
+		.mouse_irq = {.set = drop_line, .gsi = 12},
+		.hook = hook,
+		.gate = NULL,
+		.source = 1,
+	};
+	struct i8042 *i8042;
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct umbra_err err = {.text = ""};
 	char spec[128];
@@ -143,6 +164,8 @@ static void set_up(struct fixture *f, const char *path)
 	require(chardev_open(&f->chardev, spec, 0, f->loop, f->gate, &err) == 0, err.text);
 	require(uart16550_create(f->bus, "serial0", UART_BASE, irq, f->chardev, &err) == 0, "UART");
 	require(resetport_create(f->bus, hook, &err) == 0, "reset ports");
+	keyboard.gate = f->gate;
+	require(i8042_create(&i8042, f->bus, &keyboard, &err) == 0, "keyboard controller");
 	memcpy(addr.sun_path, path, strlen(path));
 	f->client = socket(AF_UNIX, SOCK_STREAM, 0);
 	require(connect(f->client, (struct sockaddr *)&addr, sizeof(addr)) == 0, "connect");
