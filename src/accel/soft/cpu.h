@@ -1,13 +1,20 @@
 /* The software CPU: the state of one vCPU, and what the files of this folder may ask of each other.
  *
- *   run.c        the loop: events, blocks, escapes          vm.c, vcpu.c, state.c   the accel_ops
- *   turn.c       one vCPU at a time, in a fixed order       points.c                stops for the
- * debugger block.c      cache of decoded blocks                    translate.c, ea.c       bytes ->
- * struct insn tlb.c        micro-TLB and every memory access          mode.c                  what
- * the registers mean now seg.c far.c  segment loads, far transfers               exc.c iret.c
- * task.c     exceptions and interrupts exec_*.c     the instructions, one family a file thunk.c the
- * host's own instructions irqchip.c    PIC, IOAPIC and local APICs                cpuid.c msr.c the
- * CPU model
+ *   run.c                 the loop: events, blocks, escapes
+ *   vm.c vcpu.c state.c   the accel_ops
+ *   turn.c                one vCPU at a time, in a fixed order; time
+ *   parallel.c            vCPUs at once: who may use which translation
+ *   points.c              stops for the debugger
+ *   block.c code.c        cache of decoded blocks, and what writes to code do to it
+ *   translate.c ea.c      bytes -> struct insn
+ *   tlb.c access.c        micro-TLB and every memory access
+ *   mode.c                what the registers mean now
+ *   seg.c far.c stack.c   segment loads, far transfers, stacks
+ *   exc.c iret.c task.c   exceptions and interrupts
+ *   exec_*.c              the instructions, one family a file
+ *   thunk.c               the host's own instructions
+ *   irqchip.c             PIC, IOAPIC and local APICs
+ *   cpuid.c msr.c         the CPU model
  *
  * Two kinds of code run guest instructions.  Hot ones are handlers (insn.h): they get the flags and
  * the budget in host registers and go straight on to the next handler.  All others are plain

@@ -35,14 +35,14 @@
 #include <unistd.h>
 
 #define QUANTUM 50000 /* instructions: more gains no speed, less costs some */
-#define PASS_NS                                                                                    \
-	1000 /* guest time that an early pass takes, as an interrupt between processors does */
+/* Guest time that an early pass takes, as an interrupt between processors does. */
+#define PASS_NS 1000
+/* How far the clock may be ahead of the host's before it is held back. */
+#define SLACK_NS 1000000ull
 #define NOBODY	 (~0u)
 #define FOREVER	 (~0ull)
 #define NS_PER_S 1000000000ull
-#define SLACK_NS                                                                                   \
-	1000000ull /* how far the clock may be ahead of the host's before it is held back */
-#define SPINS 100  /* yields before a thread sleeps: the turn often comes back soon */
+#define SPINS	 100 /* yields before a thread sleeps: the turn often comes back soon */
 
 struct soft_turn {
 	atomic_uint holder;   /* vCPU number or NOBODY; release, pairs with the waiter's acquire */
