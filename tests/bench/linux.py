@@ -97,14 +97,14 @@ def main():
             if samples[name] is not None:
                 sample = run(command)
                 samples[name] = samples[name] + [sample] if sample else None
-    print("linux, %d cpus     CPU s       s   to soft" % options.cpus)
+    print("linux, %d cpus     CPU s       s  soft takes" % options.cpus)
     soft = statistics.median(s[0] for s in samples["soft"])
     for name, rows in samples.items():
         if rows is None:
             print("%-14s  did not get there in %d s" % (name, LIMIT_S))
             continue
         seconds = [statistics.median(row[i] for row in rows) for i in (0, 1)]
-        print("%-14s %8.2f %8.2f %8.2f" % (name, *seconds, soft / seconds[0]))
+        print("%-14s %8.2f %8.2f %10.2fx" % (name, *seconds, soft / seconds[0]))
     print("to the shell: %.3f * 10^9 instructions" % (count_instructions(options.cpus) / 1e9))
     return 0
 
