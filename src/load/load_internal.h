@@ -192,6 +192,8 @@ enum load_mb_found load_multiboot_find(const uint8_t *head, size_t len, size_t *
 /* Warns of a magic number whose checksum is wrong: it was probably meant as a header. */
 void load_multiboot_warn_checksum(const struct load_job *job);
 int load_multiboot(struct load_job *job, size_t header_offset, struct umbra_err *err);
+/* The state on entry of either multiboot (section 3.2 of 0.6.96, 3.3 of 2.0), all but EBX. */
+int load_multiboot_enter(struct load_job *job, gpa_t entry, uint32_t eax, struct umbra_err *err);
 int load_multiboot2(struct load_job *job, size_t header_offset, struct umbra_err *err);
 
 /* The address fields that both headers have (1: 3.1.3, 2: 3.1.5), in their order. */

@@ -197,11 +197,8 @@ static int plan_addresses(struct load_job *job, size_t at, gpa_t *out_entry, str
 	return 0;
 }
 
-/* EAX and EBX of 3.2; the rest of its state is that of load_boot_prot32. */
-static int enter(struct load_job *job, gpa_t entry, const struct load_elf *elf,
-		 struct umbra_err *err)
+int load_multiboot_enter(struct load_job *job, gpa_t entry, uint32_t eax, struct umbra_err *err)
 {
-	gpa_t info = 0;
 	int rc;
 
 	if (entry >= LOAD_4G)
@@ -210,9 +207,18 @@ static int enter(struct load_job *job, gpa_t entry, const struct load_elf *elf,
 				     "in 32-bit mode",
 				     entry);
 	rc = load_boot_prot32(job, (uint32_t)entry, false, err);
+	job->image->boot.gpr[X86_RAX] = eax;
+	return rc;
+}
+
+static int enter(struct load_job *job, gpa_t entry, const struct load_elf *elf,
+		 struct umbra_err *err)
+{
+	gpa_t info = 0;
+	int rc = load_multiboot_enter(job, entry, MB1_EAX, err);
+
 	if (rc == 0)
 		rc = load_mbinfo_plan(job, elf, &info, err);
-	job->image->boot.gpr[X86_RAX] = MB1_EAX;
 	job->image->boot.gpr[X86_RBX] = info;
 	return rc;
 }

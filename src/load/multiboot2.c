@@ -252,17 +252,10 @@ static int enter(struct load_job *job, gpa_t entry, const struct load_mb2info *w
 		 struct umbra_err *err)
 {
 	gpa_t info = 0;
-	int rc;
+	int rc = load_multiboot_enter(job, entry, MB2_EAX, err);
 
-	if (entry >= LOAD_4G)
-		return umbra_err_set(err, ENOEXEC,
-				     "entry 0x%" PRIx64 " is not below 4 GiB, and multiboot enters "
-				     "in 32-bit mode",
-				     entry);
-	rc = load_boot_prot32(job, (uint32_t)entry, false, err);
 	if (rc == 0)
 		rc = load_mb2info_plan(job, want, &info, err);
-	job->image->boot.gpr[X86_RAX] = MB2_EAX;
 	job->image->boot.gpr[X86_RBX] = info;
 	return rc;
 }
