@@ -216,7 +216,7 @@ static void undo(struct soft_cpu *c)
 {
 	if (!c->cur)
 		return;
-	c->left += c->entry->disp - (int64_t)SOFT_ORDINAL_OF(c->cur);
+	c->left += soft_rest_of_block(c);
 	c->rip = soft_rip(c);
 	c->cur = NULL;
 }
@@ -228,12 +228,12 @@ static enum soft_escape enter(struct soft_cpu *c, bool is_step)
 
 	if (c->mode_is_stale)
 		soft_mode_update(c);
-	c->mode = is_step ? c->mode | SOFT_STEP : c->mode & ~(uint32_t)SOFT_STEP;
+	soft_set_mode(c, is_step ? c->mode | SOFT_STEP : c->mode & ~(uint32_t)SOFT_STEP);
 	kind = (enum soft_escape)setjmp(c->escape);
 	if (kind == ESCAPE_NONE) {
 		const struct insn *block = soft_block_find(c);
 
-		if (!is_step && block->disp > c->left)
+		if (!is_step && SOFT_COUNT_OF(block) > c->left)
 			return ESCAPE_RESTART_STEP; /* the last few one by one */
 		soft_run_block(c, block);
 		return ESCAPE_NONE;

@@ -31,7 +31,7 @@ int soft_blocks_init(struct soft_cpu *c)
 	if (!cache)
 		return -ENOMEM;
 	c->blocks = cache;
-	c->link_gen = 1;
+	soft_links_drop(c); /* no entry of the jump cache has generation 0 */
 	cache->pool = aligned_alloc(64, BLOCK_POOL_BYTES);
 	c->jumps = calloc(JUMP_ENTRIES, sizeof(*c->jumps));
 	if (!cache->pool || !c->jumps || code_frames_init(cache) != 0) {
@@ -213,16 +213,16 @@ static SOFT_COLD soft_ret op_enter_slow(SOFT_ARGS)
 
 soft_ret op_enter(SOFT_ARGS)
 {
-	if (SOFT_UNLIKELY(left < i->disp || must_leave(c)))
+	if (SOFT_UNLIKELY(left < SOFT_COUNT_OF(i) || must_leave(c)))
 		return op_enter_slow(SOFT_PASS(i));
-	left -= i->disp;
+	left -= SOFT_COUNT_OF(i);
 	c->entry = i;
 	SOFT_NEXT();
 }
 
 soft_ret op_enter_step(SOFT_ARGS)
 {
-	left -= i->disp;
+	left -= SOFT_COUNT_OF(i);
 	c->entry = i;
 	SOFT_NEXT();
 }
@@ -282,15 +282,13 @@ static const struct insn *go_to(struct soft_cpu *c, uint64_t rip)
 
 static void record(struct soft_cpu *c, struct link *l, bool taken, const struct insn *found)
 {
-	if (l->gen != c->link_gen) {
-		l->gen = c->link_gen;
-		l->taken = NULL;
-		l->behind = NULL;
-	}
-	if (taken)
+	if (taken) {
 		l->taken = found;
-	else
+		l->taken_gen = c->link_gen;
+	} else {
 		l->behind = found;
+		l->behind_gen = c->link_gen;
+	}
 }
 
 /* The link behind @i is not touched when the pool was emptied since its block was made: then the
@@ -337,11 +335,7 @@ static const struct insn *find_target(struct soft_cpu *c)
 	const struct insn *found = go_to(c, rip);
 
 	if (found)
-		c->jumps[(rip ^ rip >> 12) & (JUMP_ENTRIES - 1)] = (struct jump_entry){
-			.rip = rip,
-			.gen_mode = c->link_gen << SOFT_MODE_BITS | c->mode,
-			.block = found,
-		};
+		*soft_jump_entry(c, rip) = (struct jump_entry){c->jump_key, found};
 	return found;
 }
 
@@ -367,11 +361,7 @@ static SOFT_COLD soft_ret op_continue_slow(SOFT_ARGS)
 
 soft_ret op_continue(SOFT_ARGS)
 {
-	const struct link *l = (const struct link *)(i + 1);
-
-	if (SOFT_UNLIKELY(l->gen != c->link_gen || !l->taken))
-		return op_continue_slow(SOFT_PASS(i));
-	SOFT_GO(l->taken);
+	SOFT_FOLLOW((const struct link *)(i + 1), taken, op_continue_slow);
 }
 
 /* When there are many of these somebody keeps going by links that lead here. */

@@ -28,6 +28,12 @@ void soft_blocks_evict_linear(struct soft_cpu *c, gva_t la);
 static inline void soft_links_drop(struct soft_cpu *c)
 {
 	c->link_gen++;
+	c->jump_key = c->link_gen << SOFT_MODE_BITS | c->mode;
+}
+static inline void soft_set_mode(struct soft_cpu *c, uint32_t mode)
+{
+	c->mode = mode;
+	c->jump_key = c->link_gen << SOFT_MODE_BITS | mode;
 }
 
 /* True when a frame holds decoded code of some vCPU. */

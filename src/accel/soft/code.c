@@ -228,6 +228,7 @@ void code_evict(struct block_cache *cache, struct block *b)
 	}
 	b->is_live = false;
 	b->slot[0].fn = op_gone;
+	b->slot[0].disp = SOFT_NO_ENTRY;
 	cache->stats.evicted++;
 	cache->stats.live--;
 }

@@ -162,8 +162,9 @@ struct soft_cpu {
 	const struct insn *entry;    /* first slot of the block being executed */
 	atomic_uint pend;	     /* mask of enum soft_pend */
 	uint32_t mode;		     /* mask of enum soft_mode, true while blocks run */
-	uint64_t link_gen;	  /* links and jump-cache entries of other generations are void */
-	struct jump_entry *jumps; /* jump cache: block.h */
+	uint64_t link_gen;	     /* links of other generations are void */
+	uint64_t jump_key;	  /* link_gen and mode: jump-cache entries of other keys are void */
+	struct jump_entry *jumps; /* jump cache: insn.h */
 
 	/* Valid outside handlers (SOFT_SPILL). */
 	uint64_t fr, fs, fo;	/* lazy flags */
@@ -204,8 +205,9 @@ struct soft_cpu {
 	uint16_t x87_op, x87_cs, x87_ds;
 
 	/* Execution. */
-	bool mode_is_stale;	 /* soft_mode_update before the next block */
-	uint64_t jump_cs_base;	 /* CS.base that the jump cache was filled under (mode.c) */
+	bool mode_is_stale;    /* soft_mode_update before the next block */
+	uint64_t link_cs_base; /* CS that links and the jump cache were made under (mode.c) */
+	uint32_t link_cs_limit;
 	jmp_buf escape;		 /* armed while guest code runs */
 	struct soft_event event; /* ESCAPE_EXCEPTION: what was raised */
 	bool has_event;		 /* event is to be delivered */

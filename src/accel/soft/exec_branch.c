@@ -82,21 +82,26 @@ bool soft_fuse(struct tr *t, struct insn *cmp, struct insn *jcc)
 	SOFT_MEM_OP(call_r##suffix##_##bits)                                                       \
 	{                                                                                          \
 		uint64_t target = SOFT_GET(bits, i->src);                                          \
-		if (SOFT_UNLIKELY(!may_jump(target)))                                              \
+		const struct insn *block = soft_jump_find(c, target);                              \
+		if (SOFT_UNLIKELY(!block && !may_jump(target)))                                    \
 			return bad_target(SOFT_PASS(i));                                           \
 		SOFT_STORE(bits, address, i->disp);                                                \
 		move_sp(-((bits) / 8));                                                            \
-		SOFT_JUMP(target);                                                                 \
+		SOFT_JUMP(target, block);                                                          \
 	}
 #define RET_FORM(bits, suffix, may_jump, address, move_sp)                                         \
 	SOFT_MEM_OP(ret##suffix##_##bits)                                                          \
 	{                                                                                          \
 		uint##bits##_t target;                                                             \
+		const struct insn *block;                                                          \
 		SOFT_LOAD(bits, target, address);                                                  \
-		if (SOFT_UNLIKELY(!may_jump(target)))                                              \
+		block = soft_jump_find(c, target);                                                 \
+		if (SOFT_UNLIKELY(!block && slow))                                                 \
+			return slow(SOFT_PASS(i));                                                 \
+		if (!block && !may_jump(target))                                                   \
 			return bad_target(SOFT_PASS(i));                                           \
 		move_sp((bits) / 8 + i->imm);                                                      \
-		SOFT_JUMP(target);                                                                 \
+		SOFT_JUMP(target, block);                                                          \
 	}
 CALL_FORMS(64, , MAY_JUMP_64, PUSH_ADDRESS_64, MOVE_SP_64)
 CALL_FORMS(32, _other, MAY_JUMP, OTHER_ADDRESS, MOVE_SP)
@@ -109,9 +114,10 @@ RET_FORM(16, _other, MAY_JUMP, OTHER_ADDRESS, MOVE_SP)
 	SOFT_OP(jmp_r_##bits)                                                                      \
 	{                                                                                          \
 		uint64_t target = SOFT_GET(bits, i->src);                                          \
-		if (SOFT_UNLIKELY(!soft_may_jump(c, target)))                                      \
+		const struct insn *block = soft_jump_find(c, target);                              \
+		if (SOFT_UNLIKELY(!block && !soft_may_jump(c, target)))                            \
 			return bad_target(SOFT_PASS(i));                                           \
-		SOFT_JUMP(target);                                                                 \
+		SOFT_JUMP(target, block);                                                          \
 	}
 SOFT_WIDE_WIDTHS(JMP_REG)
 

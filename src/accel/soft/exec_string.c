@@ -272,7 +272,7 @@ static bool must_leave(const struct soft_cpu *c)
 static void leave_between(struct soft_cpu *c)
 {
 	c->rip = soft_rip(c);
-	c->left += c->entry->disp - (int64_t)SOFT_ORDINAL_OF(c->cur);
+	c->left += soft_rest_of_block(c);
 	c->cur = NULL;
 	c->left_repeat_at = soft_count(c);
 }

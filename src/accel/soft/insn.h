@@ -86,15 +86,17 @@ struct insn {
 };
 _Static_assert(sizeof(struct insn) == 32, "the hot loop counts on two to a cache line");
 
-/* op_enter: imm = RIP of the block, disp = number of guest instructions.
- * A direct branch is followed by a link slot: fn unused, place.. unused:
- *   imm   the block at imm of the branch (const struct insn *), 0 = not linked
- *   disp  the block at disp of the branch
- *   the generation of both is kept in fn's place: struct link below. */
+/* First slot of a block: imm = its RIP, place = its number of guest instructions, disp = the budget
+ * with which branches may pass this slot over: the same number, or SOFT_NO_ENTRY where its handler
+ * must run. */
+#define SOFT_COUNT_OF(entry) ((int64_t)(entry)->place)
+#define SOFT_NO_ENTRY	     INT64_MAX
+
+/* A direct branch is followed by a slot that is none: the first slots of the blocks at imm (taken)
+ * and disp (behind) of the branch, each with soft_cpu.link_gen when it was found. */
 struct link {
-	uint64_t gen; /* soft_cpu.link_gen when it was made */
 	const struct insn *taken, *behind;
-	uint64_t unused;
+	uint64_t taken_gen, behind_gen;
 };
 _Static_assert(sizeof(struct link) == sizeof(struct insn), "a link takes one slot");
 
@@ -260,6 +262,12 @@ SOFT_INLINE struct tlb_entry *soft_tlb_entry(const struct soft_cpu *c, uint64_t 
 		SOFT_LEAVE();                                                                      \
 	}
 
+/* Instructions that the block has counted and that are not done: from the current one on. */
+SOFT_INLINE int64_t soft_rest_of_block(const struct soft_cpu *c)
+{
+	return SOFT_COUNT_OF(c->entry) - (int64_t)SOFT_ORDINAL_OF(c->cur);
+}
+
 /* For plain functions: the operands of their slot. */
 SOFT_INLINE uint64_t soft_insn_address(const struct soft_cpu *c, const struct insn *i)
 {
@@ -282,42 +290,64 @@ soft_ret op_leave(SOFT_ARGS);
 /* imm = vector: raise it (#UD and the like found by translation). */
 soft_ret op_raise(SOFT_ARGS);
 
+/* Into the block whose first slot is @entry, passing over that slot: if the budget allows it and no
+ * request waits. */
+#define SOFT_MAY_ENTER(entry)                                                                      \
+	(left >= (entry)->disp && !atomic_load_explicit(&c->pend, memory_order_relaxed))
+#define SOFT_ENTER(entry_)                                                                         \
+	do {                                                                                       \
+		const struct insn *e_ = (entry_);                                                  \
+		left -= e_->disp;                                                                  \
+		c->entry = e_;                                                                     \
+		SOFT_GO(e_ + 1);                                                                   \
+	} while (0)
+
 /* Branches.  Direct: the link slot is i[1]; @taken chooses imm or disp of @i.  In SOFT_STEP mode
  * translation ends the block with handlers that leave; branch handlers need not know.
  * What is not linked yet goes on in block.c by a tail call: see the head of this file. */
 soft_ret op_link_taken(SOFT_ARGS);
 soft_ret op_link_behind(SOFT_ARGS);
+#define SOFT_FOLLOW(link_, side, miss)                                                             \
+	do {                                                                                       \
+		const struct link *l_ = (link_);                                                   \
+		if (SOFT_UNLIKELY(l_->side##_gen != c->link_gen || !SOFT_MAY_ENTER(l_->side)))     \
+			return miss(SOFT_PASS(i));                                                 \
+		SOFT_ENTER(l_->side);                                                              \
+	} while (0)
 #define SOFT_BRANCH(taken_)                                                                        \
 	do {                                                                                       \
-		const struct link *l_ = (const struct link *)(i + 1);                              \
-		bool t_ = (taken_);                                                                \
-		const struct insn *b_ = t_ ? l_->taken : l_->behind;                               \
-		if (SOFT_UNLIKELY(l_->gen != c->link_gen || !b_)) {                                \
-			if (t_)                                                                    \
-				return op_link_taken(SOFT_PASS(i));                                \
-			return op_link_behind(SOFT_PASS(i));                                       \
-		}                                                                                  \
-		SOFT_GO(b_);                                                                       \
+		if (taken_)                                                                        \
+			SOFT_FOLLOW((const struct link *)(i + 1), taken, op_link_taken);           \
+		SOFT_FOLLOW((const struct link *)(i + 1), behind, op_link_behind);                 \
 	} while (0)
 
-/* Indirect: by the jump cache.  @rip is already checked and truncated. */
+/* Indirect: by the jump cache.  A target that is found there was fetched from under the same
+ * conditions: it needs no check. */
 struct jump_entry {
-	uint64_t rip;
-	uint64_t gen_mode; /* link_gen << SOFT_MODE_BITS | mode */
+	uint64_t key; /* soft_cpu.jump_key when it was filled */
 	const struct insn *block;
 };
 #define JUMP_ENTRIES 4096u
+SOFT_INLINE struct jump_entry *soft_jump_entry(const struct soft_cpu *c, uint64_t rip)
+{
+	return &c->jumps[(rip ^ rip >> 12) & (JUMP_ENTRIES - 1)];
+}
+/* The block at @rip; NULL: not known. */
+SOFT_INLINE const struct insn *soft_jump_find(const struct soft_cpu *c, uint64_t rip)
+{
+	const struct jump_entry *j = soft_jump_entry(c, rip);
+
+	return SOFT_LIKELY(j->key == c->jump_key && j->block->imm == rip) ? j->block : NULL;
+}
 soft_ret op_jump_miss(SOFT_ARGS); /* to c->rip */
-#define SOFT_JUMP(rip_)                                                                            \
+/* To @rip, which is checked and truncated, and where soft_jump_find found @block. */
+#define SOFT_JUMP(rip_, block)                                                                     \
 	do {                                                                                       \
-		uint64_t to_ = (rip_);                                                             \
-		const struct jump_entry *j_ = &c->jumps[(to_ ^ to_ >> 12) & (JUMP_ENTRIES - 1)];   \
-		if (SOFT_UNLIKELY(j_->rip != to_ ||                                                \
-				  j_->gen_mode != (c->link_gen << SOFT_MODE_BITS | c->mode))) {    \
-			c->rip = to_;                                                              \
+		if (SOFT_UNLIKELY(!(block) || !SOFT_MAY_ENTER(block))) {                           \
+			c->rip = (rip_);                                                           \
 			return op_jump_miss(SOFT_PASS(i));                                         \
 		}                                                                                  \
-		SOFT_GO(j_->block);                                                                \
+		SOFT_ENTER(block);                                                                 \
 	} while (0)
 /* All three set c->rip to the target first: an escape out of the target's fetch belongs to the
  * target, not to the branch.  In SOFT_STEP mode, and when a request waits, they leave. */

@@ -119,21 +119,23 @@ static void select_bank(struct soft_cpu *c)
 		soft_links_drop(c);
 }
 
-/* The jump cache knows RIP and mode but not CS.base. */
-static void follow_cs_base(struct soft_cpu *c)
+/* Links and the jump cache know RIP and mode but neither where CS begins nor where it ends. */
+static void follow_cs(struct soft_cpu *c)
 {
 	uint64_t base = soft_is_code64(c) ? 0 : c->seg[X86_CS].base;
+	uint32_t limit = soft_is_code64(c) ? 0 : c->seg[X86_CS].limit;
 
-	if (base != c->jump_cs_base)
+	if (base != c->link_cs_base || limit != c->link_cs_limit)
 		soft_links_drop(c);
-	c->jump_cs_base = base;
+	c->link_cs_base = base;
+	c->link_cs_limit = limit;
 }
 
 void soft_mode_update(struct soft_cpu *c)
 {
-	c->mode = width_bits(c) | privilege_bits(c) | fpu_bits(c);
+	soft_set_mode(c, width_bits(c) | privilege_bits(c) | fpu_bits(c));
 	c->mode_is_stale = false;
-	follow_cs_base(c);
+	follow_cs(c);
 	select_bank(c);
 }
 

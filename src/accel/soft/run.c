@@ -72,7 +72,7 @@ static void undo_current(struct soft_cpu *c)
 {
 	if (!c->cur)
 		return;
-	c->left += c->entry->disp - (int64_t)SOFT_ORDINAL_OF(c->cur);
+	c->left += soft_rest_of_block(c);
 	c->rip = soft_rip(c);
 	c->cur = NULL;
 }
@@ -248,7 +248,7 @@ static void set_step_mode(struct soft_cpu *c, bool is_step)
 {
 	uint32_t mode = is_step ? c->mode | SOFT_STEP : c->mode & ~(uint32_t)SOFT_STEP;
 
-	c->mode = mode;
+	soft_set_mode(c, mode);
 }
 
 /* Traps that follow an instruction that completed (SDM 3A 6.9): the guest's single step and data
@@ -309,7 +309,7 @@ static void run_blocks(struct soft_cpu *c)
 	set_step_mode(c, false);
 	c->at_exec_point = false;
 	block = soft_block_find(c);
-	if (c->skip_exec_point || block->disp > c->left) {
+	if (c->skip_exec_point || SOFT_COUNT_OF(block) > c->left) {
 		c->step_once = true; /* the end of the slice, or one instruction past a point */
 		return;
 	}

@@ -500,7 +500,8 @@ size_t soft_translate(struct soft_cpu *c, gpa_t gpa, struct insn *out, size_t ma
 	while (!m.is_done)
 		add_instruction(&m);
 	soft_flags_elide(m.use, m.count);
-	out->disp = m.count;
+	out->place = (uint16_t)m.count;
+	out->disp = out->fn == op_enter ? (int64_t)m.count : SOFT_NO_ENTRY;
 	*out_len = m.offset;
 	*out_gpa2 = m.gpa2;
 	return (size_t)(m.t.out - out);

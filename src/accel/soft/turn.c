@@ -134,7 +134,7 @@ static int64_t executed(const struct soft_cpu *c)
 
 	/* In the middle of a block the whole of it has been taken off the budget already. */
 	if (c->cur)
-		left += c->entry->disp - (int64_t)SOFT_ORDINAL_OF(c->cur);
+		left += soft_rest_of_block(c);
 	return c->slice - left;
 }
 

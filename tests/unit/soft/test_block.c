@@ -385,3 +385,24 @@ Test(block, link_when_target_page_moves_then_new_code_runs)
 		cr_assert_eq(reg(X86_RAX), i & 1 ? 2 : 1);
 	}
 }
+
+/* A far transfer can give CS a smaller limit at the same base.  Twice, because blocks that are made
+ * for the first time void what was known before. */
+Test(block, jump_when_the_cs_limit_shrank_then_nothing_runs_beyond_it)
+{
+	soft_rig_mode(rig, X86_MODE_PROT32, 0);
+	SOFT_RIG_CODE_BYTES(rig, 0xff, 0xe0);		 /* jmp eax */
+	soft_rig_poke(rig, CODE + 0x800, "\xeb\xfe", 2); /* jmp . */
+	rig->c->r[X86_RAX] = CODE + 0x800;
+	for (unsigned round = 0; round < 4; round++) {
+		bool is_short = round & 1;
+		struct soft_rig_result result;
+
+		rig->c->seg[X86_CS].limit = CODE + (is_short ? 0x7ff : 0xfff);
+		soft_mode_changed(rig->c);
+		rig->c->rip = CODE;
+		result = soft_rig_run(rig, 9);
+		cr_assert_eq(result.end, is_short ? SOFT_RIG_EXCEPTION : SOFT_RIG_OK);
+		cr_assert_eq(result.count, is_short ? 0 : 9);
+	}
+}

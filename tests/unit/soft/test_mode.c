@@ -120,7 +120,7 @@ Test(mode, update_when_real_mode_has_flat_segments_then_flat)
 
 /* Links. */
 
-Test(mode, update_when_cs_base_changes_then_links_are_void)
+Test(mode, update_when_cs_changes_then_links_are_void)
 {
 	uint64_t gen;
 
@@ -130,6 +130,10 @@ Test(mode, update_when_cs_base_changes_then_links_are_void)
 	mode_now();
 	cr_assert_eq(rig->c->link_gen, gen);
 	rig->c->seg[X86_CS].base += 0x10;
+	mode_now();
+	cr_assert_neq(rig->c->link_gen, gen);
+	gen = rig->c->link_gen;
+	rig->c->seg[X86_CS].limit = 0x8000;
 	mode_now();
 	cr_assert_neq(rig->c->link_gen, gen);
 	soft_rig_mode(rig, X86_MODE_LONG64, 0);
