@@ -138,32 +138,36 @@ const struct soft_forms soft_test_forms = SOFT_ALL_FORMS(test);
 static const struct soft_forms OR_FORMS = SOFT_ALL_FORMS(or);
 static const struct soft_forms ADC_FORMS = SOFT_ALL_FORMS(adc);
 static const struct soft_forms SBB_FORMS = SOFT_ALL_FORMS(sbb);
-static const struct soft_forms XOR_FORMS = SOFT_ALL_FORMS(xor);
+const struct soft_forms soft_xor_forms = SOFT_ALL_FORMS(xor);
 
 /* The register forms of an operation without flags. */
-struct quiet_forms {
-	soft_op_fn *rr[4], *ri[4];
-};
 #define QUIET_FORMS(name)                                                                          \
 	{                                                                                          \
-		SOFT_BY_WIDTH(name##_nf_rr), SOFT_BY_WIDTH(name##_nf_ri)                           \
+		.rr = SOFT_BY_WIDTH(name##_nf_rr), .ri = SOFT_BY_WIDTH(name##_nf_ri)               \
 	}
+const struct soft_forms soft_add_quiet = QUIET_FORMS(add);
+const struct soft_forms soft_sub_quiet = QUIET_FORMS(sub);
+const struct soft_forms soft_and_quiet = QUIET_FORMS(and);
+const struct soft_forms soft_xor_quiet = QUIET_FORMS(xor);
+static const struct soft_forms OR_QUIET = QUIET_FORMS(or);
+static const struct soft_forms ADC_QUIET = QUIET_FORMS(adc);
+static const struct soft_forms SBB_QUIET = QUIET_FORMS(sbb);
 
 struct alu_op {
 	uint16_t mnemonic;
 	const struct soft_forms *forms;
-	struct quiet_forms quiet; /* none: a comparison */
+	const struct soft_forms *quiet; /* NULL: a comparison */
 };
 static const struct alu_op ALU_OPS[] = {
-	{ZYDIS_MNEMONIC_ADD, &soft_add_forms, QUIET_FORMS(add)},
-	{ZYDIS_MNEMONIC_OR, &OR_FORMS, QUIET_FORMS(or)},
-	{ZYDIS_MNEMONIC_ADC, &ADC_FORMS, QUIET_FORMS(adc)},
-	{ZYDIS_MNEMONIC_SBB, &SBB_FORMS, QUIET_FORMS(sbb)},
-	{ZYDIS_MNEMONIC_AND, &soft_and_forms, QUIET_FORMS(and)},
-	{ZYDIS_MNEMONIC_SUB, &soft_sub_forms, QUIET_FORMS(sub)},
-	{ZYDIS_MNEMONIC_XOR, &XOR_FORMS, QUIET_FORMS(xor)},
-	{ZYDIS_MNEMONIC_CMP, &soft_cmp_forms, {{NULL}, {NULL}}},
-	{ZYDIS_MNEMONIC_TEST, &soft_test_forms, {{NULL}, {NULL}}},
+	{ZYDIS_MNEMONIC_ADD, &soft_add_forms, &soft_add_quiet},
+	{ZYDIS_MNEMONIC_OR, &OR_FORMS, &OR_QUIET},
+	{ZYDIS_MNEMONIC_ADC, &ADC_FORMS, &ADC_QUIET},
+	{ZYDIS_MNEMONIC_SBB, &SBB_FORMS, &SBB_QUIET},
+	{ZYDIS_MNEMONIC_AND, &soft_and_forms, &soft_and_quiet},
+	{ZYDIS_MNEMONIC_SUB, &soft_sub_forms, &soft_sub_quiet},
+	{ZYDIS_MNEMONIC_XOR, &soft_xor_forms, &soft_xor_quiet},
+	{ZYDIS_MNEMONIC_CMP, &soft_cmp_forms, NULL},
+	{ZYDIS_MNEMONIC_TEST, &soft_test_forms, NULL},
 };
 
 static const struct alu_op *find_op(ZydisMnemonic mnemonic)
@@ -179,7 +183,7 @@ static bool emit_alu(struct tr *t)
 {
 	const struct alu_op *op = find_op(t->z->mnemonic);
 	unsigned w = tr_width(t->op[0].size);
-	bool is_write = op->quiet.rr[w];
+	bool is_write = op->quiet != NULL;
 	struct insn *i;
 
 	if (t->is_locked)
@@ -187,7 +191,7 @@ static bool emit_alu(struct tr *t)
 	i = soft_emit_form(t, op->forms, is_write);
 	if (is_write && tr_is_reg(&t->op[0]) && !tr_is_mem(&t->op[1])) {
 		t->flag_slot = i;
-		t->no_flags_fn = tr_is_imm(&t->op[1]) ? op->quiet.ri[w] : op->quiet.rr[w];
+		t->no_flags_fn = tr_is_imm(&t->op[1]) ? op->quiet->ri[w] : op->quiet->rr[w];
 	}
 	return true;
 }

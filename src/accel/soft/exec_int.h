@@ -167,10 +167,17 @@ struct soft_forms {
 /* Emit the form that t's first two operands have.  @is_write: a memory destination is written. */
 struct insn *soft_emit_form(struct tr *t, const struct soft_forms *forms, bool is_write);
 
-extern const struct soft_forms soft_mov_forms;
-extern const struct soft_forms soft_cmp_forms, soft_test_forms, soft_sub_forms, soft_and_forms,
-	soft_add_forms; /* those that soft_fuse knows */
-extern soft_op_fn *const soft_dec_r[4];
+extern const struct soft_forms soft_mov_forms, soft_mov_base_forms;
+extern const struct soft_forms soft_cmp_forms, soft_test_forms;
+extern const struct soft_forms soft_add_forms, soft_sub_forms, soft_and_forms, soft_xor_forms;
+/* Without flags; register forms only. */
+extern const struct soft_forms soft_add_quiet, soft_sub_quiet, soft_and_quiet, soft_xor_quiet;
+/* Others that exec_fuse.c and exec_pair.c know, by width. */
+extern soft_op_fn *const soft_dec_r[4], *const soft_lea[4], *const soft_lea_base[4];
+extern soft_op_fn *const soft_shl_quiet_ri[4], *const soft_shr_quiet_ri[4];
+extern soft_op_fn *const soft_imul_quiet_rr[4];
+extern soft_op_fn *const soft_push_reg[2][4], *const soft_pop_reg[2][4]; /* [1]: 64-bit stack */
+extern soft_op_fn *const soft_movzx_m8[4];
 /* exec_fuse.c: the handler that does @cmp and jumps on condition @cc; NULL = none. */
 soft_op_fn *soft_fused_op(soft_op_fn *cmp, unsigned cc);
 

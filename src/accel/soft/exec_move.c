@@ -24,7 +24,6 @@
 SOFT_WIDTHS(MOV_FORMS)
 
 /* Loads and stores, with an address that has an index and with one that has none. */
-#define EA_BASE() (SOFT_REG(uint64_t, i->base) + (uint64_t)i->disp)
 #define MOV_MEM_FORMS(bits, suffix, address)                                                       \
 	SOFT_MEM_OP(mov_rm##suffix##_##bits)                                                       \
 	{                                                                                          \
@@ -39,11 +38,11 @@ SOFT_WIDTHS(MOV_FORMS)
 		SOFT_NEXT();                                                                       \
 	}
 SOFT_WIDTHS(MOV_MEM_FORMS, , SOFT_EA())
-SOFT_WIDTHS(MOV_MEM_FORMS, _base, EA_BASE())
+SOFT_WIDTHS(MOV_MEM_FORMS, _base, SOFT_EA_BASE())
 
 const struct soft_forms soft_mov_forms = SOFT_ALL_FORMS(mov);
-static soft_op_fn *const MOV_LOAD_BASE[4] = SOFT_BY_WIDTH(mov_rm_base);
-static soft_op_fn *const MOV_STORE_BASE[4] = SOFT_BY_WIDTH(mov_mr_base);
+const struct soft_forms soft_mov_base_forms = {.rm = SOFT_BY_WIDTH(mov_rm_base),
+					       .mr = SOFT_BY_WIDTH(mov_mr_base)};
 
 struct insn *soft_emit_form(struct tr *t, const struct soft_forms *forms, bool is_write)
 {
@@ -97,9 +96,9 @@ static bool emit_mov(struct tr *t)
 	if (has_index(i))
 		return true;
 	if (tr_is_mem(&t->op[1]))
-		i->fn = MOV_LOAD_BASE[tr_width(t->op[0].size)];
+		i->fn = soft_mov_base_forms.rm[tr_width(t->op[0].size)];
 	else if (tr_is_mem(&t->op[0]) && tr_is_reg(&t->op[1]))
-		i->fn = MOV_STORE_BASE[tr_width(t->op[0].size)];
+		i->fn = soft_mov_base_forms.mr[tr_width(t->op[0].size)];
 	return true;
 }
 
@@ -138,6 +137,8 @@ EXTEND(movsx, int, 8, 64)
 EXTEND(movsx, int, 16, 32)
 EXTEND(movsx, int, 16, 64)
 EXTEND(movsx, int, 32, 64)
+
+soft_op_fn *const soft_movzx_m8[4] = {NULL, movzx_m8_16, movzx_m8_32, NULL};
 
 /* By destination and source width; a zero extension to 32 bits reaches 64.  Where both widths are
  * equal the instruction is a move. */
@@ -222,20 +223,21 @@ static bool emit_sign_to_dx(struct tr *t)
 	}                                                                                          \
 	SOFT_OP(lea_base_##bits)                                                                   \
 	{                                                                                          \
-		SOFT_PUT(bits, i->dst, EA_BASE());                                                 \
+		SOFT_PUT(bits, i->dst, SOFT_EA_BASE());                                            \
 		SOFT_NEXT();                                                                       \
 	}
 SOFT_WIDE_WIDTHS(LEA)
 
+soft_op_fn *const soft_lea[4] = SOFT_BY_WIDE_WIDTH(lea);
+soft_op_fn *const soft_lea_base[4] = SOFT_BY_WIDE_WIDTH(lea_base);
+
 static bool emit_lea(struct tr *t)
 {
-	static soft_op_fn *const BY_SIZE[4] = SOFT_BY_WIDE_WIDTH(lea);
-	static soft_op_fn *const BASE_BY_SIZE[4] = SOFT_BY_WIDE_WIDTH(lea_base);
 	unsigned w = tr_width(t->op[0].size);
-	struct insn *i = tr_slot_lea(t, BY_SIZE[w], &t->op[1]);
+	struct insn *i = tr_slot_lea(t, soft_lea[w], &t->op[1]);
 
 	if (!has_index(i))
-		i->fn = BASE_BY_SIZE[w];
+		i->fn = soft_lea_base[w];
 	i->dst = tr_reg(t->op[0].reg.value);
 	return true;
 }

@@ -219,6 +219,8 @@ static bool emit_pair(struct tr *t)
 	IMUL(bits, rri, SOFT_GET(bits, i->src), (uint##bits##_t)i->imm)
 SOFT_WIDE_WIDTHS(IMUL_FORMS)
 
+soft_op_fn *const soft_imul_quiet_rr[4] = SOFT_BY_WIDE_WIDTH(imul_nf_rr);
+
 static bool emit_imul(struct tr *t)
 {
 	static soft_op_fn *const RR[2][4] = {SOFT_BY_WIDE_WIDTH(imul_rr),

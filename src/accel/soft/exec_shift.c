@@ -103,6 +103,9 @@ SHIFT_FORMS(sar, SHIFT_IN, SHIFT_AX)
 	QUIET_SHIFT(bits, ror, a >> (count & ((bits)-1)) | WIDER(bits, a) << (-count & ((bits)-1)))
 SOFT_WIDTHS(QUIET_SHIFTS)
 
+soft_op_fn *const soft_shl_quiet_ri[4] = SOFT_BY_WIDTH(shl_nf_ri);
+soft_op_fn *const soft_shr_quiet_ri[4] = SOFT_BY_WIDTH(shr_nf_ri);
+
 struct shift_op {
 	uint16_t mnemonic;
 	soft_op_fn *ri[4], *rc[4], *m[4], *quiet_ri[4], *quiet_rc[4];

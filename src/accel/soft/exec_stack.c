@@ -45,9 +45,9 @@ STACK_FORMS(16, _other, OTHER_ADDRESS(16), OTHER_ADDRESS(16), MOVE_SP)
 			NULL, name##_16, NULL, name##_64                                           \
 		}                                                                                  \
 	}
-static soft_op_fn *const PUSH_REG[2][4] = STACK_OPS(push_r);
+soft_op_fn *const soft_push_reg[2][4] = STACK_OPS(push_r);
 static soft_op_fn *const PUSH_IMM[2][4] = STACK_OPS(push_i);
-static soft_op_fn *const POP_REG[2][4] = STACK_OPS(pop_r);
+soft_op_fn *const soft_pop_reg[2][4] = STACK_OPS(pop_r);
 
 static bool has_stack64(const struct tr *t)
 {
@@ -103,7 +103,7 @@ static bool emit_push(struct tr *t)
 	}
 	src = emit_push_source(t, op);
 	emit_address(t, true);
-	tr_slot(t, choose(t, PUSH_REG))->src = src;
+	tr_slot(t, choose(t, soft_push_reg))->src = src;
 	return true;
 }
 
@@ -158,7 +158,7 @@ static bool emit_pop(struct tr *t)
 		return true;
 	}
 	emit_address(t, false);
-	tr_slot(t, choose(t, POP_REG))->dst = tr_reg(op->reg.value);
+	tr_slot(t, choose(t, soft_pop_reg))->dst = tr_reg(op->reg.value);
 	return true;
 }
 

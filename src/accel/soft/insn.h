@@ -159,6 +159,9 @@ typedef int64_t soft_i64;
 #define SOFT_EA()                                                                                  \
 	(SOFT_REG(uint64_t, i->base) + SOFT_REG(uint64_t, i->index) * i->scale + (uint64_t)i->disp)
 
+/* The same of an operand that has no index: index is SLOT_ZERO. */
+#define SOFT_EA_BASE() (SOFT_REG(uint64_t, i->base) + (uint64_t)i->disp)
+
 SOFT_INLINE struct tlb_entry *soft_tlb_entry(const struct soft_cpu *c, uint64_t la)
 {
 	return &c->tlb->entry[(la >> 12) & (TLB_ENTRIES - 1)];

@@ -500,6 +500,7 @@ size_t soft_translate(struct soft_cpu *c, gpa_t gpa, struct insn *out, size_t ma
 	while (!m.is_done)
 		add_instruction(&m);
 	soft_flags_elide(m.use, m.count);
+	soft_pair_slots(out + 1, m.t.out);
 	out->place = (uint16_t)m.count;
 	out->disp = out->fn == op_enter ? (int64_t)m.count : SOFT_NO_ENTRY;
 	*out_len = m.offset;

@@ -160,6 +160,10 @@ void soft_flags_note(const struct tr *t, const struct soft_row *row, struct flag
 /* Replace handlers whose flags nobody reads before the end of the block. */
 void soft_flags_elide(const struct flag_use *use, unsigned count);
 
+/* Replace, in the slots @i to @end, handlers of two neighbours by one for both (exec_pair.c).  Flag
+ * elision comes before. */
+void soft_pair_slots(struct insn *i, const struct insn *end);
+
 /* Build soft_vm.row. */
 int soft_rows_init(struct soft_vm *vm);
 void soft_rows_end(struct soft_vm *vm);
