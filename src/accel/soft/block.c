@@ -174,8 +174,11 @@ static struct block *make(struct soft_cpu *c, const struct block_key *key)
 
 const struct insn *soft_block_find(struct soft_cpu *c)
 {
+	const struct insn *known = soft_jump_find(c, c->rip);
 	struct block *b;
 
+	if (known && known->fn != op_gone)
+		return known;
 	c->blocks->stats.lookups++;
 	do {
 		struct block_key key = key_of(c);
@@ -184,6 +187,7 @@ const struct insn *soft_block_find(struct soft_cpu *c)
 		if (!b)
 			b = make(c, &key);
 	} while (!b);
+	*soft_jump_entry(c, c->rip) = (struct jump_entry){c->jump_key, b->slot};
 	return b->slot;
 }
 
@@ -329,23 +333,13 @@ soft_ret op_link_behind(SOFT_ARGS)
 	GO_OR_LEAVE(next);
 }
 
-static const struct insn *find_target(struct soft_cpu *c)
-{
-	uint64_t rip = c->rip;
-	const struct insn *found = go_to(c, rip);
-
-	if (found)
-		*soft_jump_entry(c, rip) = (struct jump_entry){c->jump_key, found};
-	return found;
-}
-
 soft_ret op_jump_miss(SOFT_ARGS)
 {
 	const struct insn *next;
 
 	(void)i;
 	SOFT_SAVE();
-	next = find_target(c);
+	next = go_to(c, c->rip);
 	GO_OR_LEAVE(next);
 }
 
