@@ -1,8 +1,9 @@
-/* Finds the machine by its ACPI tables alone, looks at its timer, and powers it off through PM1.
- * With wants_button set (by a debugger), the power button's interrupt comes first.
+/* Finds the machine by its ACPI tables alone, looks at its timer, lets the clock's alarm and, with
+ * wants_button set (by a debugger), the power button interrupt it, and powers it off through PM1.
  * Static state: what the handler and main() share.
- * Source: ACPI 6.5, 5.2.5 (RSDP), 5.2.9 (FADT), 4.8.3 (registers), 7.4.2 (\_S5). */
-#include "idt.h"
+ * Source: ACPI 6.5, 5.2.5 (RSDP), 5.2.9 (FADT), 4.8.3 (registers), 7.4.2 (\_S5); MC146818A data
+ * sheet (register B). */
+#include "pic.h"
 
 #define SEARCH_FROM   0xe0000u
 #define SEARCH_TO     0x100000u
@@ -15,21 +16,21 @@
 #define FADT_TIMER    76u
 #define FADT_X_DSDT   140u
 #define EVENT_BUTTON  0x100u
+#define EVENT_ALARM   0x400u
 #define SLP_EN	      0x2000u
 #define SLP_SHIFT     10
 #define TIMER_TICKS   3580u /* a millisecond */
-#define PIC1_COMMAND  0x20
-#define PIC1_DATA     0x21
-#define PIC2_COMMAND  0xa0
-#define PIC2_DATA     0xa1
-#define PIC_ICW1      0x11
-#define PIC_ICW4      0x01
-#define PIC_EOI	      0x20
-#define PIC1_ALL_BUT2 0xfb
+#define RTC_INDEX     0x70
+#define RTC_DATA      0x71
+#define RTC_B	      0x0b
+#define RTC_24H	      0x02u
+#define RTC_ALARM     0x20u
+#define RTC_ALARM_ANY 0xc0u /* in each of the alarm's locations: each second */
 
 volatile bool wants_button;
-volatile unsigned press_count;
+static volatile uint16_t events;
 static uint16_t event_port;
+static unsigned sci;
 
 static uint64_t get(uint64_t address, unsigned bytes)
 {
@@ -116,32 +117,44 @@ static uint8_t s5_type(uint64_t dsdt)
 
 static void on_sci(struct idt_frame *frame)
 {
+	uint16_t status = port_in16(event_port);
+
 	(void)frame;
-	if (port_in16(event_port) & EVENT_BUTTON)
-		press_count++;
-	port_out16(event_port, EVENT_BUTTON);
-	port_out8(PIC2_COMMAND, PIC_EOI);
-	port_out8(PIC1_COMMAND, PIC_EOI);
+	events |= status;
+	port_out16(event_port, status);
+	pic_end(sci);
 }
 
-static void wait_for_button(unsigned sci)
+/* Let @event alone interrupt, and wait until it has. */
+static void wait_for(uint16_t event)
 {
-	idt_init();
-	idt_set(IDT_PIC_BASE + sci, on_sci);
-	port_out8(PIC1_COMMAND, PIC_ICW1);
-	port_out8(PIC2_COMMAND, PIC_ICW1);
-	port_out8(PIC1_DATA, IDT_PIC_BASE);
-	port_out8(PIC2_DATA, IDT_PIC_BASE + 8);
-	port_out8(PIC1_DATA, 1 << 2);
-	port_out8(PIC2_DATA, 2);
-	port_out8(PIC1_DATA, PIC_ICW4);
-	port_out8(PIC2_DATA, PIC_ICW4);
-	port_out8(PIC1_DATA, PIC1_ALL_BUT2);
-	port_out8(PIC2_DATA, (uint8_t) ~(1u << (sci - 8)));
-	port_out16((uint16_t)(event_port + 2), EVENT_BUTTON);
-	print_text("acpi: waits for the button\n");
-	while (press_count == 0)
+	port_out16((uint16_t)(event_port + 2), event);
+	while ((events & event) == 0)
 		__asm__ volatile("sti; hlt; cli" : : : "memory");
+	port_out16((uint16_t)(event_port + 2), 0);
+}
+
+static void rtc_out(uint8_t index, uint8_t value)
+{
+	port_out8(RTC_INDEX, index);
+	port_out8(RTC_DATA, value);
+}
+
+/* The clock's own interrupt stays masked. */
+static void wait_for_alarm(void)
+{
+	for (uint8_t location = 1; location <= 5; location += 2)
+		rtc_out(location, RTC_ALARM_ANY);
+	rtc_out(RTC_B, RTC_24H | RTC_ALARM);
+	wait_for(EVENT_ALARM);
+	rtc_out(RTC_B, RTC_24H);
+	print_text("acpi: the alarm rings\n");
+}
+
+static void wait_for_button(void)
+{
+	print_text("acpi: waits for the button\n");
+	wait_for(EVENT_BUTTON);
 	print_text("acpi: pressed\n");
 }
 
@@ -164,8 +177,13 @@ int main(void)
 	while (port_in32(timer) - start < TIMER_TICKS)
 		cpu_relax();
 	print_text("acpi: the timer runs\n");
+	sci = (unsigned)get(fadt + FADT_SCI, 2);
+	idt_init();
+	idt_set(IDT_PIC_BASE + sci, on_sci);
+	pic_init((uint16_t)(1u << sci));
+	wait_for_alarm();
 	if (wants_button)
-		wait_for_button((unsigned)get(fadt + FADT_SCI, 2));
+		wait_for_button();
 	print_text("acpi: good night\n");
 	port_out16(control, (uint16_t)(SLP_EN | s5_type(get(fadt + FADT_X_DSDT, 8)) << SLP_SHIFT));
 	return GUEST_FAIL;

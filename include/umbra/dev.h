@@ -87,10 +87,18 @@ struct mc146818_pc {
 	unsigned cpus;	     /* 1 and more */
 };
 
-/* The clock at ports @base (index) and @base+1 (data).  Its time is @gate's, from gate_epoch_s on.
- * Errors: -ENOMEM, bus_map's. */
-int mc146818_create(struct bus *bus, uint16_t base, struct irq_line irq, struct gate *gate,
-		    const struct mc146818_pc *pc, struct umbra_err *err);
+struct mc146818_config {
+	uint16_t base; /* ports: index, and data behind it */
+	struct irq_line irq;
+	struct gate *gate; /* its time, from gate_epoch_s on */
+	struct mc146818_pc pc;
+	/* The alarm asserts @irq; called with the clock's lock held.  NULL: nobody wants to know.
+	 */
+	void (*alarm)(void *ctx);
+	void *ctx; /* alarm's */
+};
+/* Errors: -ENOMEM, bus_map's. */
+int mc146818_create(struct bus *bus, const struct mc146818_config *config, struct umbra_err *err);
 
 /* Keyboard. */
 
@@ -194,6 +202,8 @@ int acpipm_create(struct bus *bus, const struct acpipm_config *config, struct de
 		  struct umbra_err *err);
 /* Somebody pressed and released the power button.  Call: any thread, no device lock held. */
 void acpipm_press_button(struct device *dev);
+/* The clock's alarm asserted its interrupt.  Call: any thread; the clock's lock may be held. */
+void acpipm_ring_alarm(struct device *dev);
 
 /* QEMU's fw_cfg: items that the guest reads through ports @base, @base+1 and @base+4 to @base+11,
  * the latter by DMA. */

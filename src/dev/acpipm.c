@@ -5,12 +5,15 @@
  *   +4  PM1_CNT  13 SLP_EN (reads 0) | 12..10 SLP_TYP | 2 GBL_RLS (reads 0) | 1 BM_RLD | 0 SCI_EN
  *   +8  PM_TMR   32 bits, 3.579545 MHz
  * The SCI is high while a status bit and its enable bit are set.  Of the events, the timer's flip
- * of its top bit and the power button happen here.  There is no sleep button and no wake-up by the
- * RTC (the FADT says so), and nobody who would release the global lock; RTC_EN and GBL_EN are kept
- * all the same, since systems read them back.  SCI_EN always reads 1: there is no legacy mode, and
- * no SMI_CMD to leave it by. Any width at any address is a sequence of byte accesses at one moment.
- * Source: ACPI 6.5, 4.8.3 (registers), 4.8.2.1 (timer), 4.8.2.2.1 (power button). DEVIATES: a sleep
- * state that no \_Sx object announces is not entered, and SLP_EN then does nothing. */
+ * of its top bit, the power button and the clock's alarm happen here.  There is no sleep button
+ * (the FADT says so), and nobody who would release the global lock; GBL_EN is kept all the same,
+ * since systems read it back.  SCI_EN always reads 1: there is no legacy mode, and no SMI_CMD to
+ * leave it by. Any width at any address is a sequence of byte accesses at one moment.
+ *
+ * Source: ACPI 6.5, 4.8.3 (registers), 4.8.2.1 (timer), 4.8.2.2.1 (power button), 4.8.2.2.4 (alarm)
+ *
+ * DEVIATES: a sleep state that no \_Sx object announces is not entered, and SLP_EN does nothing
+ * then. */
 #include "acpipm.h"
 
 #include <errno.h>
@@ -24,7 +27,7 @@
 #define EVENT_GLOBAL  (1u << 5)
 #define EVENT_BUTTON  (1u << 8)
 #define EVENT_RTC     (1u << 10)
-#define STATUS_EVENTS (EVENT_TIMER | EVENT_BUTTON)
+#define STATUS_EVENTS (EVENT_TIMER | EVENT_BUTTON | EVENT_RTC)
 #define ENABLE_KEPT   (EVENT_TIMER | EVENT_GLOBAL | EVENT_BUTTON | EVENT_RTC)
 
 #define CONTROL_SCI_EN	  (1u << 0)
@@ -175,19 +178,29 @@ static void timer_fired(void *ctx)
 	bus_with_device(pm->dev, timer_flipped, NULL);
 }
 
-static void button_pressed(void *state, void *arg)
+/* @arg: the event's bit. */
+static void event_happened(void *state, void *arg)
 {
 	struct acpipm *pm = state;
+	const uint16_t *event = arg;
 
-	(void)arg;
 	catch_up(pm, now_ticks(pm));
-	pm->status |= EVENT_BUTTON;
+	pm->status |= *event;
 	update(pm);
 }
 
 void acpipm_press_button(struct device *dev)
 {
-	bus_with_device(dev, button_pressed, NULL);
+	uint16_t event = EVENT_BUTTON;
+
+	bus_with_device(dev, event_happened, &event);
+}
+
+void acpipm_ring_alarm(struct device *dev)
+{
+	uint16_t event = EVENT_RTC;
+
+	bus_with_device(dev, event_happened, &event);
 }
 
 /* The rest of the device. */

@@ -2,8 +2,8 @@
  * The time of day itself is in mc146818_time.c.
  * Nothing ticks: whenever the chip is looked at, rtc_sync brings registers and flags to the
  * present.  A timer of the gate is armed only for the next event that would raise the interrupt,
- * and for none while it is raised.  Events stand on a grid of 32768 Hz periods from one fixed point
- * of guest time, so that no rate drifts:
+ * and while it is raised for an alarm alone, which is news elsewhere too.  Events stand on a grid
+ * of 32768 Hz periods from one fixed point of guest time, so that no rate drifts:
  *
  *   periodic (period T)     |-- T/2 --|
  *   UIP                               |-- 244 us --|
@@ -133,24 +133,40 @@ static bool is_irq(const struct rtc_chip *chip)
 	return (chip->reg[RTC_B] & chip->reg[RTC_C] & RTC_C_FLAGS) != 0;
 }
 
+static bool is_alarm(const struct rtc_chip *chip)
+{
+	return (chip->reg[RTC_B] & chip->reg[RTC_C] & RTC_C_AF) != 0;
+}
+
 /* When the next event is that is enabled. */
 static uint64_t next_event_ns(const struct rtc_chip *chip)
 {
 	int64_t period = period_of(chip), second = floor_div(chip->chain, RTC_HZ);
 	uint64_t next = GATE_NEVER, alarm;
 
-	if (is_irq(chip) || !is_divider_on(chip))
+	if (!is_divider_on(chip))
 		return GATE_NEVER;
-	if ((chip->reg[RTC_B] & RTC_B_PIE) && period)
+	if (!is_irq(chip) && (chip->reg[RTC_B] & RTC_B_PIE) && period)
 		next = ns_at(chip, next_periodic(chip, period));
 	if (!is_updating(chip))
 		return next;
-	if (chip->reg[RTC_B] & RTC_B_UIE)
+	if (!is_irq(chip) && (chip->reg[RTC_B] & RTC_B_UIE))
 		next = u64_min(next, ns_at(chip, (second + 1) * RTC_HZ));
-	alarm = chip->reg[RTC_B] & RTC_B_AIE ? rtc_alarm_after(chip->reg) : RTC_ALARM_NEVER;
+	alarm = (chip->reg[RTC_B] & RTC_B_AIE) && !is_alarm(chip) ? rtc_alarm_after(chip->reg)
+								  : RTC_ALARM_NEVER;
 	if (alarm != RTC_ALARM_NEVER)
 		next = u64_min(next, ns_at(chip, (second + (int64_t)alarm) * RTC_HZ));
 	return next;
+}
+
+/* Tell who wants to know once the alarm has begun to ask for the interrupt. */
+static void ring(struct mc146818 *rtc)
+{
+	bool was_alarm = rtc->is_alarm_high;
+
+	rtc->is_alarm_high = is_alarm(&rtc->chip);
+	if (rtc->is_alarm_high && !was_alarm && rtc->config.alarm)
+		rtc->config.alarm(rtc->config.ctx);
 }
 
 /* Bring the outside in line with the state. */
@@ -159,9 +175,10 @@ static void rtc_update(struct mc146818 *rtc)
 	uint64_t next = next_event_ns(&rtc->chip);
 	bool is_high = is_irq(&rtc->chip);
 
+	ring(rtc);
 	if (is_high != rtc->is_irq_high) {
 		rtc->is_irq_high = is_high;
-		rtc->irq.set(rtc->irq.ctx, rtc->irq.gsi, is_high);
+		rtc->config.irq.set(rtc->config.irq.ctx, rtc->config.irq.gsi, is_high);
 	}
 	if (next != rtc->armed_ns) {
 		rtc->armed_ns = next;
@@ -171,7 +188,8 @@ static void rtc_update(struct mc146818 *rtc)
 
 static void sync_now(struct mc146818 *rtc)
 {
-	rtc_sync(&rtc->chip, gate_epoch_s(rtc->gate), gate_now_ns(rtc->gate));
+	rtc_sync(&rtc->chip, gate_epoch_s(rtc->config.gate), gate_now_ns(rtc->config.gate));
+	ring(rtc); /* before a read of register C takes the flag away */
 }
 
 static void timer_locked(void *state, void *arg)
@@ -278,7 +296,7 @@ static void mc146818_write(void *state, uint64_t offset, unsigned width, uint64_
 		return;
 	}
 	sync_now(rtc);
-	write_data(&rtc->chip, (uint8_t)value, gate_now_ns(rtc->gate));
+	write_data(&rtc->chip, (uint8_t)value, gate_now_ns(rtc->config.gate));
 	rtc_update(rtc);
 }
 
@@ -289,7 +307,7 @@ static void mc146818_reset(void *state)
 
 	rtc->chip = (struct rtc_chip){
 		.reg = {[RTC_A] = RESET_A, [RTC_B] = RESET_B, [RTC_D] = RTC_D_VRT}};
-	rtc_cmos_fill(rtc->chip.reg, &rtc->pc);
+	rtc_cmos_fill(rtc->chip.reg, &rtc->config.pc);
 	rtc_update(rtc);
 }
 
@@ -343,6 +361,7 @@ static int mc146818_load(void *state, struct blob *in, struct umbra_err *err)
 				     "cannot be loaded: %s",
 				     version, RTC_VERSION, what);
 	rtc->chip = chip;
+	rtc->is_alarm_high = is_alarm(&chip); /* it rang before it was saved */
 	rtc_update(rtc);
 	return 0;
 }
@@ -354,8 +373,8 @@ static void mc146818_show(const void *state, const struct print_sink *sink)
 	struct rtc_chip chip = rtc->chip;
 	const uint8_t *reg = chip.reg;
 
-	rtc_sync(&chip, gate_epoch_s(rtc->gate), gate_now_ns(rtc->gate));
-	print_to(sink, "rtc: irq %u %s, index %02x\n", rtc->irq.gsi,
+	rtc_sync(&chip, gate_epoch_s(rtc->config.gate), gate_now_ns(rtc->config.gate));
+	print_to(sink, "rtc: irq %u %s, index %02x\n", rtc->config.irq.gsi,
 		 rtc->is_irq_high ? "high" : "low", chip.index);
 	print_to(sink,
 		 "  date %02x%02x-%02x-%02x, day %x of the week, time %02x:%02x:%02x (%s, %s)\n",
@@ -380,19 +399,16 @@ const struct dev_ops mc146818_ops = {
 	.destroy = free,
 };
 
-int mc146818_create(struct bus *bus, uint16_t base, struct irq_line irq, struct gate *gate,
-		    const struct mc146818_pc *pc, struct umbra_err *err)
+int mc146818_create(struct bus *bus, const struct mc146818_config *config, struct umbra_err *err)
 {
 	struct mc146818 *rtc = calloc(1, sizeof(*rtc));
 	int error;
 
 	if (!rtc)
 		return umbra_err_set(err, ENOMEM, "no memory for the clock");
-	rtc->irq = irq;
-	rtc->gate = gate;
-	rtc->pc = *pc;
+	rtc->config = *config;
 	rtc->armed_ns = GATE_NEVER;
-	error = gate_timer_add(&rtc->timer, gate, on_timer, rtc, err);
+	error = gate_timer_add(&rtc->timer, config->gate, on_timer, rtc, err);
 	if (!error) {
 		mc146818_reset(rtc);
 		rtc->dev = bus_add_device(bus, &mc146818_ops, rtc);
@@ -401,5 +417,5 @@ int mc146818_create(struct bus *bus, uint16_t base, struct irq_line irq, struct 
 		free(rtc);
 		return error ? error : umbra_err_set(err, ENOMEM, "no memory for the clock");
 	}
-	return bus_map(rtc->dev, BUS_PIO, base, 2, 0, err);
+	return bus_map(rtc->dev, BUS_PIO, config->base, 2, 0, err);
 }

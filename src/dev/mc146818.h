@@ -70,14 +70,13 @@ struct rtc_chip {
 };
 
 struct mc146818 {
-	struct device *dev;	  /* [const] */
-	struct irq_line irq;	  /* [const] */
-	struct gate *gate;	  /* [const] */
-	struct gate_timer *timer; /* [const] */
-	struct mc146818_pc pc;	  /* [const] */
-	bool is_irq_high;	  /* [dev] what irq was told last */
-	uint64_t armed_ns;	  /* [dev] what timer was told last */
-	struct rtc_chip chip;	  /* [dev] */
+	struct device *dev;	       /* [const] */
+	struct mc146818_config config; /* [const] */
+	struct gate_timer *timer;      /* [const] */
+	bool is_irq_high;	       /* [dev] what irq was told last */
+	bool is_alarm_high;	       /* [dev] the alarm is among its reasons */
+	uint64_t armed_ns;	       /* [dev] what timer was told last */
+	struct rtc_chip chip;	       /* [dev] */
 };
 
 extern const struct dev_ops mc146818_ops;

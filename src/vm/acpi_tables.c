@@ -58,12 +58,11 @@ enum fadt {
 	FADT_X_PM_TMR_BLK = 208,
 };
 
-/* Table 5.10.  Not set: PWR_BUTTON, as the button is fixed hardware; bits of IAPC_BOOT_ARCH for a
- * missing VGA or CMOS clock. */
+/* Table 5.10.  Not set: PWR_BUTTON and FIX_RTC, as the button and the alarm are fixed hardware;
+ * bits of IAPC_BOOT_ARCH for a missing VGA or CMOS clock. */
 #define FADT_WBINVD	   (1u << 0)
 #define FADT_PROC_C1	   (1u << 2)
 #define FADT_SLP_BUTTON	   (1u << 5) /* no sleep button in fixed hardware */
-#define FADT_FIX_RTC	   (1u << 6) /* nor the wake-up by the RTC */
 #define FADT_TMR_VAL_EXT   (1u << 8) /* the timer has 32 bits */
 #define FADT_RESET_REG_SUP (1u << 10)
 
@@ -232,7 +231,7 @@ static void fill_fadt(uint8_t *fadt, const struct pc_facts *facts)
 	le16_put(fadt + FADT_P_LVL3_LAT, NO_C3);
 	fadt[FADT_CENTURY] = facts->century;
 	le16_put(fadt + FADT_IAPC_BOOT_ARCH, BOOT_LEGACY_DEVICES | BOOT_8042);
-	le32_put(fadt + FADT_FLAGS, FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC |
+	le32_put(fadt + FADT_FLAGS, FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON |
 					    FADT_TMR_VAL_EXT | FADT_RESET_REG_SUP);
 	put_gas(fadt + FADT_RESET_REG, facts->reset_port, 1, GAS_BYTE);
 	fadt[FADT_RESET_VALUE] = facts->reset_value;

@@ -10,7 +10,8 @@
  *   0x600 irq 9    ACPI events, control, timer (0x608); the irq is a level
  *   0x60  irq 1    keyboard (and 0x64); irq 12 is the mouse's, which is not there
  *   0x3b4 .. 0x3da VGA; its text is RAM at 0xb8000
- *   0x70  irq 8    real-time clock, CMOS    0x92          reset, A20 (always open)
+ *   0x70  irq 8    real-time clock, CMOS;   0x92          reset, A20 (always open)
+ *                  its alarm is an ACPI event
  *   0xe0, 0x2000, 0xff000000                              pc-testdev (-device), at any irq
  *
  * Interrupt controllers, the timer chip and the local APICs live in the back end.  What firmware
@@ -207,14 +208,28 @@ static int build_acpi(struct vm *vm, struct umbra_err *err)
 	return acpipm_create(vm->bus, &config, &vm->power, err);
 }
 
+/* The alarm is an event of ACPI's too.  Of the two locks the clock's is taken first, always: the
+ * ACPI registers never call the clock. */
+static void ring_alarm(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	acpipm_ring_alarm(vm->power);
+}
+
 static int build_clock(struct vm *vm, struct umbra_err *err)
 {
-	struct irq_line irq = {.set = set_irq, .ctx = vm, .gsi = RTC_GSI};
 	const struct pc_ram ram = pc_ram_of(vm->config.mem_bytes);
-	const struct mc146818_pc pc = {
-		.low_bytes = ram.low, .high_bytes = ram.high, .cpus = vm->config.vcpus};
+	const struct mc146818_config config = {
+		.base = RTC_PORT,
+		.irq = {.set = set_irq, .ctx = vm, .gsi = RTC_GSI},
+		.gate = vm->gate,
+		.pc = {.low_bytes = ram.low, .high_bytes = ram.high, .cpus = vm->config.vcpus},
+		.alarm = ring_alarm,
+		.ctx = vm,
+	};
 
-	return mc146818_create(vm->bus, RTC_PORT, irq, vm->gate, &pc, err);
+	return mc146818_create(vm->bus, &config, err);
 }
 
 static int build_keyboard(struct vm *vm, struct umbra_err *err)

@@ -108,11 +108,14 @@ static void state_of(void *state, void *out)
 /* mc146818_create keeps the device to itself, and the bus knows who is at a port. */
 static int build_rtc(struct ours *o)
 {
-	static const struct mc146818_pc pc = {.low_bytes = 1 << 20, .cpus = 1};
+	const struct mc146818_config config = {.base = RTC_INDEX,
+					       .irq = line(o, RTC_IRQ),
+					       .gate = o->gate,
+					       .pc = {.low_bytes = 1 << 20, .cpus = 1}};
 	struct bus_region_info info = {.base = 0};
 	unsigned i = 0;
 
-	if (mc146818_create(o->bus, RTC_INDEX, line(o, RTC_IRQ), o->gate, &pc, NULL) < 0)
+	if (mc146818_create(o->bus, &config, NULL) < 0)
 		return -1;
 	while (info.base != RTC_INDEX && bus_region_at(o->bus, BUS_PIO, i, &info))
 		i++;

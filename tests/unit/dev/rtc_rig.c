@@ -18,17 +18,26 @@ static void rig_irq(void *ctx, unsigned gsi, bool is_high)
 	rig->rises += is_high;
 }
 
+static void rig_alarm(void *ctx)
+{
+	((struct rtc_rig *)ctx)->alarms++;
+}
+
 void rtc_rig_open(struct rtc_rig *rig)
 {
 	const struct gate_clock clock = {.now_ns = rig_now, .ctx = rig};
-	const struct mc146818_pc pc = {.low_bytes = 128ull << 20, .cpus = 1};
-	struct irq_line irq = {.set = rig_irq, .ctx = rig, .gsi = 8};
+	struct mc146818_config config = {.base = 0x70,
+					 .irq = {.set = rig_irq, .ctx = rig, .gsi = 8},
+					 .pc = {.low_bytes = 128ull << 20, .cpus = 1},
+					 .alarm = rig_alarm,
+					 .ctx = rig};
 
 	*rig = (struct rtc_rig){.now_ns = 0};
 	cr_assert_eq(gate_create(&rig->gate, NULL), 0);
 	gate_set_clock(rig->gate, &clock);
+	config.gate = rig->gate;
 	cr_assert_eq(bus_create(&rig->bus, NULL), 0);
-	cr_assert_eq(mc146818_create(rig->bus, 0x70, irq, rig->gate, &pc, NULL), 0);
+	cr_assert_eq(mc146818_create(rig->bus, &config, NULL), 0);
 	gate_set_epoch_s(rig->gate, RTC_RIG_EPOCH); /* as the machine does: after its devices */
 }
 

@@ -14,7 +14,7 @@ struct rtc_rig {
 	struct gate *gate;
 	uint64_t now_ns;
 	bool is_high;
-	unsigned rises;
+	unsigned rises, alarms;
 };
 
 void rtc_rig_open(struct rtc_rig *rig);

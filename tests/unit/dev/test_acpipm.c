@@ -265,6 +265,24 @@ Test(acpipm, button_when_pressed_then_interrupt_as_long_as_enabled)
 	rig_close(&rig);
 }
 
+Test(acpipm, alarm_when_it_rings_then_interrupt_as_long_as_enabled)
+{
+	struct rig rig;
+
+	rig_open(&rig);
+	acpipm_ring_alarm(rig.dev);
+	cr_expect_eq(in(&rig, STS, 2), 0x400);
+	cr_expect_not(rig.is_high);
+	out(&rig, EN, 2, 0x400);
+	cr_expect(rig.is_high);
+	out(&rig, STS, 2, 0x100);
+	cr_expect(rig.is_high, "another event's bit");
+	out(&rig, STS, 2, 0x400);
+	cr_expect_not(rig.is_high);
+	cr_expect_eq(in(&rig, STS, 2), 0);
+	rig_close(&rig);
+}
+
 Test(acpipm, reset_when_all_is_on_then_line_falls_and_clock_may_start_anew)
 {
 	struct rig rig;

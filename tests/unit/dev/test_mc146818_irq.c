@@ -96,6 +96,44 @@ Test(rtc_irq, each_source_when_enabled_then_flag_with_irqf_else_flag_alone)
 	}
 }
 
+/* Who wants to know of the alarm hears of it each time it begins to ask for the interrupt, and of
+ * no other source. */
+Test(rtc_irq, alarm_when_it_asserts_the_interrupt_then_told_once)
+{
+	struct rtc_rig rig;
+
+	rtc_rig_open(&rig);
+	rtc_out(&rig, RTC_SECONDS_ALARM, 0xc0);
+	rtc_out(&rig, RTC_MINUTES_ALARM, 0xc0);
+	rtc_out(&rig, RTC_HOURS_ALARM, 0xc0);
+	rtc_out(&rig, RTC_B, RTC_B_24H | RTC_B_UIE | RTC_B_PIE);
+	rtc_run_to(&rig, 3 * RTC_S);
+	cr_expect_eq(rig.alarms, 0, "the alarm is not enabled");
+	rtc_in(&rig, RTC_C);
+	rtc_out(&rig, RTC_B, RTC_B_24H | RTC_B_AIE | RTC_B_UIE);
+	rtc_run_to(&rig, 6 * RTC_S);
+	cr_expect_eq(rig.alarms, 1, "its flag was not read");
+	rtc_in(&rig, RTC_C);
+	rtc_out(&rig, RTC_SECONDS_ALARM, 0x06); /* 23:59:58 and eight */
+	rtc_run_to(&rig, 8 * RTC_S - 1);
+	cr_expect(rig.is_high, "by the updates");
+	cr_expect_eq(rig.alarms, 1);
+	rtc_run_to(&rig, 8 * RTC_S);
+	cr_expect_eq(rig.alarms, 2, "while the interrupt is high already");
+	rtc_out(&rig, RTC_SECONDS_ALARM, 0xc0);
+	rtc_in(&rig, RTC_C);
+	rig.now_ns = 10 * RTC_S; /* nobody looks in between */
+	cr_expect_eq(rtc_in(&rig, RTC_C) & RTC_C_AF, RTC_C_AF);
+	cr_expect_eq(rig.alarms, 3, "before the read took the flag");
+	rtc_out(&rig, RTC_B, RTC_B_24H);
+	rtc_run_to(&rig, 11 * RTC_S);
+	rtc_out(&rig, RTC_B, RTC_B_24H | RTC_B_AIE);
+	cr_expect_eq(rig.alarms, 4, "enabled when its flag was set already");
+	bus_reset(rig.bus);
+	cr_expect_eq(rig.alarms, 4);
+	rtc_rig_close(&rig);
+}
+
 Test(rtc_irq, enable_when_the_flag_is_set_already_then_at_once_and_falls_with_it)
 {
 	struct rtc_rig rig;
@@ -271,6 +309,35 @@ Test(rtc_irq, load_when_saved_anywhere_then_goes_on_in_the_same_way, .timeout = 
 		cr_assert_eq(gate_deadline(a.gate), gate_deadline(b.gate), "step %u", i);
 	}
 	cr_assert_gt(a.rises, 100);
+	rtc_rig_close(&a);
+	rtc_rig_close(&b);
+}
+
+Test(rtc_irq, load_when_the_alarm_had_rung_then_not_told_again)
+{
+	uint8_t bytes[BLOB_BYTES];
+	struct blob blob = blob_over(bytes, sizeof(bytes));
+	struct loading loading = {.blob = &blob};
+	struct rtc_rig a, b;
+
+	rtc_rig_open(&a);
+	rtc_rig_open(&b);
+	rtc_out(&a, RTC_SECONDS_ALARM, 0xc0);
+	rtc_out(&a, RTC_MINUTES_ALARM, 0xc0);
+	rtc_out(&a, RTC_HOURS_ALARM, 0xc0);
+	rtc_out(&a, RTC_B, RTC_B_24H | RTC_B_AIE);
+	rtc_run_to(&a, RTC_S);
+	cr_assert_eq(a.alarms, 1);
+	bus_with_device(device_of(&a), copy_state, &blob);
+	blob = blob_over(bytes, blob.pos);
+	b.now_ns = a.now_ns;
+	bus_with_device(device_of(&b), load_state, &loading);
+	cr_assert_eq(loading.error, 0);
+	cr_expect(b.is_high);
+	cr_expect_eq(b.alarms, 0);
+	rtc_in(&b, RTC_C);
+	rtc_run_to(&b, 2 * RTC_S);
+	cr_expect_eq(b.alarms, 1);
 	rtc_rig_close(&a);
 	rtc_rig_close(&b);
 }

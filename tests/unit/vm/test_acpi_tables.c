@@ -88,7 +88,7 @@ Test(acpi_tables, fadt_when_decoded_then_table)
 		{98, 2, 1001},	      /* P_LVL3_LAT */
 		{108, 1, 0x32},	      /* CENTURY */
 		{109, 2, 3},	      /* IAPC_BOOT_ARCH: legacy devices, 8042 */
-		{112, 4, 0x565},      /* WBINVD PROC_C1 SLP_BUTTON FIX_RTC TMR_VAL_EXT RESET */
+		{112, 4, 0x525},      /* WBINVD PROC_C1 SLP_BUTTON TMR_VAL_EXT RESET */
 		{116, 4, 0x01000801}, /* RESET_REG: I/O, 8 bits, a byte */
 		{120, 8, 0xcf9},      /* */
 		{128, 1, 6},	      /* RESET_VALUE */
