@@ -16,7 +16,7 @@ BUSYBOX = "/bin/busybox"
 SEABIOS = "/usr/share/seabios/bios-256k.bin"
 BASE_APPEND = "console=ttyS0"
 SYMBOLS = ("_text", "_end", "start_kernel", "rest_init", "system_state", "__x64_sys_reboot",
-           "__x64_sys_execve")
+           "__x64_sys_execve", "sysvec_apic_timer_interrupt", "__entry_text_start", "__entry_text_end")
 
 # What the guest does: it says that it is up, and how it is made; with `guest=shell` it gives a shell
 # to the serial line; then it switches the machine off, or with `guest=reboot` restarts it.
@@ -42,6 +42,12 @@ def kernel():
     def version(path):
         return [int(number) for number in re.findall(r"\d+", path)]
     return max(images, key=version, default=None)
+
+
+def debug_file():
+    """The kernel with its debugging information, of the package that ends in -dbg, or None."""
+    path = kernel().replace("/boot/vmlinuz-", "/usr/lib/debug/boot/vmlinux-")
+    return path if os.path.exists(path) else None
 
 
 def missing():

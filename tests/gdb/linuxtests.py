@@ -9,9 +9,10 @@ import re
 
 import linuxguest
 from gdbdriver import Gdb
-from vm import Failure
+from vm import Failure, Skip
 
 TRIES = 50
+REGS_CS = 136  # in struct pt_regs (Linux 6.1, arch/x86/include/asm/ptrace.h)
 
 
 def require(is_so, text):
@@ -20,15 +21,17 @@ def require(is_so, text):
 
 
 class Session:
-    """A gdb on a held Linux guest, with the symbols of @symbols."""
+    """A gdb on a Linux guest, with the symbols of @symbols, or those of the file @path."""
 
-    def __init__(self, umbra, symbols, transcript):
+    def __init__(self, umbra, symbols, transcript, path=None):
         self.umbra = umbra
         self.transcript = transcript
         self.gdb = Gdb()
-        path = os.path.join(umbra.scratch, "kernel.elf")
-        linuxguest.write_elf(path, symbols)
+        if not path:
+            path = os.path.join(umbra.scratch, "kernel.elf")
+            linuxguest.write_elf(path, symbols)
         self.run("file " + path)
+        self.run("source guests/umbra-linux.py")
         self.run("target remote " + umbra.address)
 
     def __enter__(self):
@@ -124,6 +127,43 @@ def same_run_2_cpus(transcript):
     debugging_leaves_no_trace(2, transcript)
 
 
+def find_user_space(session):
+    """Ctrl-C, until it comes while the guest's user space runs."""
+    for _ in range(TRIES):
+        if session.value("$cs & 3") == 3:
+            return
+        token = session.gdb.start("continue")
+        session.gdb.wait("^Continuing")
+        session.gdb.interrupt()
+        session.gdb.finish(token)
+    raise Failure("it was never in user space")
+
+
+def stop_in_user_space_when(session):
+    """A condition on a place in user space, which gdb looks at each time that it is reached."""
+    pc = session.value("$pc")
+    session.run("set $count = 0")
+    session.run("break *0x%x if ++$count >= 20" % pc, "Breakpoint")
+    session.run("continue", "Breakpoint")
+    require(session.value("$count") == 20, "the condition was looked at another number of times")
+    require(session.value("$pc") == pc and session.value("$cs & 3") == 3, "another place")
+    session.run("delete")
+
+
+def look_through_an_interrupt(session):
+    """In the timer's interrupt of user space, of which only the kernel's memory tells."""
+    session.run("break sysvec_apic_timer_interrupt if *(long *)($rdi + %d) & 3" % REGS_CS)
+    session.run("continue", "Breakpoint .*sysvec_apic_timer_interrupt")
+    regs = session.value("$rdi")
+    at = session.value("*(long *)%d" % (regs + REGS_CS - 8))
+    session.run("backtrace", r"^#0 .*sysvec_apic_timer_interrupt \(\)\n"
+                             r"#1 .*\n#2 +0x%016x in" % at)
+    session.run("frame 2")
+    require(session.value("$cs") == 0x33, "the code selector of frame 2")
+    require(session.value("$rbx") == session.value("*(long *)%d" % (regs + 40)), "rbx of frame 2")
+    session.run("delete")
+
+
 def shell_and_ctrl_c(transcript):
     """Input reaches a shell; Ctrl-C finds its loop in user space; the guest reboots by itself."""
     symbols = linuxguest.linked_symbols()
@@ -133,21 +173,34 @@ def shell_and_ctrl_c(transcript):
         umbra.wait_uart(r"^answer-42")
         umbra.send_uart(b"while :; do :; done\n")
         with Session(umbra, symbols, transcript) as session:
-            for _ in range(TRIES):
-                if session.value("$cs & 3") == 3:
-                    break
-                token = session.gdb.start("continue")
-                session.gdb.wait("^Continuing")
-                session.gdb.interrupt()
-                session.gdb.finish(token)
-            else:
-                raise Failure("it was never in user space")
+            find_user_space(session)
             session.run("stepi 10")
+            find_user_space(session)
+            stop_in_user_space_when(session)
+            look_through_an_interrupt(session)
             session.run("detach")
         umbra.send_uart(b"\x03")
         umbra.send_uart(b"reboot -f\n")
         require(umbra.wait_exit() == 0, "the exit status")
         require("reboot: machine restart" in umbra.uart.text(), "it did not restart")
+
+
+def backtrace_from_the_interrupt_stack(transcript):
+    """With the kernel's own debugging information: from a timer's function, over the interrupt
+    stack and the entry code, to the idle loop and down to the kernel's first line."""
+    path = linuxguest.debug_file()
+    if not path:
+        raise Skip("no file of the kernel's package -dbg")
+    with linuxguest.boot(1, "nokaslr guest=shell", is_held=False) as umbra:
+        umbra.wait_uart(r"^linux: up")
+        umbra.send_uart(b"sleep 1000\n")
+        with Session(umbra, None, transcript, path) as session:
+            session.run("break tick_sched_timer")
+            session.run("continue", "Breakpoint .*tick_sched_timer")
+            session.run("backtrace", r"^#0 +tick_sched_timer \([\s\S]*"
+                        r"__sysvec_apic_timer_interrupt [\s\S]*asm_sysvec_apic_timer_interrupt [\s\S]*default_idle "
+                        r"[\s\S]*rest_init [\s\S]*start_kernel ")
+            session.run("kill")
 
 
 def kaslr(transcript):
@@ -196,6 +249,7 @@ def kvm_without_every_mode_is_refused(transcript):
 TESTS = [
     (kvm_without_every_mode_is_refused, "!paged32:runs"),
     (shell_and_ctrl_c, "paged32:runs"),
+    (backtrace_from_the_interrupt_stack, "paged32:runs"),
     (kaslr, "paged32:runs"),
     (four_cpus_by_the_32_bit_entry, "paged32:runs"),
     (seabios_looks_for_a_disk, "paged32:runs"),

@@ -24,6 +24,10 @@ class Failure(Exception):
     """A test found something else than it should."""
 
 
+class Skip(Exception):
+    """A test cannot run here; the text says why."""
+
+
 def load_guests():
     config = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=None)
     with open(os.path.join(ROOT, "guests", "guests.cfg"), encoding="utf-8") as file:
