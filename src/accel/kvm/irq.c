@@ -1,10 +1,13 @@
 /* The interrupt controllers and the timer inside the kernel: creation, reset, lines, and whether
  * anything can wake a halted processor.
- * Source: KVM api 4.24..4.27 (IRQCHIP), 4.25 (IRQ_LINE), 4.71, 4.73, 4.74 (PIT2); SDM 3A 11.5.1
- * (local vector table); 82093AA 3.2.4 (IOREDTBL). */
+ * Source: KVM api 4.24..4.27 (IRQCHIP), 4.25 (IRQ_LINE), 4.52 (GSI_ROUTING), 4.71, 4.73, 4.74
+ * (PIT2); SDM 3A 11.5.1 (local vector table); 82093AA 3.2.4 (IOREDTBL). */
 #include "kvm.h"
 
 #include <errno.h>
+
+#define PIC_LINES   16u
+#define PIN_OF_IRQ0 2u
 
 #define LAPIC_LVT_PERF	0x340
 #define LAPIC_LVT_LINT0 0x350
@@ -63,14 +66,52 @@ static void lines_apply(struct accel_vm *vm)
 		line_apply(vm, gsi);
 }
 
+static unsigned pin_of(unsigned gsi)
+{
+	return gsi == 0 ? PIN_OF_IRQ0 : gsi;
+}
+
+static void route_add(struct kvm_irq_routing *table, unsigned gsi, unsigned chip, unsigned pin)
+{
+	table->entries[table->nr++] = (struct kvm_irq_routing_entry){
+		.gsi = gsi,
+		.type = KVM_IRQ_ROUTING_IRQCHIP,
+		.u.irqchip = {.irqchip = chip, .pin = pin},
+	};
+}
+
+/* As a PC is wired, and as its tables say: the timer, line 0, is at pin 2 of the IO APIC, where KVM
+ * itself would have the cascade of the 8259A pair. */
+static int lines_route(struct accel_vm *vm)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entry[2 * KVM_GSI_COUNT];
+	} table = {.head = {.nr = 0}};
+
+	for (unsigned gsi = 0; gsi < KVM_GSI_COUNT; gsi++) {
+		if (gsi == PIN_OF_IRQ0)
+			continue;
+		if (gsi < PIC_LINES)
+			route_add(&table.head, gsi,
+				  gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
+				  gsi & 7);
+		route_add(&table.head, gsi, KVM_IRQCHIP_IOAPIC, pin_of(gsi));
+	}
+	return kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &table.head);
+}
+
 int kvm_chips_create(struct accel_vm *vm, struct umbra_err *err)
 {
-	/* The speaker port stays with us: no KVM_PIT_SPEAKER_DUMMY. */
-	struct kvm_pit_config pit = {.flags = 0};
+	/* Port 0x61 goes with counter 2, which it gates and whose output it shows. */
+	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
 	int result = kvm_ioctl(vm->fd, KVM_CREATE_IRQCHIP, NULL);
 
 	if (result)
 		return umbra_err_set(err, -result, "KVM_CREATE_IRQCHIP: %s", strerror(-result));
+	result = lines_route(vm);
+	if (result)
+		return umbra_err_set(err, -result, "KVM_SET_GSI_ROUTING: %s", strerror(-result));
 	result = kvm_ioctl(vm->fd, KVM_CREATE_PIT2, &pit);
 	if (result)
 		return umbra_err_set(err, -result, "KVM_CREATE_PIT2: %s", strerror(-result));
