@@ -153,6 +153,25 @@ struct accel_zone {
 	uint32_t len;
 };
 
+/* Addresses that the back end answers by itself, so that the bus never sees them. */
+struct accel_region {
+	enum bus_kind kind;
+	uint64_t base, len;
+	const char *name;
+};
+
+/* How an interrupt line stands. */
+struct accel_irq {
+	bool is_high;
+	/* At the 8259A pair; lines 0 to 15. */
+	bool has_pic, is_masked, is_requested, is_in_service;
+	uint8_t vector;
+	/* At the IO APIC. */
+	bool has_pin;
+	uint8_t pin;
+	uint64_t redirection; /* 82093AA 3.2.4 */
+};
+
 struct accel_vm_config {
 	struct mem_space *mem;
 	struct bus *bus;
@@ -191,6 +210,11 @@ struct accel_ops {
 	/* An interrupt line changed; any thread, device lock held.  GSI 0..23.  Before vm_start has
 	 * ended the level is remembered. */
 	void (*irq_set)(struct accel_vm *vm, unsigned gsi, bool is_high);
+	/* Where the line @gsi, 0..23, leads and how it stands.  Call: control thread, world
+	 * stopped, after vm_start.  Errors: the host's. */
+	int (*irq_get)(struct accel_vm *vm, unsigned gsi, struct accel_irq *out_irq);
+	const struct accel_region *region; /* constant, in no order; NULL: none */
+	unsigned region_count;
 	/* Guest tables were written by the debugger: drop what the back end derived from them. */
 	void (*mmu_flush)(struct accel_vm *vm);
 	/* The world leaves STOPPED: bit i of @members says that vCPU i will run.  NULL: not needed.

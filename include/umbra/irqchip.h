@@ -30,6 +30,12 @@ int pic8259_create(struct pic8259 **out_pic, struct irq_line intr, struct umbra_
 void pic8259_destroy(struct pic8259 *pic); /* NULL is allowed */
 /* Line @irq 0..15 is now @is_high; 2 is the cascade and ignored. */
 void pic8259_set(struct pic8259 *pic, unsigned irq, bool is_high);
+/* How input @irq 0..15 stands. */
+struct pic8259_line {
+	bool is_high, is_masked, is_requested, is_in_service;
+	uint8_t vector;
+};
+struct pic8259_line pic8259_line(const struct pic8259 *pic, unsigned irq);
 /* The two INTA cycles: the vector; that of a spurious IRQ 7 or 15 when the request went away. */
 uint8_t pic8259_acknowledge(struct pic8259 *pic);
 
@@ -94,6 +100,10 @@ int ioapic_create(struct ioapic **out_ioapic, ioapic_send_fn send, void *ctx,
 void ioapic_destroy(struct ioapic *ioapic); /* NULL is allowed */
 /* The line at @pin 0..23 is now @is_high, which means asserted whatever the pin's polarity. */
 void ioapic_set(struct ioapic *ioapic, unsigned pin, bool is_high);
+/* The line at @pin 0..23, as it was set. */
+bool ioapic_line(const struct ioapic *ioapic, unsigned pin);
+/* The redirection entry of @pin 0..23 (82093AA 3.2.4). */
+uint64_t ioapic_entry(const struct ioapic *ioapic, unsigned pin);
 /* A local APIC ended a level-triggered interrupt. */
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector);
 /* True when a pin is set up to send NMI, SMI or INIT: what a CPU with IF=0 wakes for. */

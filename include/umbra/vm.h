@@ -92,6 +92,10 @@ void vm_press_power_button(struct vm *vm);
 /* Where guest output goes: "serial0: stdio", one line each. */
 void vm_show_chardevs(struct vm *vm, const struct print_sink *sink);
 
+/* The interrupt lines: who raises each, where it leads, and how it stands; a table for a person.
+ * World stopped.  Errors: the host's; part of the table may be out. */
+int vm_show_irqs(struct vm *vm, const struct print_sink *sink);
+
 /* The keyboard. */
 
 #define VM_HOLD_MS     10 /* what vm_send_keys is given when nothing is said */

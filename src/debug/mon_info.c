@@ -60,6 +60,22 @@ static void show_size(const struct print_sink *out, uint64_t bytes)
 	print_to(out, "%6llu %-3s", ll(bytes), units[unit]);
 }
 
+/* What the back end answers by itself. */
+static void show_own(const struct mon_call *call, enum bus_kind kind)
+{
+	const struct accel_ops *accel = vm_accel(call->target->vm);
+	int digits = kind == BUS_PIO ? 4 : 16;
+
+	for (unsigned i = 0; i < accel->region_count; i++) {
+		const struct accel_region *region = &accel->region[i];
+
+		if (region->kind == kind)
+			print_to(call->out, "  %0*llx-%0*llx  %-16s inside -accel %s\n", digits,
+				 ll(region->base), digits, ll(region->base + region->len - 1),
+				 region->name, accel->name);
+	}
+}
+
 static void show_bus(const struct print_sink *out, const struct bus *bus, enum bus_kind kind)
 {
 	unsigned digits = kind == BUS_PIO ? 4 : 16;
@@ -89,9 +105,16 @@ static int info_mtree(struct mon_call *call)
 	}
 	print_to(call->out, "memory-mapped I/O\n");
 	show_bus(call->out, bus, BUS_MMIO);
+	show_own(call, BUS_MMIO);
 	print_to(call->out, "I/O ports\n");
 	show_bus(call->out, bus, BUS_PIO);
+	show_own(call, BUS_PIO);
 	return 0;
+}
+
+static int info_irq(struct mon_call *call)
+{
+	return vm_show_irqs(call->target->vm, call->out);
 }
 
 /* Devices. */
@@ -218,6 +241,7 @@ static const struct mon_word INFO_WORDS[] = {
 	 mon_info_regs},
 	{"exits", "", "how often each cpu left the guest, by reason", 0, info_exits},
 	{"mtree", "", "memory, memory-mapped I/O and ports", 0, info_mtree},
+	{"irq", "", "interrupt lines: their level, where they lead, who raises them", 0, info_irq},
 	{"uart", "", "the serial ports' registers and queues", 0, info_uart},
 	{"devices", "[NAME]", "the state of every device, or of those called NAME...", 1,
 	 info_devices},

@@ -98,6 +98,16 @@ void ioapic_set(struct ioapic *io, unsigned pin, bool is_high)
 		send(io, io->entry[pin]);
 }
 
+bool ioapic_line(const struct ioapic *io, unsigned pin)
+{
+	return io->lines >> pin & 1;
+}
+
+uint64_t ioapic_entry(const struct ioapic *io, unsigned pin)
+{
+	return io->entry[pin];
+}
+
 void ioapic_eoi(struct ioapic *io, uint8_t vector)
 {
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {

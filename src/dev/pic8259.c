@@ -173,6 +173,20 @@ void pic8259_set(struct pic8259 *pic, unsigned irq, bool is_high)
 	pair_update(pic);
 }
 
+struct pic8259_line pic8259_line(const struct pic8259 *pic, unsigned irq)
+{
+	const struct pic_chip *c = &pic->chip[irq >> 3 & 1];
+	unsigned input = irq & 7;
+
+	return (struct pic8259_line){
+		.is_high = c->level >> input & 1,
+		.is_masked = c->imr >> input & 1,
+		.is_requested = irr_of(c) >> input & 1,
+		.is_in_service = c->isr >> input & 1,
+		.vector = c->base | (uint8_t)input,
+	};
+}
+
 /* Command words. */
 
 /* What ICW1 clears; the inputs must rise again to be seen. */

@@ -47,6 +47,25 @@ static const struct isa_facts pc_isa[] = {
 	{"RTC_", "PNP0B00", 1, 8, {{0x70, 2}}},
 };
 
+/* Who raises which line; the test device can raise all. */
+static const char *const pc_line_users[] = {
+	[0] = "pit, counter 0",
+	[KEY_GSI] = "i8042, keyboard",
+	[2] = "the cascade of the 8259A pair: no line",
+	[3] = "serial1",
+	[4] = "serial0",
+	[RTC_GSI] = "rtc",
+	[ACPI_SCI] = "acpi-pm, a level",
+	[MOUSE_GSI] = "i8042, a mouse that is not there",
+};
+
+const char *pc_line_user(const struct vm *vm, unsigned gsi)
+{
+	if (gsi < UMBRA_ARRAY_SIZE(pc_line_users) && pc_line_users[gsi])
+		return pc_line_users[gsi];
+	return vm->config.has_testdev ? "pc-testdev" : NULL;
+}
+
 static const char *const pc_serial_name[VM_MAX_SERIAL] = {"serial0", "serial1"};
 
 void pc_facts_get(const struct vm *vm, struct pc_facts *out_facts)

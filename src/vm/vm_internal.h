@@ -49,6 +49,9 @@ struct pc_ram pc_ram_of(uint64_t mem_bytes);
 /* What the tables that firmware hands over say of this machine. */
 void pc_facts_get(const struct vm *vm, struct pc_facts *out_facts);
 
+/* Who raises the line @gsi: "serial0"; NULL: nobody.  Constant text. */
+const char *pc_line_user(const struct vm *vm, unsigned gsi);
+
 /* Addresses whose writes may reach the bus late: *@out_count zones, constant. */
 const struct accel_zone *pc_zones(unsigned *out_count);
 

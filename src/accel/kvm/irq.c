@@ -155,6 +155,38 @@ void kvm_irq_set(struct accel_vm *vm, unsigned gsi, bool is_high)
 		line_apply(vm, gsi);
 }
 
+/* KVM keeps the level of an 8259A's input to know edges by; those of the IO APIC's upper pins are
+ * only ours. */
+int kvm_irq_get(struct accel_vm *vm, unsigned gsi, struct accel_irq *out_irq)
+{
+	struct kvm_irqchip chip;
+	const struct kvm_pic_state *pic = &chip.chip.pic;
+	unsigned bit = 1u << (gsi & 7);
+	int result;
+
+	*out_irq = (struct accel_irq){.pin = (uint8_t)pin_of(gsi)};
+	if (gsi == PIN_OF_IRQ0)
+		return 0;
+	result = chip_get(vm, KVM_IRQCHIP_IOAPIC, &chip);
+	if (result)
+		return result;
+	out_irq->has_pin = true;
+	out_irq->redirection = chip.chip.ioapic.redirtbl[pin_of(gsi)].bits;
+	out_irq->is_high = atomic_load(&vm->irq_levels) >> gsi & 1;
+	if (gsi >= PIC_LINES)
+		return 0;
+	result = chip_get(vm, gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, &chip);
+	if (result)
+		return result;
+	out_irq->has_pic = true;
+	out_irq->is_high = pic->last_irr & bit;
+	out_irq->is_masked = pic->imr & bit;
+	out_irq->is_requested = pic->irr & bit;
+	out_irq->is_in_service = pic->isr & bit;
+	out_irq->vector = pic->irq_base | (uint8_t)(gsi & 7);
+	return 0;
+}
+
 /* Waking. */
 
 static bool can_interrupt_anyway(uint32_t entry)

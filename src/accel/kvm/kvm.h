@@ -224,6 +224,7 @@ void kvm_mmu_flush(struct accel_vm *vm);
 int kvm_chips_create(struct accel_vm *vm, struct umbra_err *err);
 int kvm_chips_reset(struct accel_vm *vm, struct umbra_err *err);
 void kvm_irq_set(struct accel_vm *vm, unsigned gsi, bool is_high);
+int kvm_irq_get(struct accel_vm *vm, unsigned gsi, struct accel_irq *out_irq);
 /* Some interrupt message can arrive although RFLAGS.IF=0: an NMI, SMI or INIT source is open. */
 bool kvm_lapic_has_open_nmi(const struct kvm_lapic_state *lapic);
 bool kvm_ioapic_has_open_nmi(const struct kvm_ioapic_state *ioapic);

@@ -226,6 +226,17 @@ int kvm_probe_host(struct accel_caps *out_caps, const struct print_sink *sink,
 	return result;
 }
 
+/* The chips inside the kernel. */
+static const struct accel_region kvm_regions[] = {
+	{BUS_MMIO, 0xfee00000, 0x1000, "lapic"},
+	{BUS_MMIO, 0xfec00000, 0x1000, "ioapic"},
+	{BUS_PIO, 0x20, 2, "pic"},
+	{BUS_PIO, 0xa0, 2, "pic"},
+	{BUS_PIO, 0x4d0, 2, "pic"},
+	{BUS_PIO, 0x40, 4, "pit"},
+	{BUS_PIO, 0x61, 1, "pit"},
+};
+
 const struct accel_ops accel_kvm = {
 	.name = "kvm",
 	.vm_open = kvm_vm_open,
@@ -234,6 +245,9 @@ const struct accel_ops accel_kvm = {
 	.vm_reset = kvm_chips_reset,
 	.caps = vm_caps,
 	.irq_set = kvm_irq_set,
+	.irq_get = kvm_irq_get,
+	.region = kvm_regions,
+	.region_count = UMBRA_ARRAY_SIZE(kvm_regions),
 	.mmu_flush = kvm_mmu_flush,
 	.show = vm_show,
 	.show_exits = kvm_exits_show,

@@ -480,6 +480,7 @@ void soft_irqchip_reset(struct soft_vm *vm);
 int soft_irqchip_add_cpu(struct soft_cpu *c, struct umbra_err *err); /* sets c->lapic */
 void soft_irqchip_remove_cpu(struct soft_cpu *c); /* before @c is freed: no post comes after it */
 void soft_irqchip_set(struct soft_vm *vm, unsigned gsi, bool is_high);
+void soft_irqchip_get(struct soft_vm *vm, unsigned gsi, struct accel_irq *out_irq);
 /* Is a maskable interrupt waiting that IF=1 would let in (above TPR)? */
 bool soft_irq_is_pending(struct soft_cpu *c);
 /* Take it: acknowledge and return its vector, or -1 when it went away. */

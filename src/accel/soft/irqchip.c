@@ -104,11 +104,16 @@ void irqchip_timer_run(struct soft_irqchip *chip, uint64_t now_ns)
 
 /* Wires.  All with the lock held. */
 
+static unsigned pin_of(unsigned gsi)
+{
+	return gsi == 0 ? PIN_OF_IRQ0 : gsi;
+}
+
 static void line_set_locked(struct soft_irqchip *chip, unsigned gsi, bool is_high)
 {
 	if (gsi < PIC_LINES)
 		pic8259_set(chip->pic, gsi, is_high);
-	ioapic_set(chip->ioapic, gsi == 0 ? PIN_OF_IRQ0 : gsi, is_high);
+	ioapic_set(chip->ioapic, pin_of(gsi), is_high);
 }
 
 static void timer_line_set(void *ctx, unsigned gsi, bool is_high)
@@ -366,4 +371,28 @@ void soft_irqchip_set(struct soft_vm *vm, unsigned gsi, bool is_high)
 	irqchip_enter(vm->irqchip);
 	line_set_locked(vm->irqchip, gsi, is_high);
 	irqchip_leave(vm->irqchip);
+}
+
+/* The cascade is no line; what comes by pin 2 is line 0. */
+void soft_irqchip_get(struct soft_vm *vm, unsigned gsi, struct accel_irq *out_irq)
+{
+	struct soft_irqchip *chip = vm->irqchip;
+	struct pic8259_line line;
+
+	*out_irq = (struct accel_irq){.pin = (uint8_t)pin_of(gsi)};
+	if (gsi == PIN_OF_IRQ0)
+		return;
+	irqchip_enter(chip);
+	if (gsi < PIC_LINES) {
+		line = pic8259_line(chip->pic, gsi);
+		out_irq->has_pic = true;
+		out_irq->is_masked = line.is_masked;
+		out_irq->is_requested = line.is_requested;
+		out_irq->is_in_service = line.is_in_service;
+		out_irq->vector = line.vector;
+	}
+	out_irq->has_pin = true;
+	out_irq->is_high = ioapic_line(chip->ioapic, pin_of(gsi));
+	out_irq->redirection = ioapic_entry(chip->ioapic, pin_of(gsi));
+	irqchip_leave(chip);
 }

@@ -181,6 +181,12 @@ static void soft_irq_set(struct accel_vm *accel, unsigned gsi, bool is_high)
 	soft_irqchip_set(&accel->soft, gsi, is_high);
 }
 
+static int soft_irq_get(struct accel_vm *accel, unsigned gsi, struct accel_irq *out_irq)
+{
+	soft_irqchip_get(&accel->soft, gsi, out_irq);
+	return 0;
+}
+
 /* The write hook has told of every write of the debugger already. */
 static void soft_mmu_flush(struct accel_vm *accel)
 {
@@ -221,6 +227,9 @@ static void soft_show(struct accel_vm *accel, const struct print_sink *sink)
 	}
 }
 
+/* Each processor has its own here, and may move it. */
+static const struct accel_region soft_regions[] = {{BUS_MMIO, 0xfee00000, 0x1000, "lapic"}};
+
 const struct accel_ops accel_soft = {
 	.name = "soft",
 	.counts_time = true,
@@ -230,6 +239,9 @@ const struct accel_ops accel_soft = {
 	.vm_reset = soft_vm_reset,
 	.caps = vm_caps,
 	.irq_set = soft_irq_set,
+	.irq_get = soft_irq_get,
+	.region = soft_regions,
+	.region_count = UMBRA_ARRAY_SIZE(soft_regions),
 	.mmu_flush = soft_mmu_flush,
 	.vm_resume = soft_vm_resume,
 	.show = soft_show,

@@ -116,6 +116,13 @@ void vm_show_chardevs(struct vm *vm, const struct print_sink *sink)
 	print_to(sink, "serial0: fake\n");
 }
 
+int vm_show_irqs(struct vm *vm, const struct print_sink *sink)
+{
+	(void)vm;
+	print_to(sink, "line 4: fake\n");
+	return 0;
+}
+
 int vm_send_keys(struct vm *vm, const char *keys, unsigned hold_ms, struct umbra_err *err)
 {
 	if (strcmp(keys, "bad") == 0)
