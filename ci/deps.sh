@@ -36,6 +36,8 @@ qemu  qemu-system-x86   optional: the devices that umbra's are compared with
 linux linux-image-cloud-amd64 optional: a whole kernel as a guest
 linux busybox-static    optional: what it runs
 linux seabios           optional: firmware as a guest
+linux u-boot-qemu       optional: the same
+linux memtest86+        optional: a program for a bare PC as a guest
 END
 }
 

@@ -2,7 +2,7 @@
 # The test driver behind `make check` and its smaller sisters.
 #
 #   ci/run.sh GROUP...      groups: lint build unit asan race kvm diff qemu gdb gdbsoft linux gdbasan
-#                      gdbtsan softtsan fuzz ci long qemulong
+#                      gdbtsan softtsan fuzz ci long qemulong linuxlong
 #
 # One line per group while it runs, the output of what failed in full, then each skip with its
 # reason, then "N passed, N failed, N skipped" alone on the last line.  A lint step and a build
@@ -184,19 +184,22 @@ run_gdb() {
 }
 
 group_gdb() {
-	run_gdb gdb build/umbra kvm
+	run_gdb gdb build/umbra kvm '^(?!linuxlong/)'
 }
 
-# The programs behind `make bench` must at least run and compute what they should.
-# A whole kernel boots many times in the group of its own, and nowhere else.
-not_linux='^(?!linux/)'
+# Whole systems boot many times in the groups of their own, and nowhere else.
+not_linux='^(?!linux)'
 
 group_gdbsoft() {
 	run_gdb gdbsoft build/umbra soft "$not_linux"
 }
 
 group_linux() {
-	run_gdb linux build/umbra soft linux/
+	run_gdb linux build/umbra soft '^linux/'
+}
+
+group_linuxlong() {
+	run_gdb linuxlong build/umbra soft '^linuxlong/'
 }
 
 group_gdbasan() {
@@ -254,7 +257,7 @@ group_ci() {
 # Builds go first, one after the other, each on all processors.
 build_for() {
 	case $1 in
-	unit | kvm | diff | qemu | qemulong | gdb | gdbsoft | linux) echo rel ;;
+	unit | kvm | diff | qemu | qemulong | gdb | gdbsoft | linux | linuxlong) echo rel ;;
 	asan | gdbasan) echo asan ;;
 	race | gdbtsan | softtsan) echo tsan ;;
 	fuzz | long) echo fuzz ;;
