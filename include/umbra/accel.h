@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 struct gate;
+struct mmu;
 struct accel_vm;   /* the back end's machine */
 struct accel_vcpu; /* the back end's processor */
 
@@ -116,7 +117,8 @@ enum accel_debug_cause {
 	ACCEL_DEBUG_STEP = 1 << 0,
 	ACCEL_DEBUG_TRAP = 1 << 1,  /* INT3; pc is at the byte */
 	ACCEL_DEBUG_POINT = 1 << 2, /* hit says which */
-	ACCEL_DEBUG_GUEST = 1 << 3  /* a #DB of the guest's own making (its TF or DR7) */
+	ACCEL_DEBUG_GUEST = 1 << 3, /* a #DB of the guest's own making (its TF or DR7) */
+	ACCEL_DEBUG_MMU = 1 << 4    /* an event of the shadow MMU asked for it: mmu_hit */
 };
 
 struct accel_exit {
@@ -127,6 +129,7 @@ struct accel_exit {
 	/* A watch point's bytes before and after, up to 8, where the back end knows. */
 	bool has_values;
 	uint64_t old_value, new_value;
+	uint64_t mmu_hit;   /* with ACCEL_DEBUG_MMU: what mmu_stop_hook.stop was given */
 	uint64_t guest_dr6; /* with ACCEL_DEBUG_GUEST: what DR6 is to show the guest */
 	bool is_emulation;  /* FAILED: an instruction could not be emulated; the guest can go on */
 	gva_t pc;	    /* linear address of the next instruction, for DEBUG and FAILED */
@@ -217,6 +220,9 @@ struct accel_ops {
 	unsigned region_count;
 	/* Guest tables were written by the debugger: drop what the back end derived from them. */
 	void (*mmu_flush)(struct accel_vm *vm);
+	/* The shadow MMU that guest code runs through, which a debugger may look at (umbra/mmu.h);
+	 * valid after vm_start.  NULL: the back end has none that we could see. */
+	struct mmu *(*mmu)(struct accel_vm *vm);
 	/* The world leaves STOPPED: bit i of @members says that vCPU i will run.  NULL: not needed.
 	 */
 	void (*vm_resume)(struct accel_vm *vm, uint64_t members);

@@ -45,30 +45,80 @@ enum mmu_event_kind {
 	MMU_EVENT_SLOT,	 /* S2: GPA -> HVA by the memory slot */
 	MMU_EVENT_HOST,	 /* S3: HVA -> HPA; the HPA itself is read only when shown */
 	MMU_EVENT_FILL,	 /* S4: a shadow leaf was written */
-	MMU_EVENT_TABLE_WRITE, /* bytes of a frame in use as a table changed */
+	MMU_EVENT_TABLE_WRITE, /* bytes of a frame in use as a table, or pinned, changed */
 	MMU_EVENT_ZAP,	       /* a shadow entry was dropped */
+	MMU_EVENT_PROTECT,     /* a frame became a table: it is writable through no entry now */
 	MMU_EVENT_CR3,	       /* CR3 was loaded */
-	MMU_EVENT_INVLPG       /* INVLPG, or INVPCID of one address */
+	MMU_EVENT_INVLPG,      /* INVLPG, or INVPCID of one address */
+	MMU_EVENT_FLUSH,       /* INVPCID of more, CR4.PGE, CR0.PG, INIT */
+	MMU_EVENT_KIND_COUNT
+};
+#define MMU_EVENT_BIT(kind) (1u << (kind))
+#define MMU_EVENT_ALL	    (MMU_EVENT_BIT(MMU_EVENT_KIND_COUNT) - 1)
+
+/* What an instruction takes out of a processor's TLB (SDM 3A 4.10.4.1). */
+enum mmu_flush_scope {
+	MMU_FLUSH_NOTHING,   /* MOV CR3 with bit 63 */
+	MMU_FLUSH_PCID,	     /* one PCID's entries but global ones: MOV CR3, INVPCID 1 */
+	MMU_FLUSH_NONGLOBAL, /* every PCID's entries but global ones: INVPCID 3 */
+	MMU_FLUSH_ALL	     /* INVPCID 2, CR4.PGE, CR0.PG, INIT */
 };
 
 struct mmu_event {
 	enum mmu_event_kind kind;
-	unsigned vcpu;	 /* or MMU_NO_VCPU */
-	gva_t gva;	 /* FAULT, WALK, FILL, INVLPG */
+	unsigned vcpu;	 /* on whose thread it happened; MMU_NO_VCPU: nobody's */
+	uint64_t seq;	 /* mmu_who.seq and .rip of that vCPU */
+	uint64_t rip;	 /* of the instruction that is at work, or that is to be fetched */
+	gva_t gva;	 /* FAULT, WALK, SLOT, HOST, FILL, INVLPG */
 	unsigned access; /* FAULT, WALK: mask of X86_PF_W, _U, _I */
-	uint32_t error;	 /* FAULT, WALK: error code for the guest; 0 = the guest sees no fault */
+	uint32_t error;	 /* FAULT, WALK: error code for the guest */
+	uint8_t vector;	 /* FAULT, WALK: X86_EXC_PF or _GP for the guest; 0 = it sees no fault */
 	const struct x86_walk *walk; /* WALK; valid during the call */
 	unsigned set_accessed;	     /* WALK: bit n: A was set on level n */
 	bool set_dirty;		     /* WALK: D was set on the leaf */
-	gpa_t gpa;		     /* SLOT, HOST, FILL: page; TABLE_WRITE: first byte */
+	gpa_t gpa;		     /* SLOT, HOST, FILL, PROTECT: page; TABLE_WRITE: first byte */
 	hva_t hva;		     /* SLOT, HOST, FILL: host page */
 	unsigned len;		     /* TABLE_WRITE: bytes */
 	uint64_t old, now;	     /* TABLE_WRITE: the 8-byte unit at gpa & ~7; CR3: values */
 	uint32_t sp;		     /* FILL, ZAP: number of the shadow page */
 	unsigned index;		     /* FILL, ZAP: entry in it */
 	uint64_t spte;		     /* FILL: new; ZAP: old value */
+	enum mmu_flush_scope scope;  /* CR3, FLUSH */
+	uint16_t pcid;		     /* CR3, FLUSH, INVLPG: whose entries */
+	/* INVLPG: by INVLPG, which takes global entries as well; by INVPCID it does not. */
+	bool takes_global;
 };
 typedef void (*mmu_event_fn)(void *ctx, const struct mmu_event *event);
+
+/* Who hears of what.  @fn is called under the lock, on the thread that caused the event, and may
+ * not call back. */
+struct mmu_listener {
+	unsigned kinds; /* mask of MMU_EVENT_BIT */
+	mmu_event_fn fn;
+	void *ctx;
+};
+#define MMU_LISTENERS_MAX 8u
+
+/* What a vCPU is at.  Asked only while somebody listens, on the thread that caused the event. */
+struct mmu_who {
+	/* Instructions that the machine executed before: it orders events of all vCPUs. */
+	uint64_t seq;
+	uint64_t rip;
+	unsigned insn_len; /* 0: not known */
+	uint8_t insn[X86_INSN_MAX];
+	enum x86_mode mode; /* to decode it by; with insn_len */
+};
+/* @has_insn: its bytes are wanted too.  @vcpu MMU_NO_VCPU: seq alone. */
+typedef void (*mmu_who_fn)(void *ctx, unsigned vcpu, bool has_insn, struct mmu_who *out_who);
+
+/* How an event stops the vCPU that caused it: see mmu_breaks.h. */
+struct mmu_stop_hook {
+	/* From now on events may ask for stops, or none will any more.  World stopped. */
+	void (*arm)(void *ctx, bool is_armed);
+	/* Stop at the end of the instruction that is at work; @hit goes with the stop. */
+	void (*stop)(void *ctx, unsigned vcpu, uint64_t hit);
+	void *ctx;
+};
 
 /* What a micro-TLB in front of the shadow holds of a page. */
 struct mmu_tlb_page {
@@ -99,27 +149,45 @@ struct mmu_config {
 	unsigned max_shadow_pages; /* recycled beyond this; 0 = a default from the size of RAM */
 	bool is_paranoid;	   /* mmu_verify after every table write, CR3 load and INVLPG */
 	struct mmu_tlb_hook tlb;
+	mmu_who_fn who; /* NULL: seq and rip of events are 0 */
+	void *who_ctx;
+	struct mmu_stop_hook stop; /* members NULL: events stop nobody */
 };
 
 /* Errors: -ENOMEM. */
 int mmu_create(struct mmu **out_mmu, const struct mmu_config *config, struct umbra_err *err);
 void mmu_destroy(struct mmu *mmu); /* NULL is allowed */
-/* One listener; NULL ends it.  Costs nothing when nobody listens. */
-void mmu_set_listener(struct mmu *mmu, mmu_event_fn fn, void *ctx);
+/* Listeners are told in the order in which they came.  Costs one branch when nobody listens to a
+ * kind.  Errors of add: -ENOSPC. */
+int mmu_add_listener(struct mmu *mmu, const struct mmu_listener *listener);
+void mmu_remove_listener(struct mmu *mmu, mmu_event_fn fn, void *ctx);
+/* For a listener, about the event that it was called for: who did it, with the instruction's bytes
+ * where they are known.  Only from inside the call. */
+void mmu_event_who(const struct mmu *mmu, const struct mmu_event *event, struct mmu_who *out_who);
 
+/* How registers came to change. */
+enum mmu_load {
+	MMU_LOAD_OTHER,	  /* none of the following */
+	MMU_LOAD_CR3,	  /* MOV CR3, a task switch */
+	MMU_LOAD_CR3_KEEP /* MOV CR3 with bit 63: the TLB keeps what it has */
+};
 /* vCPU @vcpu's control registers changed (any of CR0, CR3, CR4, EFER, PKRU, PDPTEs).  Call before
- * the next mmu_translate.  @is_cr3_load: it was a load of CR3, for the events and I9. */
-void mmu_set_regs(struct mmu *mmu, unsigned vcpu, const struct x86_paging *regs, bool is_cr3_load);
+ * the next mmu_translate.  @load is for the events and I9. */
+void mmu_set_regs(struct mmu *mmu, unsigned vcpu, const struct x86_paging *regs,
+		  enum mmu_load load);
 /* A number that names what mmu_translate depends on for this vCPU besides the access: the root.
  * Equal numbers mean equal translations as long as `forget` was not called. */
 uint64_t mmu_root_id(const struct mmu *mmu, unsigned vcpu);
 /* Load the four PAE entries from the table at @cr3 (SDM 3A 4.4.1).
  * Returns false when one is present with reserved bits set: #GP for MOV CR3. */
 bool mmu_load_pdptes(const struct mmu *mmu, uint64_t cr3, uint64_t out_pdpte[4]);
-/* INVLPG, and INVPCID of one address. */
+/* INVLPG; and INVPCID of one address. */
 void mmu_invlpg(struct mmu *mmu, unsigned vcpu, gva_t gva);
-/* INVPCID of more, a change of CR4.PGE and the like: for the events and I9. */
+void mmu_invpcid(struct mmu *mmu, unsigned vcpu, unsigned pcid, gva_t gva);
+/* A change of CR4.PGE and the like, which take everything out of the TLB; and INVPCID of more than
+ * an address.  For the events and I9. */
 void mmu_flush(struct mmu *mmu, unsigned vcpu);
+void mmu_flush_some(struct mmu *mmu, unsigned vcpu, enum mmu_flush_scope scope, unsigned pcid);
 
 /* Rights of a page for one class of access (user or supervisor, AC). */
 #define MMU_CAN_READ  (1u << 0)
@@ -157,8 +225,14 @@ int mmu_translate(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access,
 void mmu_write(struct mmu *mmu, unsigned vcpu, gpa_t gpa, const void *buf, size_t len);
 void mmu_write_begin(struct mmu *mmu, unsigned vcpu, gpa_t gpa, size_t len);
 void mmu_write_end(struct mmu *mmu, unsigned vcpu, gpa_t gpa, size_t len);
-/* True when the frame of @gpa is in use as a table. */
+/* True when the frame of @gpa is in use as a table, or pinned. */
 bool mmu_is_table(const struct mmu *mmu, gpa_t gpa);
+
+/* Have every write to the frame of @gpa come here, and told as TABLE_WRITE, though no translation
+ * went through it yet: for who waits for a first one.  Counted: as many unpins end it.
+ * Call: world stopped.  Errors: -ENOMEM. */
+int mmu_pin(struct mmu *mmu, gpa_t gpa);
+void mmu_unpin(struct mmu *mmu, gpa_t gpa);
 
 /* Drop the whole shadow: it fills again.  World stopped, or the caller is the only vCPU running. */
 void mmu_zap_all(struct mmu *mmu);

@@ -1,39 +1,167 @@
-/* Telling the listener.  Callers test that there is one, so that nobody pays for news that nobody
- * hears.
+/* Telling the listeners.  Callers test that somebody listens to the kind, so that nobody pays for
+ * news that nobody hears.
  *
- * What a listener is told of a write to a table is the difference to the bytes that it knows: they
- * are kept beside the frame while someone listens.  So a write counts whoever made it and however
- * long it was. */
+ * What they are told of a write to a table is the difference to the bytes that are
+ * known: they are kept beside the frame while someone listens.  So a write counts whoever made it
+ * and however long it was. */
 #include "shadow.h"
 
+#include "umbra/lock.h"
+
+#include <errno.h>
 #include <stdlib.h>
 
-#define UNIT sizeof(uint64_t)
+#define UNIT	 sizeof(uint64_t)
+#define CR3_PCID 0xfffu
 
-static void tell(struct mmu *mmu, const struct mmu_event *event)
+/* Events tell of what the current caller does, so the vCPU that it names is the one that runs. */
+static void tell(struct mmu *mmu, struct mmu_event *event)
 {
-	if (mmu->listener)
-		mmu->listener(mmu->listener_ctx, event);
+	unsigned bit = MMU_EVENT_BIT(event->kind), i;
+	struct mmu_who who = {0};
+
+	if (!(mmu->listening & bit))
+		return;
+	if (mmu->config.who)
+		mmu->config.who(mmu->config.who_ctx, event->vcpu, false, &who);
+	event->seq = who.seq;
+	event->rip = who.rip;
+	for (i = 0; i < mmu->listener_count; i++) {
+		const struct mmu_listener *listener = &mmu->listener[i];
+
+		if (listener->kinds & bit)
+			listener->fn(listener->ctx, event);
+	}
 }
 
-void tell_cr3(struct mmu *mmu, unsigned vcpu, uint64_t old, uint64_t now)
+void mmu_event_who(const struct mmu *mmu, const struct mmu_event *event, struct mmu_who *out_who)
 {
-	tell(mmu, &(struct mmu_event){.kind = MMU_EVENT_CR3, .vcpu = vcpu, .old = old, .now = now});
+	*out_who = (struct mmu_who){0};
+	if (mmu->config.who)
+		mmu->config.who(mmu->config.who_ctx, event->vcpu, true, out_who);
 }
 
-void tell_invlpg(struct mmu *mmu, unsigned vcpu, gva_t gva)
+/* Listeners. */
+
+static void each_table(struct mmu *mmu, void (*fn)(struct mmu *mmu, struct frame *frame))
 {
-	tell(mmu, &(struct mmu_event){.kind = MMU_EVENT_INVLPG, .vcpu = vcpu, .gva = gva});
+	struct frame *frame;
+	unsigned i;
+
+	for (i = 0; i < mmu->page_count; i++) {
+		if (mmu->page[i]->is_live && mmu->page[i]->frame)
+			fn(mmu, mmu->page[i]->frame);
+	}
+	for (frame = mmu->pinned; frame; frame = frame->next_pinned)
+		fn(mmu, frame);
 }
 
-void tell_fault(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access)
+static void end_seen(struct mmu *mmu, struct frame *frame)
+{
+	(void)mmu;
+	frame_end_seen(frame);
+}
+
+void listening_changed(struct mmu *mmu, unsigned before)
+{
+	unsigned bit = MMU_EVENT_BIT(MMU_EVENT_TABLE_WRITE), i;
+
+	mmu->listening = 0;
+	for (i = 0; i < mmu->listener_count; i++)
+		mmu->listening |= mmu->listener[i].kinds;
+	if (((before ^ mmu->listening) & bit) != 0)
+		each_table(mmu, mmu->listening & bit ? frame_begin_seen : end_seen);
+}
+
+int mmu_add_listener(struct mmu *mmu, const struct mmu_listener *listener)
+{
+	int rc = 0;
+
+	lock_take(mmu->lock);
+	if (mmu->listener_count < MMU_LISTENERS_MAX)
+		mmu->listener[mmu->listener_count++] = *listener;
+	else
+		rc = -ENOSPC;
+	listening_changed(mmu, mmu->listening);
+	lock_drop(mmu->lock);
+	return rc;
+}
+
+void mmu_remove_listener(struct mmu *mmu, mmu_event_fn fn, void *ctx)
+{
+	unsigned from, to = 0;
+
+	lock_take(mmu->lock);
+	for (from = 0; from < mmu->listener_count; from++) {
+		if (mmu->listener[from].fn != fn || mmu->listener[from].ctx != ctx)
+			mmu->listener[to++] = mmu->listener[from];
+	}
+	mmu->listener_count = to;
+	listening_changed(mmu, mmu->listening);
+	lock_drop(mmu->lock);
+}
+
+/* What happens. */
+
+unsigned current_pcid(const struct x86_paging *regs)
+{
+	return regs->cr4 & X86_CR4_PCIDE ? regs->cr3 & CR3_PCID : 0;
+}
+
+/* Without PCIDs everything is PCID 0's. */
+void tell_cr3(struct mmu *mmu, unsigned vcpu, uint64_t old, enum mmu_load load)
+{
+	const struct x86_paging *regs = &mmu->vcpu[vcpu].regs;
+
+	tell(mmu, &(struct mmu_event){.kind = MMU_EVENT_CR3,
+				      .vcpu = vcpu,
+				      .old = old,
+				      .now = regs->cr3,
+				      .scope = load == MMU_LOAD_CR3_KEEP ? MMU_FLUSH_NOTHING
+									 : MMU_FLUSH_PCID,
+				      .pcid = (uint16_t)current_pcid(regs)});
+}
+
+void tell_invlpg(struct mmu *mmu, unsigned vcpu, unsigned pcid, gva_t gva, bool takes_global)
+{
+	tell(mmu, &(struct mmu_event){.kind = MMU_EVENT_INVLPG,
+				      .vcpu = vcpu,
+				      .gva = gva,
+				      .pcid = (uint16_t)pcid,
+				      .takes_global = takes_global});
+}
+
+void tell_flush(struct mmu *mmu, unsigned vcpu, enum mmu_flush_scope scope, unsigned pcid)
+{
+	tell(mmu, &(struct mmu_event){.kind = MMU_EVENT_FLUSH,
+				      .vcpu = vcpu,
+				      .scope = scope,
+				      .pcid = (uint16_t)pcid});
+}
+
+void tell_protect(struct mmu *mmu, const struct frame *frame)
+{
+	tell(mmu, &(struct mmu_event){.kind = MMU_EVENT_PROTECT,
+				      .vcpu = mmu->actor,
+				      .gpa = frame->gfn << SHADOW_GFN_SHIFT});
+}
+
+static uint8_t fault_vector(const struct x86_walk *walk, bool is_denied)
+{
+	if (walk->fault == X86_WALK_NONCANONICAL)
+		return X86_EXC_GP;
+	return is_denied ? X86_EXC_PF : 0;
+}
+
+void tell_fault(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access, bool is_denied)
 {
 	const struct mmu_walk *walk = &mmu->vcpu[vcpu].walk;
 	struct mmu_event event = {.kind = MMU_EVENT_FAULT,
 				  .vcpu = vcpu,
 				  .gva = gva,
 				  .access = access,
-				  .error = walk->error};
+				  .error = walk->error,
+				  .vector = fault_vector(&walk->walk, is_denied)};
 
 	tell(mmu, &event);
 	event.kind = MMU_EVENT_WALK;
@@ -65,7 +193,7 @@ void tell_fill(struct mmu *mmu, unsigned vcpu, gva_t gva, const struct shadow_pa
 void tell_zap(struct mmu *mmu, const struct shadow_page *sp, unsigned index)
 {
 	tell(mmu, &(struct mmu_event){.kind = MMU_EVENT_ZAP,
-				      .vcpu = MMU_NO_VCPU,
+				      .vcpu = mmu->actor,
 				      .sp = sp->id,
 				      .index = index,
 				      .spte = sp->spte[index]});

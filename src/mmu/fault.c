@@ -83,7 +83,7 @@ static void page_of_leaf(const struct mmu *mmu, const struct shadow_page *sp, un
 		return;
 	out_page->can &= ~MMU_CAN_WRITE;
 	frame = frame_find(mmu, out_page->gpa >> SHADOW_GFN_SHIFT);
-	out_page->is_table = frame && frame->tables;
+	out_page->is_table = frame && frame_is_table(frame);
 }
 
 static bool translate_by_shadow(struct mmu *mmu, struct mmu_vcpu *vcpu, gva_t gva, unsigned access,
@@ -165,7 +165,7 @@ static void page_of_walk(const struct mmu *mmu, const struct x86_walk *walk,
 	*out_page = (struct mmu_page){
 		.gpa = gpa,
 		.host = region ? region->host + (gpa - region->gpa) : NULL,
-		.is_table = frame && frame->tables,
+		.is_table = frame && frame_is_table(frame),
 		.is_rom = region && region->kind == MEM_ROM,
 	};
 }
@@ -198,7 +198,7 @@ static bool fill_from_walk(struct mmu *mmu, struct mmu_vcpu *vcpu, gva_t gva, un
 	sp = shadow_lookup(vcpu->root, gva, &index);
 	if (!sp || !(sp->spte[index] & SPTE_P))
 		return false;
-	if (mmu->listener)
+	if (mmu->listening)
 		tell_fill(mmu, (unsigned)(vcpu - mmu->vcpu), gva, sp, index);
 	rights = shadow_class_rights(vcpu->root, &vcpu->rights, sp->spte[index], access);
 	page_of_leaf(mmu, sp, index, rights, out_page);
@@ -218,8 +218,8 @@ static int translate_by_walk(struct mmu *mmu, struct mmu_vcpu *vcpu, gva_t gva, 
 				  &vcpu->walk);
 
 		mmu->stats.walks++;
-		if (mmu->listener)
-			tell_fault(mmu, (unsigned)(vcpu - mmu->vcpu), gva, pf_access);
+		if (mmu->listening)
+			tell_fault(mmu, (unsigned)(vcpu - mmu->vcpu), gva, pf_access, rc < 0);
 		if (vcpu->walk.set_accessed || vcpu->walk.set_dirty)
 			refresh_steps(mmu, &vcpu->walk.walk);
 		if (rc < 0) {
@@ -247,6 +247,7 @@ int mmu_translate(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access,
 	int rc = 0;
 
 	lock_take(mmu->lock);
+	mmu->actor = vcpu;
 	if (!translate_by_shadow(mmu, v, gva, access, out_page)) {
 		rc = translate_by_walk(mmu, v, gva, access, out_page);
 		if (rc < 0)

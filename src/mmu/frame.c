@@ -93,7 +93,7 @@ void frame_put(struct mmu *mmu, struct frame *frame)
 {
 	struct frame **at = chain_of(mmu, frame->gfn);
 
-	if (frame->leaves || frame->tables)
+	if (frame->leaves || frame_is_table(frame))
 		return;
 	while (*at != frame)
 		at = &(*at)->next;
@@ -174,18 +174,31 @@ static void unprotect(struct mmu *mmu, struct frame *frame)
 	}
 }
 
+static void begin_table(struct mmu *mmu, struct frame *frame)
+{
+	protect(mmu, frame);
+	if (is_listening(mmu, MMU_EVENT_TABLE_WRITE))
+		frame_begin_seen(mmu, frame);
+	if (is_listening(mmu, MMU_EVENT_PROTECT))
+		tell_protect(mmu, frame);
+}
+
+static void end_table(struct mmu *mmu, struct frame *frame)
+{
+	frame_end_seen(frame);
+	unprotect(mmu, frame);
+	frame_put(mmu, frame);
+}
+
 void frame_add_table(struct mmu *mmu, struct frame *frame, struct shadow_page *sp)
 {
-	bool is_first = !frame->tables;
+	bool is_first = !frame_is_table(frame);
 
 	sp->frame = frame;
 	sp->next_of_frame = frame->tables;
 	frame->tables = sp;
-	if (!is_first)
-		return;
-	protect(mmu, frame);
-	if (mmu->listener)
-		frame_begin_seen(mmu, frame);
+	if (is_first)
+		begin_table(mmu, frame);
 }
 
 void frame_remove_table(struct mmu *mmu, struct shadow_page *sp)
@@ -196,11 +209,39 @@ void frame_remove_table(struct mmu *mmu, struct shadow_page *sp)
 	while (*at != sp)
 		at = &(*at)->next_of_frame;
 	*at = sp->next_of_frame;
-	if (frame->tables)
+	if (!frame_is_table(frame))
+		end_table(mmu, frame);
+}
+
+bool frame_pin(struct mmu *mmu, uint64_t gfn)
+{
+	struct frame *frame = frame_get(mmu, gfn);
+	bool is_first;
+
+	if (!frame)
+		return false;
+	is_first = !frame_is_table(frame);
+	if (frame->pins++ == 0) {
+		frame->next_pinned = mmu->pinned;
+		mmu->pinned = frame;
+	}
+	if (is_first)
+		begin_table(mmu, frame);
+	return true;
+}
+
+void frame_unpin(struct mmu *mmu, uint64_t gfn)
+{
+	struct frame *frame = frame_find(mmu, gfn);
+	struct frame **at = &mmu->pinned;
+
+	if (!frame || !frame->pins || --frame->pins)
 		return;
-	frame_end_seen(frame);
-	unprotect(mmu, frame);
-	frame_put(mmu, frame);
+	while (*at != frame)
+		at = &(*at)->next_pinned;
+	*at = frame->next_pinned;
+	if (!frame_is_table(frame))
+		end_table(mmu, frame);
 }
 
 /* Forgetting. */

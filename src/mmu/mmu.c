@@ -1,6 +1,6 @@
 /* The shadow MMU's life, the vCPUs' registers, and what invalidations mean to it.
  * The shadow follows each write to a table at once, so that INVLPG and loads of CR3 have nothing to
- * throw away: they are told to the listener and, in paranoid mode, are moments to check. */
+ * throw away: they are told to listeners and, in paranoid mode, are moments to check. */
 #include "shadow.h"
 
 #include "umbra/lock.h"
@@ -63,25 +63,6 @@ void mmu_destroy(struct mmu *mmu)
 	free(mmu);
 }
 
-void mmu_set_listener(struct mmu *mmu, mmu_event_fn fn, void *ctx)
-{
-	unsigned i;
-
-	lock_take(mmu->lock);
-	mmu->listener = fn;
-	mmu->listener_ctx = ctx;
-	for (i = 0; i < mmu->page_count; i++) {
-		const struct shadow_page *sp = mmu->page[i];
-
-		if (!sp->is_live || !sp->frame)
-			continue;
-		frame_end_seen(sp->frame);
-		if (fn)
-			frame_begin_seen(mmu, sp->frame);
-	}
-	lock_drop(mmu->lock);
-}
-
 /* Registers. */
 
 static void choose_root(struct mmu *mmu, struct mmu_vcpu *vcpu, const struct x86_paging *regs)
@@ -97,20 +78,21 @@ static void choose_root(struct mmu *mmu, struct mmu_vcpu *vcpu, const struct x86
 	vcpu->root_id = root->id;
 }
 
-void mmu_set_regs(struct mmu *mmu, unsigned vcpu, const struct x86_paging *regs, bool is_cr3_load)
+void mmu_set_regs(struct mmu *mmu, unsigned vcpu, const struct x86_paging *regs, enum mmu_load load)
 {
 	struct mmu_vcpu *v = &mmu->vcpu[vcpu];
 	uint64_t old_cr3 = v->regs.cr3;
 
 	lock_take(mmu->lock);
+	mmu->actor = vcpu;
 	choose_root(mmu, v, regs);
-	if (is_cr3_load) {
+	if (load != MMU_LOAD_OTHER) {
 		mmu->stats.cr3_loads++;
-		if (mmu->listener)
-			tell_cr3(mmu, vcpu, old_cr3, regs->cr3);
+		if (is_listening(mmu, MMU_EVENT_CR3))
+			tell_cr3(mmu, vcpu, old_cr3, load);
 	}
 	forget_flush(mmu);
-	if (is_cr3_load && mmu->config.is_paranoid)
+	if (load != MMU_LOAD_OTHER && mmu->config.is_paranoid)
 		verify_paranoid(mmu);
 	lock_drop(mmu->lock);
 }
@@ -121,12 +103,39 @@ uint64_t mmu_root_id(const struct mmu *mmu, unsigned vcpu)
 	return mmu->vcpu[vcpu].root_id;
 }
 
+static void invalidate_address(struct mmu *mmu, unsigned vcpu, unsigned pcid, gva_t gva,
+			       bool takes_global)
+{
+	mmu->actor = vcpu;
+	mmu->stats.invlpgs++;
+	if (is_listening(mmu, MMU_EVENT_INVLPG))
+		tell_invlpg(mmu, vcpu, pcid, gva, takes_global);
+	forget_flush(mmu);
+	if (mmu->config.is_paranoid)
+		verify_paranoid(mmu);
+}
+
 void mmu_invlpg(struct mmu *mmu, unsigned vcpu, gva_t gva)
 {
 	lock_take(mmu->lock);
-	mmu->stats.invlpgs++;
-	if (mmu->listener)
-		tell_invlpg(mmu, vcpu, gva);
+	invalidate_address(mmu, vcpu, current_pcid(&mmu->vcpu[vcpu].regs), gva, true);
+	lock_drop(mmu->lock);
+}
+
+void mmu_invpcid(struct mmu *mmu, unsigned vcpu, unsigned pcid, gva_t gva)
+{
+	lock_take(mmu->lock);
+	invalidate_address(mmu, vcpu, pcid, gva, false);
+	lock_drop(mmu->lock);
+}
+
+void mmu_flush_some(struct mmu *mmu, unsigned vcpu, enum mmu_flush_scope scope, unsigned pcid)
+{
+	lock_take(mmu->lock);
+	mmu->actor = vcpu;
+	if (is_listening(mmu, MMU_EVENT_FLUSH))
+		tell_flush(mmu, vcpu, scope, pcid);
+	forget_flush(mmu);
 	if (mmu->config.is_paranoid)
 		verify_paranoid(mmu);
 	lock_drop(mmu->lock);
@@ -134,11 +143,25 @@ void mmu_invlpg(struct mmu *mmu, unsigned vcpu, gva_t gva)
 
 void mmu_flush(struct mmu *mmu, unsigned vcpu)
 {
+	mmu_flush_some(mmu, vcpu, MMU_FLUSH_ALL, 0);
+}
+
+int mmu_pin(struct mmu *mmu, gpa_t gpa)
+{
+	bool is_pinned;
+
 	lock_take(mmu->lock);
-	if (mmu->listener)
-		tell_cr3(mmu, vcpu, mmu->vcpu[vcpu].regs.cr3, mmu->vcpu[vcpu].regs.cr3);
-	if (mmu->config.is_paranoid)
-		verify_paranoid(mmu);
+	mmu->actor = MMU_NO_VCPU;
+	is_pinned = frame_pin(mmu, gpa >> SHADOW_GFN_SHIFT);
+	forget_flush(mmu);
+	lock_drop(mmu->lock);
+	return is_pinned ? 0 : -ENOMEM;
+}
+
+void mmu_unpin(struct mmu *mmu, gpa_t gpa)
+{
+	lock_take(mmu->lock);
+	frame_unpin(mmu, gpa >> SHADOW_GFN_SHIFT);
 	lock_drop(mmu->lock);
 }
 
@@ -147,6 +170,7 @@ void mmu_flush(struct mmu *mmu, unsigned vcpu)
 void mmu_zap_all(struct mmu *mmu)
 {
 	lock_take(mmu->lock);
+	mmu->actor = MMU_NO_VCPU;
 	shadow_zap_all(mmu);
 	forget_flush(mmu);
 	lock_drop(mmu->lock);
@@ -165,7 +189,7 @@ bool mmu_is_table(const struct mmu *mmu, gpa_t gpa)
 
 	lock_take(mmu->lock);
 	frame = frame_find(mmu, gpa >> SHADOW_GFN_SHIFT);
-	is_table = frame && frame->tables;
+	is_table = frame && frame_is_table(frame);
 	lock_drop(mmu->lock);
 	return is_table;
 }

@@ -225,7 +225,7 @@ static void drop_child(struct mmu *mmu, struct shadow_page *sp, unsigned index)
 
 void shadow_drop_entry(struct mmu *mmu, struct shadow_page *sp, unsigned index)
 {
-	if (mmu->listener)
+	if (is_listening(mmu, MMU_EVENT_ZAP))
 		tell_zap(mmu, sp, index);
 	mmu->stats.zaps++;
 	sp->present--;
@@ -284,7 +284,7 @@ static uint64_t leaf_spte(struct mmu *mmu, const struct shadow_page *sp, const s
 	spte |= (uint64_t)(uintptr_t)(region->host + (gpa - region->gpa)) & SPTE_HOST;
 	if (region->kind == MEM_ROM)
 		return spte | SPTE_ROM;
-	return spte & SPTE_D && !frame->tables ? spte | SPTE_MAY_WRITE : spte;
+	return spte & SPTE_D && !frame_is_table(frame) ? spte | SPTE_MAY_WRITE : spte;
 }
 
 /* Then it may change in place: nobody has to forget anything. */

@@ -117,8 +117,17 @@ struct frame {
 	struct frame *next; /* in its hash chain, or in the list of free ones */
 	shadow_handle leaves;
 	struct shadow_page *tables; /* shadow pages of this frame as a table */
-	uint8_t *seen; /* tables, while a listener is there: the bytes that it knows; else NULL */
+	/* Tables, while somebody listens to their writes: the bytes that are known; else NULL. */
+	uint8_t *seen;
+	unsigned pins;		   /* frame_pin without frame_unpin */
+	struct frame *next_pinned; /* in mmu.pinned */
 };
+
+/* Its writes come here: no leaf may let them through. */
+static inline bool frame_is_table(const struct frame *frame)
+{
+	return frame->tables || frame->pins;
+}
 
 /* What a translation depends on besides the tables' bytes and the access. */
 struct root_key {
@@ -164,8 +173,10 @@ struct mmu {
 	struct lock *lock;
 	struct mmu_config config; /* [const] */
 	struct mem_space *mem;	  /* [const] */
-	mmu_event_fn listener;
-	void *listener_ctx;
+	unsigned listening;	  /* kinds that some listener wants: mask of MMU_EVENT_BIT */
+	unsigned listener_count;
+	struct mmu_listener listener[MMU_LISTENERS_MAX];
+	unsigned actor; /* whose call is under way, or MMU_NO_VCPU */
 	struct mmu_vcpu *vcpu;
 
 	struct shadow_page **page; /* by id; page_count exist, some of them free */
@@ -177,7 +188,8 @@ struct mmu {
 	uint64_t frame_hash_mask;
 	struct frame *free_frames;
 	struct frame_slab *frame_slabs; /* the memory of all frames */
-	bool was_protected;		/* a frame became a table since this was cleared */
+	struct frame *pinned;
+	bool was_protected; /* a frame became a table since this was cleared */
 
 	struct mmu_root *root;
 	unsigned max_roots;
@@ -273,6 +285,9 @@ void frame_add_leaf(struct mmu *mmu, struct frame *frame, struct shadow_page *sp
 void frame_remove_leaf(struct mmu *mmu, struct shadow_page *sp, unsigned index);
 void frame_add_table(struct mmu *mmu, struct frame *frame, struct shadow_page *sp);
 void frame_remove_table(struct mmu *mmu, struct shadow_page *sp);
+/* See mmu_pin; the lock is held, and the caller lets micro-TLBs forget.  False: no memory. */
+bool frame_pin(struct mmu *mmu, uint64_t gfn);
+void frame_unpin(struct mmu *mmu, uint64_t gfn);
 /* Lists of entries: of a frame's leaves, of a page's parents. */
 void list_add(const struct mmu *mmu, shadow_handle *head, struct shadow_page *sp, unsigned index);
 void list_remove(const struct mmu *mmu, shadow_handle *head, struct shadow_page *sp,
@@ -327,18 +342,30 @@ unsigned verify_locked(struct mmu *mmu, const struct print_sink *sink);
 /* Paranoid mode's call. */
 void verify_paranoid(struct mmu *mmu);
 
-/* event.c: each does nothing without a listener. */
+/* event.c: each does nothing when nobody listens to its kind. */
 
-void tell_cr3(struct mmu *mmu, unsigned vcpu, uint64_t old, uint64_t now);
-void tell_invlpg(struct mmu *mmu, unsigned vcpu, gva_t gva);
-void tell_fault(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access);
+static inline bool is_listening(const struct mmu *mmu, enum mmu_event_kind kind)
+{
+	return mmu->listening & MMU_EVENT_BIT(kind);
+}
+
+void tell_cr3(struct mmu *mmu, unsigned vcpu, uint64_t old, enum mmu_load load);
+void tell_invlpg(struct mmu *mmu, unsigned vcpu, unsigned pcid, gva_t gva, bool takes_global);
+void tell_flush(struct mmu *mmu, unsigned vcpu, enum mmu_flush_scope scope, unsigned pcid);
+void tell_protect(struct mmu *mmu, const struct frame *frame);
+/* The PCID that @regs are in; 0 without CR4.PCIDE. */
+unsigned current_pcid(const struct x86_paging *regs);
+/* The kinds that are listened to are no longer @before: keep what TABLE_WRITE needs. */
+void listening_changed(struct mmu *mmu, unsigned before);
+/* @is_denied: the walk gave no page, or not the rights. */
+void tell_fault(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access, bool is_denied);
 void tell_fill(struct mmu *mmu, unsigned vcpu, gva_t gva, const struct shadow_page *sp,
 	       unsigned index);
 void tell_zap(struct mmu *mmu, const struct shadow_page *sp, unsigned index);
-/* Compare the table with what the listener knows, in bytes @offset..@offset+@len. */
+/* Compare the table with what the listeners know, in bytes @offset..@offset+@len. */
 void tell_table_write(struct mmu *mmu, unsigned vcpu, struct frame *frame, size_t offset,
 		      size_t len);
-/* The walker set A or D there: no news, but the listener's knowledge moves along. */
+/* The walker set A or D there: no news, but the listeners' knowledge moves along. */
 void tell_nothing(struct mmu *mmu, struct frame *frame, size_t offset, size_t len);
 void frame_begin_seen(struct mmu *mmu, struct frame *frame);
 void frame_end_seen(struct frame *frame);

@@ -126,7 +126,8 @@ static void check_withheld(struct verifier *v, const struct shadow_page *sp, uns
 {
 	uint64_t spte = sp->spte[index];
 
-	if ((spte & SPTE_D) && !(spte & (SPTE_ROM | SPTE_MMIO)) && !(frame && frame->tables))
+	if ((spte & SPTE_D) && !(spte & (SPTE_ROM | SPTE_MMIO)) &&
+	    !(frame && frame_is_table(frame)))
 		verify_bad(v, "I11", sp, index, " spte=%#llx is withheld from stores, and no table",
 			   (unsigned long long)spte);
 }
@@ -151,7 +152,7 @@ static void check_leaf(struct verifier *v, const struct shadow_page *sp, unsigne
 		check_withheld(v, sp, index, frame);
 		return;
 	}
-	if (frame && frame->tables)
+	if (frame && frame_is_table(frame))
 		verify_bad(v, "I1", sp, index, " table at gpa=%#llx is writable",
 			   (unsigned long long)gpa);
 	if (!(spte & SPTE_D) || (spte & (SPTE_ROM | SPTE_MMIO)))

@@ -215,6 +215,8 @@ static bool make_rebuilt(struct mmu *mmu)
 	if (mmu->rebuilt)
 		return true;
 	config.tlb = (struct mmu_tlb_hook){0};
+	config.who = NULL;
+	config.stop = (struct mmu_stop_hook){0};
 	config.is_paranoid = false;
 	config.max_shadow_pages = mmu->max_pages;
 	config.vcpus++; /* room for one root more: it holds one that it begins with */

@@ -67,7 +67,7 @@ static struct frame *table_frame(const struct mmu *mmu, gpa_t gpa)
 {
 	struct frame *frame = frame_find(mmu, gpa >> SHADOW_GFN_SHIFT);
 
-	return frame && frame->tables ? frame : NULL;
+	return frame && frame_is_table(frame) ? frame : NULL;
 }
 
 void shadow_refresh(struct mmu *mmu, gpa_t gpa, size_t len)
@@ -77,7 +77,7 @@ void shadow_refresh(struct mmu *mmu, gpa_t gpa, size_t len)
 
 	if (!frame)
 		return;
-	if (mmu->listener)
+	if (mmu->listening)
 		tell_nothing(mmu, frame, offset, len);
 	refresh_frame(mmu, frame, offset, len);
 }
@@ -92,14 +92,14 @@ static bool is_flooded(const struct mmu *mmu, const struct frame *frame)
 		if (sp->unused_writes < FLOOD_WRITES || root_is_loaded(mmu, sp))
 			return false;
 	}
-	return true;
+	return frame->tables != NULL;
 }
 
 static void unshadow(struct mmu *mmu, uint64_t gfn)
 {
 	struct frame *frame;
 
-	while ((frame = table_frame(mmu, gfn << SHADOW_GFN_SHIFT)) != NULL)
+	while ((frame = frame_find(mmu, gfn)) != NULL && frame->tables)
 		shadow_zap(mmu, frame->tables);
 }
 
@@ -110,7 +110,7 @@ static void table_written(struct mmu *mmu, unsigned vcpu, struct frame *frame, s
 	struct shadow_page *sp;
 
 	mmu->stats.table_writes++;
-	if (mmu->listener)
+	if (mmu->listening)
 		tell_table_write(mmu, vcpu, frame, offset, len);
 	for (sp = frame->tables; sp; sp = sp->next_of_frame)
 		sp->unused_writes++;
@@ -133,13 +133,18 @@ static bool is_in_range(const struct shadow_page *sp, uint64_t first, uint64_t l
  * derived from any of them goes. */
 static void many_frames_written(struct mmu *mmu, unsigned vcpu, uint64_t first, uint64_t last)
 {
+	struct frame *frame;
 	unsigned i;
 
-	for (i = 0; mmu->listener && i < mmu->page_count; i++) {
+	for (i = 0; mmu->listening && i < mmu->page_count; i++) {
 		const struct shadow_page *sp = mmu->page[i];
 
 		if (is_in_range(sp, first, last))
 			tell_table_write(mmu, vcpu, sp->frame, 0, UMBRA_PAGE_SIZE);
+	}
+	for (frame = mmu->pinned; frame; frame = frame->next_pinned) {
+		if (frame->gfn >= first && frame->gfn <= last)
+			tell_table_write(mmu, vcpu, frame, 0, UMBRA_PAGE_SIZE);
 	}
 	for (i = 0; i < mmu->page_count; i++) {
 		struct shadow_page *sp = mmu->page[i];
@@ -157,6 +162,7 @@ static void range_written(struct mmu *mmu, unsigned vcpu, gpa_t gpa, size_t len)
 	uint64_t last = (gpa + (len - 1)) >> SHADOW_GFN_SHIFT;
 	uint64_t writes = mmu->stats.table_writes;
 
+	mmu->actor = vcpu;
 	if (last - first > mmu->stats.shadow_pages) {
 		many_frames_written(mmu, vcpu, first, last);
 	} else {

@@ -26,14 +26,6 @@ static gva_t address_behind(const struct soft_cpu *c, gva_t la, size_t len)
 	return (uint32_t)next;
 }
 
-/* A device may raise interrupts, set timers and pass the turn: the loop looks at that right behind
- * the instruction, wherever the blocks happen to end. */
-static void be_alone(struct soft_cpu *c)
-{
-	if (c->cur && !(c->mode & SOFT_STEP))
-		soft_restart_step(c);
-}
-
 /* vCPUs at once (parallel.c): between the look at a page and the store to it the vCPU passes safe
  * points, for it asks the mmu about the other page and perhaps writes there by the mmu; another one
  * may make a table of the frame meanwhile.  Only the mmu knows what it is in the end. */
@@ -61,8 +53,9 @@ static void resolve(struct soft_cpu *c, gva_t la, size_t len, unsigned access, s
 	out->count = 1;
 	if (SOFT_LIKELY(len <= room)) {
 		soft_tlb_resolve(c, la, (unsigned)len, access, &out->span[0]);
+		/* A device may raise interrupts, set timers and pass the turn. */
 		if (!out->span[0].host)
-			be_alone(c);
+			soft_be_alone(c);
 		return;
 	}
 	out->count = 2;
@@ -71,7 +64,7 @@ static void resolve(struct soft_cpu *c, gva_t la, size_t len, unsigned access, s
 			 &out->span[1]);
 	look_again(c, out);
 	if (!out->span[0].host || !out->span[1].host)
-		be_alone(c);
+		soft_be_alone(c);
 }
 
 /* An address that is not canonical comes first: it is left to the walk. */

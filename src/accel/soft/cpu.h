@@ -5,6 +5,7 @@
  *   turn.c                one vCPU at a time, in a fixed order; time
  *   parallel.c            vCPUs at once: who may use which translation
  *   points.c              stops for the debugger
+ *   watch.c               what events of the shadow MMU ask of a vCPU
  *   block.c code.c        cache of decoded blocks, and what writes to code do to it
  *   translate.c ea.c      bytes -> struct insn
  *   tlb.c access.c        micro-TLB and every memory access
@@ -239,6 +240,8 @@ struct soft_cpu {
 	bool wants_yield;     /* PAUSE, an IPI: pass the turn early */
 	bool at_exec_point;   /* a block left because the debugger has a point at its start */
 	bool skip_exec_point; /* the first instruction of a run does not stop at its own address */
+	bool has_mmu_stop;    /* an event of the mmu stops it behind this instruction: watch.c */
+	uint64_t mmu_hit;     /* with has_mmu_stop: accel_exit.mmu_hit */
 
 	struct soft_vm *vm;
 	struct lapic *lapic;
@@ -259,6 +262,7 @@ struct soft_vm {
 	struct mem_space *mem;
 	struct bus *bus;
 	struct mmu *mmu;
+	bool may_mmu_stop; /* [world stopped] has_mmu_stop may come: what asks the mmu is alone */
 	struct soft_irqchip *irqchip;
 	struct soft_thunks *thunks; /* executable stubs, shared, grow only */
 	struct soft_turn *turn;
@@ -359,8 +363,8 @@ void soft_set_rflags(struct soft_cpu *c, uint64_t rflags);
  * only mark; the loop recomputes before the next block (the instruction ends its block). */
 void soft_mode_changed(struct soft_cpu *c);
 /* CR0, CR3, CR4, EFER, PKRU or PDPTEs: the mmu is told and the micro-TLB bank selected.
- * @is_cr3_load as mmu_set_regs. */
-void soft_paging_changed(struct soft_cpu *c, bool is_cr3_load);
+ * @load as mmu_set_regs. */
+void soft_paging_changed(struct soft_cpu *c, enum mmu_load load);
 /* Called by the loop: compute c->mode, select the bank. */
 void soft_mode_update(struct soft_cpu *c);
 
@@ -417,6 +421,11 @@ int soft_tlb_init(struct soft_cpu *c);
 void soft_tlb_end(struct soft_cpu *c);
 /* For mmu_tlb_hook.each: every valid entry of every bank, and what instructions come from. */
 void soft_tlb_each(struct soft_cpu *c, mmu_tlb_fn fn, void *arg);
+
+/* Events of the shadow MMU (watch.c): mmu_config.who and .stop. */
+void soft_mmu_who(void *vm, unsigned vcpu, bool has_insn, struct mmu_who *out_who);
+void soft_mmu_arm(void *vm, bool is_armed);
+void soft_mmu_stop(void *vm, unsigned vcpu, uint64_t hit);
 
 /* Instruction bytes for translation: up to @len bytes at linear @la, without crossing its page.
  * Returns how many, and the frame's GPA; raises #PF as an instruction fetch does. */

@@ -102,25 +102,31 @@ static void load_cr0(struct soft_cpu *c, uint64_t value)
 	if (changed & X86_CR0_NE)
 		soft_x87_refresh(c);
 	if (changed & CR0_PAGING)
-		soft_paging_changed(c, false);
+		soft_paging_changed(c, MMU_LOAD_OTHER);
 	else
 		soft_mode_changed(c);
+	if (changed & ~cr0 & X86_CR0_PG)
+		SOFT_MMU_CALL(c, mmu_flush(c->vm->mmu, c->index));
 }
 
 /* CR3, CR4, CR8. */
 
 static void load_cr3(struct soft_cpu *c, uint64_t value)
 {
+	enum mmu_load load = MMU_LOAD_CR3;
+
 	if (soft_is_long(c)) {
-		if (c->cr4 & X86_CR4_PCIDE)
+		if ((c->cr4 & X86_CR4_PCIDE) && (value & CR3_NO_FLUSH)) {
 			value &= ~CR3_NO_FLUSH;
+			load = MMU_LOAD_CR3_KEEP;
+		}
 		if (value >> c->vm->phys_bits)
 			sys_gp(c, 0);
 	} else if (is_pae(c->cr0, c->cr4, c->efer)) {
 		load_pdptes(c, value);
 	}
 	c->cr3 = value;
-	soft_paging_changed(c, true);
+	soft_paging_changed(c, load);
 }
 
 /* #GP for what long mode, or the way into PCIDs, does not allow. */
@@ -132,6 +138,12 @@ static void check_cr4_change(struct soft_cpu *c, uint64_t cr4)
 		sys_gp(c, 0);
 	if ((set & X86_CR4_PCIDE) && (!soft_is_long(c) || (c->cr3 & CR3_PCID)))
 		sys_gp(c, 0);
+}
+
+/* Switching PCIDs on leaves the TLB alone. */
+static bool empties_tlb(uint64_t changed, uint64_t cr4)
+{
+	return (changed & CR4_FLUSH & ~X86_CR4_PCIDE) || (changed & ~cr4 & X86_CR4_PCIDE);
 }
 
 static void load_cr4(struct soft_cpu *c, uint64_t cr4)
@@ -147,10 +159,10 @@ static void load_cr4(struct soft_cpu *c, uint64_t cr4)
 	if (changed & X86_CR4_DE)
 		soft_points_guest_changed(c);
 	if (changed & CR4_PAGING)
-		soft_paging_changed(c, false);
+		soft_paging_changed(c, MMU_LOAD_OTHER);
 	else
 		soft_mode_changed(c);
-	if (changed & CR4_FLUSH)
+	if (empties_tlb(changed, cr4))
 		SOFT_MMU_CALL(c, mmu_flush(c->vm->mmu, c->index));
 }
 

@@ -416,7 +416,7 @@ static void restore_pkru(struct soft_cpu *c, uint32_t pkru)
 	if (c->pkru == pkru)
 		return;
 	c->pkru = pkru;
-	soft_paging_changed(c, false);
+	soft_paging_changed(c, MMU_LOAD_OTHER);
 }
 
 static void fpu_xrstor(struct soft_cpu *c, const struct insn *i)

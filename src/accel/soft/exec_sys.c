@@ -7,6 +7,8 @@
 
 #define INVPCID_ADDRESS	   0u
 #define INVPCID_CONTEXT	   1u
+#define INVPCID_ALL	   2u
+#define INVPCID_NONGLOBAL  3u
 #define INVPCID_TYPE_COUNT 4u
 #define PCID_RESERVED	   (~0xfffull)
 
@@ -262,7 +264,7 @@ static void wrpkru(struct soft_cpu *c, const struct insn *i)
 	if (soft_reg32(c, X86_RCX) != 0 || soft_reg32(c, X86_RDX) != 0)
 		sys_gp(c, 0);
 	c->pkru = soft_reg32(c, X86_RAX);
-	soft_paging_changed(c, false);
+	soft_paging_changed(c, MMU_LOAD_OTHER);
 }
 SOFT_PLAIN_END(wrpkru)
 EMIT(wrpkru)
@@ -425,6 +427,20 @@ static void check_invpcid(struct soft_cpu *c, uint64_t type, uint64_t low, uint6
 		sys_gp(c, 0);
 }
 
+static void invalidate(struct soft_cpu *c, uint64_t type, unsigned pcid, gva_t address)
+{
+	static const enum mmu_flush_scope scope[INVPCID_TYPE_COUNT] = {
+		[INVPCID_CONTEXT] = MMU_FLUSH_PCID,
+		[INVPCID_ALL] = MMU_FLUSH_ALL,
+		[INVPCID_NONGLOBAL] = MMU_FLUSH_NONGLOBAL,
+	};
+
+	if (type == INVPCID_ADDRESS)
+		SOFT_MMU_CALL(c, mmu_invpcid(c->vm->mmu, c->index, pcid, address));
+	else
+		SOFT_MMU_CALL(c, mmu_flush_some(c->vm->mmu, c->index, scope[type], pcid));
+}
+
 /* Virtual-8086 mode has CPL 3, so its #GP is that of the row.  disp cannot say the width of the
  * register, as it belongs to the address: imm does. */
 static void invpcid(struct soft_cpu *c, const struct insn *i)
@@ -434,10 +450,7 @@ static void invpcid(struct soft_cpu *c, const struct insn *i)
 
 	soft_load_bytes(c, soft_insn_address(c, i), bytes, sizeof(bytes));
 	check_invpcid(c, type, le64_get(bytes), le64_get(bytes + 8));
-	if (type == INVPCID_ADDRESS)
-		SOFT_MMU_CALL(c, mmu_invlpg(c->vm->mmu, c->index, le64_get(bytes + 8)));
-	else
-		SOFT_MMU_CALL(c, mmu_flush(c->vm->mmu, c->index));
+	invalidate(c, type, (unsigned)(le64_get(bytes) & ~PCID_RESERVED), le64_get(bytes + 8));
 }
 SOFT_PLAIN_END(invpcid)
 

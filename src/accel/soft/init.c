@@ -52,7 +52,8 @@ void soft_init(struct soft_cpu *c)
 	soft_points_guest_changed(c);
 	/* The bootstrap processor goes on at the reset vector, all others wait to be started. */
 	c->activity = c->apic_base & APIC_BASE_BSP ? X86_ACTIVE : X86_WAIT_FOR_SIPI;
-	soft_paging_changed(c, false);
+	soft_paging_changed(c, MMU_LOAD_OTHER);
+	SOFT_MMU_CALL(c, mmu_flush(c->vm->mmu, c->index));
 }
 
 void soft_sipi(struct soft_cpu *c, uint8_t vector)

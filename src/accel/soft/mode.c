@@ -140,7 +140,7 @@ void soft_mode_update(struct soft_cpu *c)
 }
 
 /* The bank changes at once: a task switch goes on to read memory in the new address space. */
-void soft_paging_changed(struct soft_cpu *c, bool is_cr3_load)
+void soft_paging_changed(struct soft_cpu *c, enum mmu_load load)
 {
 	struct x86_paging regs = {
 		.cr0 = c->cr0,
@@ -153,7 +153,7 @@ void soft_paging_changed(struct soft_cpu *c, bool is_cr3_load)
 	};
 
 	memcpy(regs.pdpte, c->pdpte, sizeof(regs.pdpte));
-	SOFT_MMU_CALL(c, mmu_set_regs(c->vm->mmu, c->index, &regs, is_cr3_load));
+	SOFT_MMU_CALL(c, mmu_set_regs(c->vm->mmu, c->index, &regs, load));
 	soft_mode_changed(c);
 	select_bank(c);
 }

@@ -249,7 +249,7 @@ static bool write_efer(struct soft_cpu *c, uint32_t index, uint64_t value)
 	if (((value ^ c->efer) & X86_EFER_LME) && (c->cr0 & X86_CR0_PG))
 		return false;
 	c->efer = value | (c->efer & X86_EFER_LMA);
-	soft_paging_changed(c, false);
+	soft_paging_changed(c, MMU_LOAD_OTHER);
 	return true;
 }
 

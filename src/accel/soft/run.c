@@ -309,8 +309,10 @@ static void run_blocks(struct soft_cpu *c)
 	set_step_mode(c, false);
 	c->at_exec_point = false;
 	block = soft_block_find(c);
-	if (c->skip_exec_point || SOFT_COUNT_OF(block) > c->left) {
-		c->step_once = true; /* the end of the slice, or one instruction past a point */
+	if (c->skip_exec_point || c->has_mmu_stop || SOFT_COUNT_OF(block) > c->left) {
+		/* The end of the slice, one instruction past a point, or the fetch asked for a stop
+		 * behind the instruction. */
+		c->step_once = true;
 		return;
 	}
 	soft_run_block(c, block);
@@ -341,6 +343,17 @@ static bool is_in_range(const struct soft_cpu *c)
 	return c->rip >= c->debug.range_start && c->rip < c->debug.range_end;
 }
 
+/* An event of the mmu: the stop waits for the instruction to be done and for a fault to be
+ * delivered. */
+static void take_mmu_stop(struct soft_cpu *c, struct accel_exit *out)
+{
+	if (!c->has_mmu_stop || c->has_event || c->step_once)
+		return;
+	c->has_mmu_stop = false;
+	out->debug |= ACCEL_DEBUG_MMU;
+	out->mmu_hit = c->mmu_hit;
+}
+
 /* After each turn of the loop: is there something to tell? */
 static bool look_at_stops(struct soft_cpu *c, struct accel_exit *out)
 {
@@ -348,8 +361,9 @@ static bool look_at_stops(struct soft_cpu *c, struct accel_exit *out)
 		c->at_exec_point = false;
 		return stop_at_exec_point(c, out);
 	}
-	if (!c->has_stepped && !c->was_delivered)
+	if (!c->has_stepped && !c->was_delivered && !c->has_mmu_stop)
 		return false;
+	take_mmu_stop(c, out);
 	/* A delivery may have met a point as well: its frame, the tables that it reads. */
 	soft_points_take(c, out);
 	if (c->has_stepped)

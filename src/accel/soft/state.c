@@ -136,8 +136,10 @@ static void set_parts(struct soft_cpu *c, const struct x86_state *st, unsigned p
 		c->rip = st->rip;
 		soft_set_rflags(c, st->rflags | X86_RFLAGS_FIXED);
 	}
-	if (parts & X86_STATE_SREG)
+	if (parts & X86_STATE_SREG) {
 		set_sreg(c, st);
+		mmu_flush(c->vm->mmu, c->index); /* other registers, another processor */
+	}
 	if (parts & X86_STATE_FPU)
 		soft_fpu_set(c, &st->fpu);
 	if (parts & X86_STATE_MSR) {
@@ -161,7 +163,7 @@ static void derive(struct soft_cpu *c)
 	get_gpr(c, &st);
 	get_sreg(c, &st);
 	c->cpl = (uint8_t)x86_cpl_of(&st);
-	soft_paging_changed(c, false);
+	soft_paging_changed(c, MMU_LOAD_OTHER);
 	soft_mode_changed(c);
 	soft_points_guest_changed(c);
 	soft_safe(c); /* it does not run: nobody waits for it */

@@ -158,7 +158,7 @@ static void load_cr3(struct soft_cpu *c, const struct task_switch *t, const stru
 	c->cr3 = img->cr3;
 	if (c->cr4 & X86_CR4_PAE)
 		is_good = mmu_load_pdptes(c->vm->mmu, c->cr3, c->pdpte);
-	soft_paging_changed(c, true);
+	soft_paging_changed(c, MMU_LOAD_CR3);
 	if (!is_good)
 		soft_raise_error(c, X86_EXC_GP, t->ext);
 }

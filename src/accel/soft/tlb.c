@@ -325,6 +325,12 @@ static void fill(struct soft_cpu *c, gva_t la, const struct mmu_page *page)
 	e->gpa = page->gpa;
 }
 
+void soft_be_alone(struct soft_cpu *c)
+{
+	if (c->cur && !(c->mode & SOFT_STEP))
+		soft_restart_step(c);
+}
+
 /* Ask the mmu; again when the answer was void before it could be used. */
 static int translate(struct soft_cpu *c, gva_t la, unsigned access, struct mmu_page *out_page,
 		     struct mmu_fault *out_fault)
@@ -356,6 +362,8 @@ void soft_tlb_resolve(struct soft_cpu *c, gva_t la, unsigned len, unsigned acces
 			.la = la, .gpa = e->gpa + offset, .host = e->host + offset, .len = len};
 		return;
 	}
+	if (c->vm->may_mmu_stop)
+		soft_be_alone(c);
 	if (translate(c, la, (access & X86_PF_W) | class, &page, &fault) != 0)
 		raise_fault(c, la, &fault);
 	has_code = page.host && (access & X86_PF_W) && note_write(c->vm, page.gpa);

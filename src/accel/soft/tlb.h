@@ -41,6 +41,9 @@ static inline unsigned soft_tlb_class(const struct soft_cpu *c)
  * the current bank where it fits.  Raises what the access raises. */
 void soft_tlb_resolve(struct soft_cpu *c, gva_t la, unsigned len, unsigned access,
 		      struct tlb_span *out_span);
+/* What follows is to run in a block of its own: the loop looks at what it did right behind the
+ * instruction, wherever blocks happen to end.  Restarts the instruction if it does not yet. */
+void soft_be_alone(struct soft_cpu *c);
 /* No micro-TLB may write to the frame at @gpa by itself any more.  In parallel mode the caller is
  * at a safe point meanwhile (parallel.c), and every store that was under way has ended. */
 void soft_tlb_withdraw_write(struct soft_cpu *c, gpa_t gpa);

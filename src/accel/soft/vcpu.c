@@ -65,6 +65,7 @@ int soft_vcpu_reset(struct accel_vcpu *vcpu, struct umbra_err *err)
 	c->nmi_pending = 0;
 	c->nmi_blocked = false;
 	c->wants_yield = false;
+	c->has_mmu_stop = false;
 	c->retired = 0;
 	c->left_repeat_at = ~0ull;
 	soft_msr_reset(c);

@@ -87,6 +87,9 @@ static int create_mmu(struct soft_vm *vm, struct umbra_err *err)
 		.tlb = {.forget = soft_tlb_forget,
 			.each = vm->is_parallel ? NULL : each_tlb_page,
 			.ctx = vm},
+		.who = soft_mmu_who,
+		.who_ctx = vm,
+		.stop = {.arm = soft_mmu_arm, .stop = soft_mmu_stop, .ctx = vm},
 	};
 
 	return mmu_create(&vm->mmu, &config, err);
@@ -193,6 +196,11 @@ static void soft_mmu_flush(struct accel_vm *accel)
 	(void)accel;
 }
 
+static struct mmu *soft_mmu(struct accel_vm *accel)
+{
+	return accel->soft.mmu;
+}
+
 static void soft_vm_resume(struct accel_vm *accel, uint64_t members)
 {
 	soft_turn_plan(&accel->soft, members);
@@ -243,6 +251,7 @@ const struct accel_ops accel_soft = {
 	.region = soft_regions,
 	.region_count = UMBRA_ARRAY_SIZE(soft_regions),
 	.mmu_flush = soft_mmu_flush,
+	.mmu = soft_mmu,
 	.vm_resume = soft_vm_resume,
 	.show = soft_show,
 	.show_exits = soft_vcpu_show_exits,

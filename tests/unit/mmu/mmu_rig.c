@@ -132,7 +132,7 @@ void rig_load(struct rig *rig, unsigned vcpu, const struct x86_paging *regs)
 		mmu_load_pdptes(rig->mmu, own->cr3, own->pdpte);
 		own->has_pdpte = true;
 	}
-	mmu_set_regs(rig->mmu, vcpu, own, true);
+	mmu_set_regs(rig->mmu, vcpu, own, MMU_LOAD_CR3);
 }
 
 struct rig *rig_four_levels(void)

@@ -169,8 +169,8 @@ Test(mmu, fault_when_not_canonical_then_general_protection)
 /* Events. */
 
 struct heard {
-	unsigned count[MMU_EVENT_INVLPG + 1];
-	struct mmu_event last[MMU_EVENT_INVLPG + 1];
+	unsigned count[MMU_EVENT_KIND_COUNT];
+	struct mmu_event last[MMU_EVENT_KIND_COUNT];
 	enum mmu_event_kind order[64];
 	unsigned total;
 };
@@ -185,6 +185,13 @@ static void hear(void *ctx, const struct mmu_event *event)
 		heard->order[heard->total++] = event->kind;
 }
 
+static void listen(struct rig *rig, struct heard *heard, unsigned kinds)
+{
+	const struct mmu_listener listener = {kinds, hear, heard};
+
+	cr_assert_eq(mmu_add_listener(rig->mmu, &listener), 0);
+}
+
 Test(mmu, events_when_a_page_is_filled_then_fault_and_the_four_steps)
 {
 	static const enum mmu_event_kind order[] = {MMU_EVENT_FAULT, MMU_EVENT_WALK, MMU_EVENT_SLOT,
@@ -193,7 +200,7 @@ Test(mmu, events_when_a_page_is_filled_then_fault_and_the_four_steps)
 	struct heard heard = {0};
 	struct mmu_page page;
 
-	mmu_set_listener(rig->mmu, hear, &heard);
+	listen(rig, &heard, MMU_EVENT_ALL & ~MMU_EVENT_BIT(MMU_EVENT_PROTECT));
 	cr_assert_eq(rig_translate(rig, 0, 0x123, X86_PF_W, false, &page), 0);
 	cr_assert_eq(heard.total, UMBRA_ARRAY_SIZE(order));
 	cr_assert_arr_eq(heard.order, order, sizeof(order));
@@ -215,9 +222,10 @@ Test(mmu, events_when_the_guest_faults_then_error_code)
 	struct heard heard = {0};
 	struct mmu_page page;
 
-	mmu_set_listener(rig->mmu, hear, &heard);
+	listen(rig, &heard, MMU_EVENT_ALL);
 	cr_assert_eq(rig_translate(rig, 0, 0x200000, X86_PF_U, false, &page), -EFAULT);
 	cr_assert_eq(heard.last[MMU_EVENT_FAULT].error, X86_PF_U);
+	cr_assert_eq(heard.last[MMU_EVENT_FAULT].vector, X86_EXC_PF);
 	cr_assert_eq(heard.count[MMU_EVENT_FILL], 0u);
 	rig_destroy(rig);
 }
@@ -231,7 +239,7 @@ Test(mmu, events_when_a_table_is_written_then_old_and_new_value_whoever_writes)
 	const struct mmu_event *write = &heard.last[MMU_EVENT_TABLE_WRITE];
 
 	rig_translate(rig, 0, 0, 0, false, &page);
-	mmu_set_listener(rig->mmu, hear, &heard);
+	listen(rig, &heard, MMU_EVENT_ALL);
 	rig_translate(rig, 0, 0, X86_PF_W, false, &page); /* sets D: no write of the guest */
 	cr_assert_eq(heard.count[MMU_EVENT_TABLE_WRITE], 0u);
 	rig_put32(rig, PT, 0x9000 | (uint32_t)RIG_RWD);
@@ -252,7 +260,7 @@ Test(mmu, events_when_a_table_is_written_then_old_and_new_value_whoever_writes)
 	cr_assert_eq(heard.count[MMU_EVENT_TABLE_WRITE], 2u, "that is no table");
 	mem_clear_ram(rig->mem);
 	cr_assert_geq(heard.count[MMU_EVENT_TABLE_WRITE], 6u);
-	mmu_set_listener(rig->mmu, NULL, NULL);
+	mmu_remove_listener(rig->mmu, hear, &heard);
 	rig_destroy(rig);
 }
 
@@ -263,20 +271,116 @@ Test(mmu, events_when_registers_change_then_cr3_and_invlpg)
 	struct x86_paging regs = rig_regs(X86_PAGING_4LEVEL, 0x5000);
 	struct mmu_stats stats;
 
-	mmu_set_listener(rig->mmu, hear, &heard);
+	listen(rig, &heard, MMU_EVENT_ALL);
 	rig_load(rig, 0, &regs);
 	cr_assert_eq(heard.last[MMU_EVENT_CR3].old, 0x1000u);
 	cr_assert_eq(heard.last[MMU_EVENT_CR3].now, 0x5000u);
-	mmu_set_regs(rig->mmu, 0, &regs, false);
+	mmu_set_regs(rig->mmu, 0, &regs, MMU_LOAD_OTHER);
 	cr_assert_eq(heard.count[MMU_EVENT_CR3], 1u);
 	mmu_invlpg(rig->mmu, 0, 0x7000);
 	cr_assert_eq(heard.last[MMU_EVENT_INVLPG].gva, 0x7000u);
+	cr_assert(heard.last[MMU_EVENT_INVLPG].takes_global);
+	mmu_invpcid(rig->mmu, 0, 5, 0x8000);
+	cr_assert_eq(heard.last[MMU_EVENT_INVLPG].pcid, 5u);
+	cr_assert(!heard.last[MMU_EVENT_INVLPG].takes_global);
 	mmu_flush(rig->mmu, 0);
-	cr_assert_eq(heard.count[MMU_EVENT_CR3], 2u);
+	cr_assert_eq(heard.count[MMU_EVENT_CR3], 1u);
+	cr_assert_eq(heard.last[MMU_EVENT_FLUSH].scope, MMU_FLUSH_ALL);
+	mmu_flush_some(rig->mmu, 0, MMU_FLUSH_PCID, 7);
+	cr_assert_eq(heard.last[MMU_EVENT_FLUSH].pcid, 7u);
+	regs.cr4 |= X86_CR4_PCIDE;
+	regs.cr3 = 0x1003;
+	mmu_set_regs(rig->mmu, 0, &regs, MMU_LOAD_CR3_KEEP);
+	cr_assert_eq(heard.last[MMU_EVENT_CR3].scope, MMU_FLUSH_NOTHING);
+	cr_assert_eq(heard.last[MMU_EVENT_CR3].pcid, 3u);
 	mmu_stats(rig->mmu, &stats);
-	cr_assert_eq(stats.cr3_loads, 3u);
-	cr_assert_eq(stats.invlpgs, 1u);
+	cr_assert_eq(stats.cr3_loads, 4u);
+	cr_assert_eq(stats.invlpgs, 2u);
 	rig_destroy(rig);
+}
+
+Test(mmu, events_when_there_are_several_listeners_then_each_hears_its_kinds)
+{
+	struct rig *rig = four_levels(false);
+	struct heard all = {0}, zaps = {0};
+	struct mmu_page page;
+
+	listen(rig, &all, MMU_EVENT_ALL);
+	listen(rig, &zaps, MMU_EVENT_BIT(MMU_EVENT_ZAP));
+	rig_translate(rig, 0, 0, 0, false, &page);
+	rig_put64(rig, PT, 0);
+	cr_assert_eq(all.count[MMU_EVENT_ZAP], 1u);
+	cr_assert_eq(all.last[MMU_EVENT_ZAP].vcpu, 0u);
+	cr_assert_eq(all.count[MMU_EVENT_PROTECT], 4u, "one for each table on the way");
+	cr_assert_eq(zaps.total, 1u);
+	mmu_remove_listener(rig->mmu, hear, &all);
+	all.total = 0;
+	rig_translate(rig, 0, 0x1000, 0, false, &page);
+	mmu_zap_all(rig->mmu);
+	cr_assert_eq(all.total, 0u);
+	cr_assert_gt(zaps.total, 1u);
+	cr_assert_eq(zaps.last[MMU_EVENT_ZAP].vcpu, MMU_NO_VCPU);
+	rig_destroy(rig);
+}
+
+Test(mmu, add_listener_when_there_are_too_many_then_refused)
+{
+	struct rig *rig = four_levels(false);
+	struct heard heard = {0};
+	const struct mmu_listener listener = {MMU_EVENT_ALL, hear, &heard};
+	unsigned i;
+
+	for (i = 0; i < MMU_LISTENERS_MAX; i++)
+		listen(rig, &heard, MMU_EVENT_ALL);
+	cr_assert_eq(mmu_add_listener(rig->mmu, &listener), -ENOSPC);
+	mmu_remove_listener(rig->mmu, hear, &heard);
+	listen(rig, &heard, MMU_EVENT_ALL);
+	rig_destroy(rig);
+}
+
+/* A page table that no translation went through, and then one that gives up its shadow. */
+Test(mmu, pin_when_a_frame_is_no_table_then_its_writes_are_told)
+{
+	struct rig *rig = four_levels(false);
+	struct heard heard = {0};
+	struct mmu_page page;
+
+	rig_put64(rig, PT + 16, 0x5000 | RIG_RW);
+	listen(rig, &heard, MMU_EVENT_BIT(MMU_EVENT_TABLE_WRITE));
+	rig_translate(rig, 0, 0x2000, X86_PF_W, false, &page);
+	cr_assert(page.can & MMU_CAN_WRITE);
+	cr_assert_eq(mmu_pin(rig->mmu, 0x5abc), 0);
+	cr_assert(mmu_is_table(rig->mmu, 0x5000));
+	rig_check(rig);
+	rig_translate(rig, 0, 0x2000, X86_PF_W, false, &page);
+	cr_assert(!(page.can & MMU_CAN_WRITE) && page.is_table);
+	rig_put64(rig, 0x5008, 0x77);
+	cr_assert_eq(heard.count[MMU_EVENT_TABLE_WRITE], 1u);
+	cr_assert_eq(heard.last[MMU_EVENT_TABLE_WRITE].now, 0x77u);
+	mem_clear_ram(rig->mem);
+	cr_assert_eq(heard.last[MMU_EVENT_TABLE_WRITE].gpa, 0x5008u);
+	cr_assert_eq(mmu_pin(rig->mmu, 0x5000), 0);
+	mmu_unpin(rig->mmu, 0x5000);
+	cr_assert(mmu_is_table(rig->mmu, 0x5000));
+	mmu_unpin(rig->mmu, 0x5000);
+	cr_assert(!mmu_is_table(rig->mmu, 0x5000));
+	rig_destroy(rig);
+}
+
+Test(mmu, pin_when_unpinned_then_stores_go_their_way_again)
+{
+	struct rig *rig = four_levels(false);
+	struct mmu_page page;
+
+	rig_put64(rig, PT + 16, 0x5000 | RIG_RW);
+	cr_assert_eq(mmu_pin(rig->mmu, 0x5000), 0);
+	rig_translate(rig, 0, 0x2000, X86_PF_W, false, &page);
+	cr_assert(!(page.can & MMU_CAN_WRITE));
+	rig_check(rig);
+	mmu_unpin(rig->mmu, 0x5000);
+	rig_translate(rig, 0, 0x2000, X86_PF_W, false, &page);
+	cr_assert(page.can & MMU_CAN_WRITE);
+	rig_finish(rig);
 }
 
 /* Paranoid mode. */
@@ -312,7 +416,7 @@ static void by_cr3(struct rig *rig)
 {
 	struct x86_paging regs = rig->regs[0];
 
-	mmu_set_regs(rig->mmu, 0, &regs, true);
+	mmu_set_regs(rig->mmu, 0, &regs, MMU_LOAD_CR3);
 }
 
 static void by_store(struct rig *rig)

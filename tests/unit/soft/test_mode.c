@@ -155,7 +155,7 @@ Test(mode, paging_when_the_root_changes_then_bank_and_links_follow_at_once)
 	bank = c->tlb;
 	soft_rig_poke(rig, 0x50000, "\0\0\0\0\0\0\0\0", 8);
 	c->cr3 = 0x50000;
-	soft_paging_changed(c, true);
+	soft_paging_changed(c, MMU_LOAD_CR3);
 	cr_assert(c->mode_is_stale);
 	cr_assert_eq(c->tlb->root, mmu_root_id(c->vm->mmu, 0));
 	cr_assert_neq(c->tlb, bank);

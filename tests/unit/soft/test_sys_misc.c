@@ -280,7 +280,7 @@ Test(sys_misc, stac_when_smap_then_user_pages_open_up_inside_the_block)
 
 	rig->c->cr4 |= X86_CR4_SMAP;
 	rig->c->r[X86_RBX] = SOFT_RIG_DATA; /* the rig's pages belong to the user */
-	soft_paging_changed(rig->c, false);
+	soft_paging_changed(rig->c, MMU_LOAD_OTHER);
 	/* STAC; MOV EAX, [RBX]; CLAC; MOV EAX, [RBX] */
 	SOFT_RIG_CODE_BYTES(rig, 0x0f, 0x01, 0xcb, 0x8b, 0x03, 0x0f, 0x01, 0xca, 0x8b, 0x03);
 	result = soft_rig_run(rig, 100);

@@ -353,7 +353,7 @@ Test(table_write_parallel, store_when_its_second_page_becomes_a_table_meanwhile_
 		.cr0 = c->cr0, .cr3 = c->cr3, .cr4 = c->cr4, .efer = c->efer, .phys_bits = 40};
 
 	map_device_in_front();
-	mmu_set_regs(c->vm->mmu, 1, &regs, true);
+	mmu_set_regs(c->vm->mmu, 1, &regs, MMU_LOAD_CR3);
 	cr_assert_eq(frame_at(second), SECOND);
 	cr_assert_not(mmu_is_table(c->vm->mmu, SECOND));
 	c->r[X86_RDI] = second - 4;

@@ -192,7 +192,7 @@ static struct soft_rig_result switch_to_space(struct world *w, uint32_t cr3)
 	w->c->cr3 = 0x100000;
 	w->c->cr4 |= X86_CR4_PSE;
 	w->c->cr0 |= X86_CR0_PG;
-	soft_paging_changed(w->c, true);
+	soft_paging_changed(w->c, MMU_LOAD_CR3);
 	put2(w, TSS_CR3, cr3);
 	return go(w, false, TSS2);
 }

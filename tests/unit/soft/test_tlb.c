@@ -273,7 +273,7 @@ Test(tlb, load_when_mapping_changed_and_flushed_then_new_page)
 Test(tlb, store_when_page_is_read_only_then_pf_after_a_load_hit)
 {
 	rig->c->cr0 |= X86_CR0_WP;
-	soft_paging_changed(rig->c, false);
+	soft_paging_changed(rig->c, MMU_LOAD_OTHER);
 	map(1, EDGE, PAGE_P);
 	rig->c->r[X86_RBX] = EDGE;
 	cr_assert_eq(LOAD_RBX().end, SOFT_RIG_OK);
@@ -297,7 +297,7 @@ Test(tlb, user_when_page_is_supervisors_then_pf_though_supervisor_hits)
 Test(tlb, smap_when_ac_changes_then_user_page_follows)
 {
 	rig->c->cr4 |= X86_CR4_SMAP;
-	soft_paging_changed(rig->c, false);
+	soft_paging_changed(rig->c, MMU_LOAD_OTHER);
 	/* The pages of code and stack are a supervisor's. */
 	map(0, 0, PAGE_P | PAGE_W);
 	rig->c->r[X86_RBX] = EDGE;
@@ -458,7 +458,7 @@ Test(tlb, banks_when_more_roots_than_banks_then_each_sees_its_own)
 	rig->c->r[X86_RBX] = EDGE;
 	for (unsigned i = 0; i < 36; i++) {
 		rig->c->cr3 = at + i % 12 * 0x3000;
-		soft_paging_changed(rig->c, true);
+		soft_paging_changed(rig->c, MMU_LOAD_CR3);
 		cr_assert_eq(LOAD_RBX().end, SOFT_RIG_OK);
 		cr_assert_eq(rig->c->r[X86_RAX], i & 1 ? 1 : 2);
 	}
@@ -503,7 +503,7 @@ Test(tlb, each_when_pages_are_held_then_all_are_named_until_forgotten)
 	cr_assert_eq(seen.root, root);
 	/* The root is not loaded any more: what is held may count again. */
 	rig->c->cr0 ^= X86_CR0_WP;
-	soft_paging_changed(rig->c, false);
+	soft_paging_changed(rig->c, MMU_LOAD_OTHER);
 	seen = look();
 	cr_assert_eq(seen.by_can[MMU_CAN_READ | MMU_CAN_WRITE], 1);
 	cr_assert_eq(seen.root, root);

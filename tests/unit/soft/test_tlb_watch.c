@@ -143,7 +143,7 @@ Test(tlb_watch, store_when_bytes_have_another_address_then_only_a_physical_watch
 Test(tlb_watch, store_when_page_became_read_only_then_page_fault)
 {
 	rig->c->cr0 |= X86_CR0_WP;
-	soft_paging_changed(rig->c, false);
+	soft_paging_changed(rig->c, MMU_LOAD_OTHER);
 	watch(ACCEL_POINT_WRITE, false);
 	store_at(DATA, 1);
 	map(0, PAGE_P);
