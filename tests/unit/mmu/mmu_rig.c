@@ -55,6 +55,37 @@ static void tlb_each(void *ctx, mmu_tlb_fn fn, void *arg)
 	}
 }
 
+static void who(void *ctx, unsigned vcpu, bool has_insn, struct mmu_who *out_who)
+{
+	struct rig *rig = ctx;
+
+	*out_who = (struct mmu_who){.seq = ++rig->seq};
+	if (vcpu == MMU_NO_VCPU)
+		return;
+	out_who->rip = rig->rip;
+	if (!has_insn)
+		return;
+	out_who->insn_len = rig->insn_len;
+	out_who->mode = X86_MODE_LONG64;
+	memcpy(out_who->insn, rig->insn, sizeof(out_who->insn));
+}
+
+static void arm(void *ctx, bool is_armed)
+{
+	struct rig *rig = ctx;
+
+	rig->is_armed = is_armed;
+}
+
+static void stop(void *ctx, unsigned vcpu, uint64_t hit)
+{
+	struct rig *rig = ctx;
+
+	rig->stops++;
+	rig->stopped_vcpu = vcpu;
+	rig->hit = hit;
+}
+
 static void write_hook(void *ctx, gpa_t gpa, size_t len, bool is_done)
 {
 	struct rig *rig = ctx;
@@ -72,7 +103,10 @@ struct rig *rig_create(unsigned max_shadow_pages, bool is_paranoid)
 				    .phys_bits = 40,
 				    .max_shadow_pages = max_shadow_pages,
 				    .is_paranoid = is_paranoid,
-				    .tlb = {tlb_forget, tlb_each, rig}};
+				    .tlb = {tlb_forget, tlb_each, rig},
+				    .who = who,
+				    .who_ctx = rig,
+				    .stop = {arm, stop, rig}};
 
 	cr_assert(rig);
 	rig->random = 1;

@@ -39,6 +39,14 @@ struct rig {
 	/* Called before pages are forgotten, when another vCPU could still use its micro-TLB.  It
 	 * may write to rig->mem, not call the mmu. */
 	void (*on_forget)(struct rig *rig);
+	/* What the vCPUs are at, for events: seq grows with each question. */
+	uint64_t seq, rip;
+	uint8_t insn[X86_INSN_MAX];
+	unsigned insn_len;
+	/* What mmu_stop_hook was told last. */
+	bool is_armed;
+	unsigned stops, stopped_vcpu;
+	uint64_t hit;
 	char text[2048]; /* of the last rig_verify */
 	uint64_t random;
 };
