@@ -4,6 +4,8 @@
  * Source: SDM 3A 4.5 and, for PAE's registers, 4.4.1. */
 #include "shadow.h"
 
+#include "umbra/lock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -178,6 +180,28 @@ struct mmu_root *root_get(struct mmu *mmu, const struct x86_paging *regs)
 		root = make_root(mmu, regs, &key);
 	root->used = ++mmu->clock;
 	return root;
+}
+
+bool mmu_root_at(const struct mmu *mmu, unsigned index, struct mmu_root_info *out_root)
+{
+	const struct mmu_root *root = NULL;
+	unsigned i, found = 0;
+
+	lock_take(mmu->lock);
+	for (i = 0; i < mmu->max_roots && !root; i++) {
+		if (mmu->root[i].id && found++ == index)
+			root = &mmu->root[i];
+	}
+	if (root)
+		*out_root = (struct mmu_root_info){
+			.id = root->id,
+			.regs = root->regs,
+			.users = root->users,
+			.is_in_use = root->users || root->top[0] || root->top[1] || root->top[2] ||
+				     root->top[3],
+		};
+	lock_drop(mmu->lock);
+	return root != NULL;
 }
 
 /* Top pages. */

@@ -1,0 +1,25 @@
+/* What a root maps: every page of the guest's tables in a range, read without side effects.
+ * It works from the tables alone, so for any back end. */
+#ifndef UMBRA_MMU_LEAVES_H
+#define UMBRA_MMU_LEAVES_H
+
+#include "umbra/mmu_snap.h"
+
+/* One page, large or small. */
+struct mmu_leaf {
+	gva_t gva;
+	uint64_t size; /* bytes */
+	struct mmu_page_map map;
+	gpa_t entry_gpa; /* of the entry that maps it */
+	bool is_accessed, is_dirty;
+};
+/* Returns false to end. */
+typedef bool (*mmu_leaf_fn)(void *arg, const struct mmu_leaf *leaf);
+
+/* Call @fn for each page that has a byte in @lo..@hi, in the order of their addresses.
+ * Returns 0; 1 when @fn ended it; -E2BIG when the tables lead through more tables than a guest can
+ * have meant (they may refer to themselves on every level). */
+int mmu_each_leaf(const struct x86_paging *regs, gva_t lo, gva_t hi,
+		  const struct mmu_reader *reader, mmu_leaf_fn fn, void *arg);
+
+#endif
