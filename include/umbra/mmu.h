@@ -115,8 +115,9 @@ typedef void (*mmu_who_fn)(void *ctx, unsigned vcpu, bool has_insn, struct mmu_w
 struct mmu_stop_hook {
 	/* From now on events may ask for stops, or none will any more.  World stopped. */
 	void (*arm)(void *ctx, bool is_armed);
-	/* Stop at the end of the instruction that is at work; @hit goes with the stop. */
-	void (*stop)(void *ctx, unsigned vcpu, uint64_t hit);
+	/* Stop at the end of the instruction that is at work; @hit goes with the stop, unless one
+	 * is due already.  Returns false when there is nobody to stop. */
+	bool (*stop)(void *ctx, unsigned vcpu, uint64_t hit);
 	void *ctx;
 };
 

@@ -85,7 +85,7 @@ static bool maps_large_page(union shadow_role role, uint64_t gpte)
 	return role.mode != X86_PAGING_32BIT || role.has_pse;
 }
 
-static unsigned entry_access(union shadow_role role, uint64_t gpte)
+unsigned shadow_entry_access(union shadow_role role, uint64_t gpte)
 {
 	unsigned access = role.access;
 
@@ -131,7 +131,7 @@ static struct shadow_key large_page_key(union shadow_role role, unsigned index, 
 
 	key.role.level = (role.level - 1) & 7;
 	key.role.is_direct = 1;
-	key.role.access = entry_access(role, gpte) & ACCESS_ALL;
+	key.role.access = shadow_entry_access(role, gpte) & ACCESS_ALL;
 	key.role.is_big = 1;
 	key.role.is_dirty = (gpte & X86_PTE_D) != 0;
 	key.role.is_global = (gpte & X86_PTE_G) != 0;
@@ -149,7 +149,7 @@ struct shadow_key shadow_child_key(const struct shadow_page *sp, unsigned index,
 	if (maps_large_page(role, gpte))
 		return large_page_key(role, index, gpte);
 	key.role.level = (role.level - 1) & 7;
-	key.role.access = entry_access(role, gpte) & ACCESS_ALL;
+	key.role.access = shadow_entry_access(role, gpte) & ACCESS_ALL;
 	key.role.mode = role.mode;
 	key.role.has_nxe = role.has_nxe;
 	if (role.mode == X86_PAGING_32BIT)
@@ -172,15 +172,20 @@ uint64_t shadow_leaf_rights(const struct shadow_page *sp, uint64_t gpte)
 		return SPTE_P | (uint64_t)role.access << ACCESS_SHIFT |
 		       (role.is_dirty ? SPTE_D : 0) | (role.is_global ? SPTE_G : 0) |
 		       (role.is_big ? SPTE_BIG : 0) | (uint64_t)role.pkey << SPTE_PKEY_SHIFT;
-	return SPTE_P | (uint64_t)entry_access(role, gpte) << ACCESS_SHIFT |
+	return SPTE_P | (uint64_t)shadow_entry_access(role, gpte) << ACCESS_SHIFT |
 	       (gpte & X86_PTE_D ? SPTE_D : 0) | (gpte & X86_PTE_G ? SPTE_G : 0) |
 	       (uint64_t)entry_pkey(role, gpte) << SPTE_PKEY_SHIFT;
+}
+
+bool shadow_entry_maps_page(union shadow_role role, uint64_t gpte)
+{
+	return role.level == 1 || maps_large_page(role, gpte);
 }
 
 uint64_t shadow_relevant_bits(const struct shadow_page *sp, uint64_t gpte)
 {
 	union shadow_role role = sp->key.role;
-	bool is_page = role.level == 1 || maps_large_page(role, gpte);
+	bool is_page = shadow_entry_maps_page(role, gpte);
 	uint64_t bits = X86_PTE_P | X86_PTE_RW | X86_PTE_US | X86_PTE_A | ADDR_4K;
 
 	if (role.level > 1)

@@ -213,6 +213,31 @@ void frame_remove_table(struct mmu *mmu, struct shadow_page *sp)
 		end_table(mmu, frame);
 }
 
+void frame_hold(struct frame *frame)
+{
+	frame->pins++;
+}
+
+static void unlist(struct mmu *mmu, struct frame *frame)
+{
+	struct frame **at = &mmu->pinned;
+
+	while (*at != frame)
+		at = &(*at)->next_pinned;
+	*at = frame->next_pinned;
+	frame->is_listed = false;
+}
+
+void frame_release(struct mmu *mmu, struct frame *frame)
+{
+	if (--frame->pins)
+		return;
+	if (frame->is_listed)
+		unlist(mmu, frame);
+	if (!frame_is_table(frame))
+		end_table(mmu, frame);
+}
+
 bool frame_pin(struct mmu *mmu, uint64_t gfn)
 {
 	struct frame *frame = frame_get(mmu, gfn);
@@ -221,7 +246,9 @@ bool frame_pin(struct mmu *mmu, uint64_t gfn)
 	if (!frame)
 		return false;
 	is_first = !frame_is_table(frame);
-	if (frame->pins++ == 0) {
+	frame->pins++;
+	if (!frame->is_listed) {
+		frame->is_listed = true;
 		frame->next_pinned = mmu->pinned;
 		mmu->pinned = frame;
 	}
@@ -233,15 +260,9 @@ bool frame_pin(struct mmu *mmu, uint64_t gfn)
 void frame_unpin(struct mmu *mmu, uint64_t gfn)
 {
 	struct frame *frame = frame_find(mmu, gfn);
-	struct frame **at = &mmu->pinned;
 
-	if (!frame || !frame->pins || --frame->pins)
-		return;
-	while (*at != frame)
-		at = &(*at)->next_pinned;
-	*at = frame->next_pinned;
-	if (!frame_is_table(frame))
-		end_table(mmu, frame);
+	if (frame && frame->pins)
+		frame_release(mmu, frame);
 }
 
 /* Forgetting. */

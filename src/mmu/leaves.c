@@ -15,8 +15,7 @@ struct visit {
 	enum x86_paging_mode mode;
 	gva_t lo, hi;
 	unsigned tables;
-	mmu_leaf_fn fn;
-	void *arg;
+	const struct mmu_leaf_sink *sink;
 };
 
 static unsigned level_count(enum x86_paging_mode mode)
@@ -51,7 +50,12 @@ static gva_t sign_extend(const struct visit *v, gva_t gva)
 	return (gva_t)((int64_t)(gva << unused) >> unused);
 }
 
-/* PAE's first four are registers. */
+/* PAE's first four. */
+static bool is_in_registers(const struct visit *v, unsigned level)
+{
+	return v->mode == X86_PAGING_PAE && level == 3 && v->regs->has_pdpte;
+}
+
 static unsigned read_table(const struct visit *v, unsigned level, gpa_t gpa, uint64_t entry[1024])
 {
 	unsigned bytes = v->mode == X86_PAGING_32BIT ? 4 : 8;
@@ -59,7 +63,7 @@ static unsigned read_table(const struct visit *v, unsigned level, gpa_t gpa, uin
 	unsigned count = is_pdpt ? 4 : UMBRA_PAGE_SIZE / bytes, i;
 	uint8_t raw[UMBRA_PAGE_SIZE];
 
-	if (is_pdpt && v->regs->has_pdpte) {
+	if (is_in_registers(v, level)) {
 		memcpy(entry, v->regs->pdpte, sizeof(v->regs->pdpte));
 		return count;
 	}
@@ -85,7 +89,8 @@ static bool tell_leaf(const struct visit *v, gva_t gva)
 	struct mmu_leaf leaf = {.gva = gva};
 	struct x86_walk walk;
 
-	if (x86_walk_paging(v->regs, gva, v->reader->read, v->reader->ctx, &walk) < 0)
+	if (!v->sink->leaf ||
+	    x86_walk_paging(v->regs, gva, v->reader->read, v->reader->ctx, &walk) < 0)
 		return true;
 	last = &walk.step[walk.step_count - 1];
 	leaf.size = walk.page_size;
@@ -93,7 +98,7 @@ static bool tell_leaf(const struct visit *v, gva_t gva)
 	leaf.entry_gpa = last->entry_gpa;
 	leaf.is_accessed = last->entry & X86_PTE_A;
 	leaf.is_dirty = walk.is_dirty;
-	return v->fn(v->arg, &leaf);
+	return v->sink->leaf(v->sink->arg, &leaf);
 }
 
 /* An entry that names a table: is it sound itself? */
@@ -125,6 +130,8 @@ static int visit_table(struct visit *v, unsigned level, gpa_t gpa, gva_t base)
 
 	if (++v->tables > MAX_TABLES)
 		return -E2BIG;
+	if (v->sink->table && !is_in_registers(v, level))
+		v->sink->table(v->sink->arg, gpa);
 	count = read_table(v, level, gpa, entry);
 	for (i = 0; rc == 0 && i < count; i++) {
 		gva_t gva = sign_extend(v, base + ((gva_t)i << shift));
@@ -139,13 +146,20 @@ static int visit_table(struct visit *v, unsigned level, gpa_t gpa, gva_t base)
 int mmu_each_leaf(const struct x86_paging *regs, gva_t lo, gva_t hi,
 		  const struct mmu_reader *reader, mmu_leaf_fn fn, void *arg)
 {
+	const struct mmu_leaf_sink sink = {.leaf = fn, .arg = arg};
+
+	return mmu_each_leaf_and_table(regs, lo, hi, reader, &sink);
+}
+
+int mmu_each_leaf_and_table(const struct x86_paging *regs, gva_t lo, gva_t hi,
+			    const struct mmu_reader *reader, const struct mmu_leaf_sink *sink)
+{
 	struct visit v = {.regs = regs,
 			  .reader = reader,
 			  .mode = x86_paging_mode(regs),
 			  .lo = lo,
 			  .hi = hi,
-			  .fn = fn,
-			  .arg = arg};
+			  .sink = sink};
 	gpa_t top = regs->cr3 & (v.mode == X86_PAGING_PAE ? BITS(31, 5) : BITS(51, 12));
 
 	if (v.mode == X86_PAGING_NONE)

@@ -22,4 +22,14 @@ typedef bool (*mmu_leaf_fn)(void *arg, const struct mmu_leaf *leaf);
 int mmu_each_leaf(const struct x86_paging *regs, gva_t lo, gva_t hi,
 		  const struct mmu_reader *reader, mmu_leaf_fn fn, void *arg);
 
+/* The same for who also asks for the ways to the pages. */
+struct mmu_leaf_sink {
+	mmu_leaf_fn leaf; /* NULL: nobody asks */
+	/* Each table in memory that decides about the range; NULL: nobody asks. */
+	void (*table)(void *arg, gpa_t gpa);
+	void *arg;
+};
+int mmu_each_leaf_and_table(const struct x86_paging *regs, gva_t lo, gva_t hi,
+			    const struct mmu_reader *reader, const struct mmu_leaf_sink *sink);
+
 #endif

@@ -119,8 +119,9 @@ struct frame {
 	struct shadow_page *tables; /* shadow pages of this frame as a table */
 	/* Tables, while somebody listens to their writes: the bytes that are known; else NULL. */
 	uint8_t *seen;
-	unsigned pins;		   /* frame_pin without frame_unpin */
-	struct frame *next_pinned; /* in mmu.pinned */
+	unsigned pins; /* frame_pin without frame_unpin, and frame_hold */
+	bool is_listed;
+	struct frame *next_pinned; /* in mmu.pinned, if is_listed */
 };
 
 /* Its writes come here: no leaf may let them through. */
@@ -248,6 +249,10 @@ struct shadow_key shadow_child_key(const struct shadow_page *sp, unsigned index,
 /* A level 1 entry: the frame's address, and SPTE_* without those that the frame decides. */
 gpa_t shadow_leaf_gpa(const struct shadow_page *sp, unsigned index, uint64_t gpte);
 uint64_t shadow_leaf_rights(const struct shadow_page *sp, uint64_t gpte);
+/* Rights over all levels, mask of ACCESS_*, below an entry of @role that is @gpte. */
+unsigned shadow_entry_access(union shadow_role role, uint64_t gpte);
+/* @gpte, a present one, maps a page: on level 1, or a large one. */
+bool shadow_entry_maps_page(union shadow_role role, uint64_t gpte);
 /* The bits of @gpte, a present one, that entry and subtree depend on. */
 uint64_t shadow_relevant_bits(const struct shadow_page *sp, uint64_t gpte);
 
@@ -288,6 +293,9 @@ void frame_remove_table(struct mmu *mmu, struct shadow_page *sp);
 /* See mmu_pin; the lock is held, and the caller lets micro-TLBs forget.  False: no memory. */
 bool frame_pin(struct mmu *mmu, uint64_t gfn);
 void frame_unpin(struct mmu *mmu, uint64_t gfn);
+/* Keep @frame, a table or pinned, while listeners are told of it, who may unpin it. */
+void frame_hold(struct frame *frame);
+void frame_release(struct mmu *mmu, struct frame *frame);
 /* Lists of entries: of a frame's leaves, of a page's parents. */
 void list_add(const struct mmu *mmu, shadow_handle *head, struct shadow_page *sp, unsigned index);
 void list_remove(const struct mmu *mmu, shadow_handle *head, struct shadow_page *sp,

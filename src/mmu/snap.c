@@ -59,7 +59,7 @@ static bool make_room(struct mmu_snap *snap)
 	unsigned room = snap->run_room ? 2 * snap->run_room : RUNS_AT_FIRST;
 	struct run *run;
 
-	if (snap->run_count < snap->run_room)
+	if (snap->run && snap->run_count < snap->run_room)
 		return true;
 	if (snap->run_count >= MMU_SNAP_RUNS)
 		return false;

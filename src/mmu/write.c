@@ -110,8 +110,14 @@ static void table_written(struct mmu *mmu, unsigned vcpu, struct frame *frame, s
 	struct shadow_page *sp;
 
 	mmu->stats.table_writes++;
-	if (mmu->listening)
+	if (mmu->listening) {
+		frame_hold(frame);
 		tell_table_write(mmu, vcpu, frame, offset, len);
+		frame_release(mmu, frame);
+		frame = table_frame(mmu, gfn << SHADOW_GFN_SHIFT);
+		if (!frame)
+			return;
+	}
 	for (sp = frame->tables; sp; sp = sp->next_of_frame)
 		sp->unused_writes++;
 	if (is_flooded(mmu, frame)) {
@@ -129,23 +135,35 @@ static bool is_in_range(const struct shadow_page *sp, uint64_t first, uint64_t l
 	return sp->is_live && sp->frame && sp->key.gfn >= first && sp->key.gfn <= last;
 }
 
-/* More frames than there are shadow pages, as when all of RAM is cleared or restored: what was
- * derived from any of them goes. */
-static void many_frames_written(struct mmu *mmu, unsigned vcpu, uint64_t first, uint64_t last)
+/* Listeners may pin and unpin frames, but not zap pages. */
+static void tell_many_frames(struct mmu *mmu, unsigned vcpu, uint64_t first, uint64_t last)
 {
-	struct frame *frame;
+	struct frame *frame, *next;
 	unsigned i;
 
-	for (i = 0; mmu->listening && i < mmu->page_count; i++) {
+	for (i = 0; i < mmu->page_count; i++) {
 		const struct shadow_page *sp = mmu->page[i];
 
 		if (is_in_range(sp, first, last))
 			tell_table_write(mmu, vcpu, sp->frame, 0, UMBRA_PAGE_SIZE);
 	}
-	for (frame = mmu->pinned; frame; frame = frame->next_pinned) {
+	for (frame = mmu->pinned; frame; frame = next) {
+		frame_hold(frame);
 		if (frame->gfn >= first && frame->gfn <= last)
 			tell_table_write(mmu, vcpu, frame, 0, UMBRA_PAGE_SIZE);
+		next = frame->next_pinned;
+		frame_release(mmu, frame);
 	}
+}
+
+/* More frames than there are shadow pages, as when all of RAM is cleared or restored: what was
+ * derived from any of them goes. */
+static void many_frames_written(struct mmu *mmu, unsigned vcpu, uint64_t first, uint64_t last)
+{
+	unsigned i;
+
+	if (mmu->listening)
+		tell_many_frames(mmu, vcpu, first, last);
 	for (i = 0; i < mmu->page_count; i++) {
 		struct shadow_page *sp = mmu->page[i];
 

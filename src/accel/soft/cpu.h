@@ -425,7 +425,7 @@ void soft_tlb_each(struct soft_cpu *c, mmu_tlb_fn fn, void *arg);
 /* Events of the shadow MMU (watch.c): mmu_config.who and .stop. */
 void soft_mmu_who(void *vm, unsigned vcpu, bool has_insn, struct mmu_who *out_who);
 void soft_mmu_arm(void *vm, bool is_armed);
-void soft_mmu_stop(void *vm, unsigned vcpu, uint64_t hit);
+bool soft_mmu_stop(void *vm, unsigned vcpu, uint64_t hit);
 
 /* Instruction bytes for translation: up to @len bytes at linear @la, without crossing its page.
  * Returns how many, and the frame's GPA; raises #PF as an instruction fetch does. */

@@ -67,13 +67,15 @@ void soft_mmu_arm(void *vm_, bool is_armed)
 
 /* Nobody's events are a device's, which some vCPU asked to write, or the debugger's, when no slice
  * is under way.  Which of several vCPUs at once asked is not known: it goes on. */
-void soft_mmu_stop(void *vm_, unsigned vcpu, uint64_t hit)
+bool soft_mmu_stop(void *vm_, unsigned vcpu, uint64_t hit)
 {
 	const struct soft_vm *vm = vm_;
 	struct soft_cpu *c = vcpu < vm->cpu_count ? vm->cpu[vcpu] : soft_slice_holder(vm);
 
-	if (!c || c->has_mmu_stop)
-		return;
+	if (!c)
+		return false;
+	if (!c->has_mmu_stop)
+		c->mmu_hit = hit;
 	c->has_mmu_stop = true;
-	c->mmu_hit = hit;
+	return true;
 }

@@ -77,13 +77,16 @@ static void arm(void *ctx, bool is_armed)
 	rig->is_armed = is_armed;
 }
 
-static void stop(void *ctx, unsigned vcpu, uint64_t hit)
+static bool stop(void *ctx, unsigned vcpu, uint64_t hit)
 {
 	struct rig *rig = ctx;
 
+	if (vcpu == MMU_NO_VCPU)
+		return false;
 	rig->stops++;
 	rig->stopped_vcpu = vcpu;
 	rig->hit = hit;
+	return true;
 }
 
 static void write_hook(void *ctx, gpa_t gpa, size_t len, bool is_done)
