@@ -51,6 +51,7 @@ enum mmu_event_kind {
 	MMU_EVENT_CR3,	       /* CR3 was loaded */
 	MMU_EVENT_INVLPG,      /* INVLPG, or INVPCID of one address */
 	MMU_EVENT_FLUSH,       /* INVPCID of more, CR4.PGE, CR0.PG, INIT */
+	MMU_EVENT_HAZARD,      /* a use that wants a flush before: mmu_hazard.h */
 	MMU_EVENT_KIND_COUNT
 };
 #define MMU_EVENT_BIT(kind) (1u << (kind))
@@ -69,17 +70,19 @@ struct mmu_event {
 	unsigned vcpu;	 /* on whose thread it happened; MMU_NO_VCPU: nobody's */
 	uint64_t seq;	 /* mmu_who.seq and .rip of that vCPU */
 	uint64_t rip;	 /* of the instruction that is at work, or that is to be fetched */
-	gva_t gva;	 /* FAULT, WALK, SLOT, HOST, FILL, INVLPG */
-	unsigned access; /* FAULT, WALK: mask of X86_PF_W, _U, _I */
+	gva_t gva;	 /* FAULT, WALK, SLOT, HOST, FILL, INVLPG, HAZARD */
+	unsigned access; /* FAULT, WALK, HAZARD: mask of X86_PF_W, _U, _I */
 	uint32_t error;	 /* FAULT, WALK: error code for the guest */
 	uint8_t vector;	 /* FAULT, WALK: X86_EXC_PF or _GP for the guest; 0 = it sees no fault */
 	const struct x86_walk *walk; /* WALK; valid during the call */
 	unsigned set_accessed;	     /* WALK: bit n: A was set on level n */
 	bool set_dirty;		     /* WALK: D was set on the leaf */
-	gpa_t gpa;		     /* SLOT, HOST, FILL, PROTECT: page; TABLE_WRITE: first byte */
+	gpa_t gpa;		     /* SLOT, HOST, FILL, PROTECT: page; TABLE_WRITE: first byte;
+				      * HAZARD: the entry that changed */
 	hva_t hva;		     /* SLOT, HOST, FILL: host page */
 	unsigned len;		     /* TABLE_WRITE: bytes */
-	uint64_t old, now;	     /* TABLE_WRITE: the 8-byte unit at gpa & ~7; CR3: values */
+	uint64_t old, now;	     /* TABLE_WRITE: the 8-byte unit at gpa & ~7; CR3: values;
+				      * HAZARD: the entry, as cached and as it is */
 	uint32_t sp;		     /* FILL, ZAP: number of the shadow page */
 	unsigned index;		     /* FILL, ZAP: entry in it */
 	uint64_t spte;		     /* FILL: new; ZAP: old value */

@@ -27,6 +27,7 @@ enum mmu_break_kind {
 	MMU_BREAK_INVLPG, /* INVLPG, or INVPCID of one address */
 	MMU_BREAK_FAULT,  /* the guest gets a page fault */
 	MMU_BREAK_WX,	  /* a page becomes writable and executable, or is first used so */
+	MMU_BREAK_HAZARD, /* a use that wants a flush before; mmu_hazard is on */
 	MMU_BREAK_SHADOW, /* the shadow itself changes */
 	MMU_BREAK_STEP,	  /* the next event of some kinds: once */
 	MMU_BREAK_KIND_COUNT
@@ -80,7 +81,7 @@ struct mmu_stop {
 	bool has_entry;
 	gpa_t entry_gpa;
 	uint64_t old, now;
-	unsigned access; /* FAULT */
+	unsigned access; /* FAULT, HAZARD */
 	uint32_t error;
 	gpa_t gpa;   /* SHADOW, STEP: as in the event */
 	uint32_t sp; /* likewise */

@@ -40,7 +40,7 @@ void mmu_trace_destroy(struct mmu_trace *trace); /* NULL is allowed */
 int mmu_trace_set(struct mmu_trace *trace, unsigned kinds);
 unsigned mmu_trace_kinds(const struct mmu_trace *trace);
 /* The kinds that a word of `mmu trace on` means: fault (with S1 to S3), fill, ptw, zap, wp, cr3,
- * invlpg, flush, all.  0: no such word. */
+ * invlpg, flush, hazard, all.  0: no such word. */
 unsigned mmu_trace_kinds_of(const char *word);
 
 /* Records since creation or the last clear; those below total - capacity are gone. */

@@ -21,6 +21,8 @@ unsigned break_kinds(const struct mmu_break *what)
 		return BIT(MMU_EVENT_FAULT);
 	case MMU_BREAK_WX:
 		return BIT(MMU_EVENT_TABLE_WRITE) | BIT(MMU_EVENT_FILL);
+	case MMU_BREAK_HAZARD:
+		return BIT(MMU_EVENT_HAZARD);
 	case MMU_BREAK_SHADOW:
 		return what->kinds ? what->kinds & shadow : shadow;
 	case MMU_BREAK_STEP:
@@ -42,6 +44,7 @@ static bool has_gva(const struct mmu_event *event)
 	case MMU_EVENT_HOST:
 	case MMU_EVENT_FILL:
 	case MMU_EVENT_INVLPG:
+	case MMU_EVENT_HAZARD:
 		return true;
 	case MMU_EVENT_TABLE_WRITE:
 	case MMU_EVENT_ZAP:
@@ -149,6 +152,10 @@ static bool is_hit(struct mmu_breaks *breaks, struct break_row *row, const struc
 		return is_fault(what, event);
 	case MMU_BREAK_WX:
 		return wx_look(breaks, event, stop);
+	case MMU_BREAK_HAZARD:
+		stop->has_entry = true;
+		stop->entry_gpa = event->gpa;
+		return true;
 	case MMU_BREAK_SHADOW:
 		return true;
 	case MMU_BREAK_STEP:

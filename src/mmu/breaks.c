@@ -9,7 +9,7 @@
 static const char *const NAMES[MMU_BREAK_KIND_COUNT] = {
 	[MMU_BREAK_MAP] = "map",       [MMU_BREAK_PTE] = "pte",	    [MMU_BREAK_CR3] = "cr3",
 	[MMU_BREAK_INVLPG] = "invlpg", [MMU_BREAK_FAULT] = "fault", [MMU_BREAK_WX] = "wx",
-	[MMU_BREAK_SHADOW] = "shadow", [MMU_BREAK_STEP] = "step",
+	[MMU_BREAK_SHADOW] = "shadow", [MMU_BREAK_STEP] = "step",   [MMU_BREAK_HAZARD] = "hazard",
 };
 
 const char *mmu_break_kind_name(enum mmu_break_kind kind)
@@ -106,6 +106,7 @@ static int check(const struct mmu_break *what, struct umbra_err *err)
 	case MMU_BREAK_INVLPG:
 	case MMU_BREAK_FAULT:
 	case MMU_BREAK_WX:
+	case MMU_BREAK_HAZARD:
 	case MMU_BREAK_SHADOW:
 	case MMU_BREAK_STEP:
 	case MMU_BREAK_KIND_COUNT:

@@ -7,6 +7,7 @@
 #include "shadow.h"
 
 #include "umbra/lock.h"
+#include "umbra/mmu_hazard.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -144,6 +145,17 @@ void tell_protect(struct mmu *mmu, const struct frame *frame)
 	tell(mmu, &(struct mmu_event){.kind = MMU_EVENT_PROTECT,
 				      .vcpu = mmu->actor,
 				      .gpa = frame->gfn << SHADOW_GFN_SHIFT});
+}
+
+void tell_hazard(struct mmu *mmu, const struct mmu_hazard_report *report)
+{
+	tell(mmu, &(struct mmu_event){.kind = MMU_EVENT_HAZARD,
+				      .vcpu = report->vcpu,
+				      .gva = report->gva,
+				      .access = report->access,
+				      .gpa = report->entry_gpa,
+				      .old = report->old,
+				      .now = report->now});
 }
 
 static uint8_t fault_vector(const struct x86_walk *walk, bool is_denied)

@@ -244,6 +244,7 @@ int mmu_translate(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access,
 		  struct mmu_page *out_page, struct mmu_fault *out_fault)
 {
 	struct mmu_vcpu *v = &mmu->vcpu[vcpu];
+	bool set_dirty = false;
 	int rc = 0;
 
 	lock_take(mmu->lock);
@@ -252,8 +253,11 @@ int mmu_translate(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access,
 		rc = translate_by_walk(mmu, v, gva, access, out_page);
 		if (rc < 0)
 			describe_fault(&v->walk, out_fault);
+		set_dirty = v->walk.set_dirty;
 		forget_flush(mmu);
 	}
+	if (mmu->on_use)
+		mmu->on_use(mmu->on_use_ctx, vcpu, gva, access, set_dirty);
 	lock_drop(mmu->lock);
 	return rc;
 }

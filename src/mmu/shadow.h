@@ -177,6 +177,9 @@ struct mmu {
 	unsigned listening;	  /* kinds that some listener wants: mask of MMU_EVENT_BIT */
 	unsigned listener_count;
 	struct mmu_listener listener[MMU_LISTENERS_MAX];
+	/* Every translation by mmu_translate, whether allowed or not: the hazards.  NULL: none. */
+	void (*on_use)(void *ctx, unsigned vcpu, gva_t gva, unsigned access, bool set_dirty);
+	void *on_use_ctx;
 	unsigned actor; /* whose call is under way, or MMU_NO_VCPU */
 	struct mmu_vcpu *vcpu;
 
@@ -360,6 +363,8 @@ static inline bool is_listening(const struct mmu *mmu, enum mmu_event_kind kind)
 void tell_cr3(struct mmu *mmu, unsigned vcpu, uint64_t old, enum mmu_load load);
 void tell_invlpg(struct mmu *mmu, unsigned vcpu, unsigned pcid, gva_t gva, bool takes_global);
 void tell_flush(struct mmu *mmu, unsigned vcpu, enum mmu_flush_scope scope, unsigned pcid);
+struct mmu_hazard_report;
+void tell_hazard(struct mmu *mmu, const struct mmu_hazard_report *report);
 void tell_protect(struct mmu *mmu, const struct frame *frame);
 /* The PCID that @regs are in; 0 without CR4.PCIDE. */
 unsigned current_pcid(const struct x86_paging *regs);

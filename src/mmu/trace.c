@@ -35,6 +35,7 @@ static const struct {
 	{"cr3", BIT(MMU_EVENT_CR3)},
 	{"invlpg", BIT(MMU_EVENT_INVLPG)},
 	{"flush", BIT(MMU_EVENT_FLUSH)},
+	{"hazard", BIT(MMU_EVENT_HAZARD)},
 	{"all", MMU_EVENT_ALL},
 };
 
