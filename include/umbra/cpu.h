@@ -26,6 +26,7 @@ enum stop_kind {
 	STOP_STEP,	/* a STEP or RANGE plan ended */
 	STOP_BREAK,	/* a breakpoint */
 	STOP_WATCH,	/* a watchpoint */
+	STOP_MMU,	/* an event of the shadow MMU that somebody waited for: mmu_hit */
 	STOP_HALT,	/* every vCPU is halted and nothing can end it */
 	STOP_SHUTDOWN,	/* triple fault */
 	STOP_FAILED,	/* the back end cannot go on; text says why */
@@ -47,7 +48,8 @@ struct cpu_stop {
 	/* STOP_WATCH: the watched bytes (up to 8) before and after, where the back end knows. */
 	bool has_values;
 	uint64_t old_value, new_value;
-	int code; /* STOP_EXIT */
+	uint64_t mmu_hit; /* STOP_MMU: accel_exit.mmu_hit */
+	int code;	  /* STOP_EXIT */
 	/* Somebody waits for the world to stand still, whatever the reason: world_stop was called,
 	 * or a STEP or RANGE plan was under way. */
 	bool is_awaited;

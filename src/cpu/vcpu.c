@@ -56,6 +56,13 @@ static void latch_failed(struct vcpu *v, const struct accel_exit *exit)
 	vcpu_latch(v, &stop);
 }
 
+static void latch_mmu(struct vcpu *v, const struct accel_exit *exit)
+{
+	struct cpu_stop stop = {.kind = STOP_MMU, .addr = exit->pc, .mmu_hit = exit->mmu_hit};
+
+	vcpu_latch(v, &stop);
+}
+
 /* Exits. */
 
 /* The instruction under the breakpoint is done: put planted bytes back.  The next vCPU that must
@@ -135,6 +142,10 @@ static void vcpu_debug_exit(struct vcpu *v, const struct accel_exit *exit)
 		if ((exit->debug & ACCEL_DEBUG_STEP) && v->is_stepping_over)
 			finish_step_over(v);
 		is_reported = vcpu_hit_point(v, exit);
+	}
+	if ((exit->debug & ACCEL_DEBUG_MMU) && !is_reported) {
+		latch_mmu(v, exit);
+		is_reported = true;
 	}
 	if (exit->debug & ACCEL_DEBUG_TRAP) {
 		/* Our byte, or the guest's own INT3, which the guest is to see. */

@@ -15,7 +15,7 @@ static unsigned long long ll(uint64_t value)
 static int info_cpus(struct mon_call *call)
 {
 	struct debug_target *target = call->target;
-	char why[UMBRA_ERR_MAX + 64];
+	char why[TARGET_STOP_MAX];
 
 	print_to(call->out,
 		 "  cpu  activity        mode      ring  cs:ip                  linear\n");
@@ -32,7 +32,7 @@ static int info_cpus(struct mon_call *call)
 				 x86_mode_name(x86_mode_of(st)), x86_cpl_of(st),
 				 st->seg[X86_CS].selector, ll(st->rip), ll(x86_linear_pc(st)));
 	}
-	stop_describe(&target->last_stop, why, sizeof(why));
+	target_describe_stop(target, why, sizeof(why));
 	print_to(call->out, "last stop: %s\n", why);
 	return 0;
 }

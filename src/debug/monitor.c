@@ -174,9 +174,9 @@ static int run_accel(struct mon_call *call)
 static int run_why(struct mon_call *call)
 {
 	const struct debug_target *target = call->target;
-	char why[UMBRA_ERR_MAX + 64];
+	char why[TARGET_STOP_MAX];
 
-	stop_describe(&target->last_stop, why, sizeof(why));
+	target_describe_stop(target, why, sizeof(why));
 	print_to(call->out, "last stop: %s\n", why);
 	if (target->refusal.text[0])
 		print_to(call->out, "last refusal: %s\n", target->refusal.text);

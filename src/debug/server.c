@@ -389,20 +389,22 @@ void debug_server_destroy(struct debug_server *server)
 	loop_timer_del(server->first_packet_timer);
 	loop_timer_del(server->accept_timer);
 	rsp_session_close(server->session);
+	target_end(&server->target);
 	free(server);
 }
 
 /* The machine's news. */
 
 /* The reason in words, for what a signal number does not tell. */
-static void print_reason(struct debug_server *server, const struct cpu_stop *stop)
+static void print_reason(struct debug_server *server)
 {
-	char why[UMBRA_ERR_MAX + 64];
+	char why[TARGET_STOP_MAX];
 	char line[sizeof(why) + 16];
 	int len;
 
-	stop_describe(stop, why, sizeof(why));
-	len = snprintf(line, sizeof(line), "umbra: %s\n", why);
+	target_describe_stop(&server->target, why, sizeof(why));
+	len = snprintf(line, sizeof(line), "%s%s\n",
+		       server->target.last_stop.kind == STOP_MMU ? "" : "umbra: ", why);
 	rsp_console_print(server->session, line, (size_t)len);
 }
 
@@ -417,8 +419,8 @@ bool debug_server_stopped(struct debug_server *server, const struct cpu_stop *st
 		return false;
 	if (reply.kind == RSP_STOP_EXITED)
 		server->target.has_ended = true;
-	if (stop_is_trouble(stop))
-		print_reason(server, stop);
+	if (stop_is_trouble(stop) || stop->kind == STOP_MMU)
+		print_reason(server);
 	rsp_session_stopped(server->session, &reply);
 	serve(server);
 	return true;

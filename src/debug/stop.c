@@ -38,6 +38,8 @@ static struct stop_row row_of(enum stop_kind kind)
 		return (struct stop_row){SIGNAL_TRAP, false, true, "breakpoint"};
 	case STOP_WATCH:
 		return (struct stop_row){SIGNAL_TRAP, false, true, "watchpoint"};
+	case STOP_MMU:
+		return (struct stop_row){SIGNAL_TRAP, false, true, "an event of the shadow mmu"};
 	case STOP_HALT:
 		return (struct stop_row){SIGNAL_TERM, true, false,
 					 "every cpu is halted and nothing can wake one"};

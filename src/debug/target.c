@@ -31,6 +31,12 @@ static void resume_all(struct debug_target *target)
 	world_resume(target->world, plan);
 }
 
+static void clear_breaks(struct debug_target *target)
+{
+	bp_clear(target->world);
+	mmu_watch_leave(&target->mmu);
+}
+
 void target_leave(struct debug_target *target, bool is_resume)
 {
 	if (target->has_ended || target->is_quitting)
@@ -41,7 +47,7 @@ void target_leave(struct debug_target *target, bool is_resume)
 		world_stop(target->world, STOP_ATTACH);
 		return;
 	}
-	bp_clear(target->world);
+	clear_breaks(target);
 	if (is_resume)
 		resume_all(target);
 }
@@ -50,16 +56,27 @@ bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bo
 {
 	target->last_stop = *stop;
 	target->must_retell = false;
+	mmu_watch_stopped(&target->mmu);
 	if (!target->must_clean)
 		return false;
 	target->must_clean = false;
-	bp_clear(target->world);
+	clear_breaks(target);
 	if (is_attached)
 		return false;
 	if (!stop_is_debuggers(stop))
 		return false; /* the machine's own stop: its owner decides */
 	resume_all(target);
 	return true;
+}
+
+void target_describe_stop(const struct debug_target *target, char *buf, size_t size)
+{
+	char line[MMU_TEXT_MAX];
+
+	if (mmu_watch_describe(&target->mmu, &target->last_stop, line))
+		snprintf(buf, size, "%s", line);
+	else
+		stop_describe(&target->last_stop, buf, size);
 }
 
 void target_quit(struct debug_target *target, int code)
@@ -443,5 +460,11 @@ void target_init(struct debug_target *target, struct vm *vm, const char *version
 		.version = version ? version : "umbra",
 		.is_arch_open = !vm_is_64bit(vm),
 	};
+	mmu_watch_init(&target->mmu, vm);
 	tdesc_write(target->tdesc, sizeof(target->tdesc), target->is_arch_open);
+}
+
+void target_end(struct debug_target *target)
+{
+	mmu_watch_end(&target->mmu);
 }

@@ -3,6 +3,7 @@
 #ifndef DEBUG_TARGET_H
 #define DEBUG_TARGET_H
 
+#include "mmu_watch.h"
 #include "rspstub.h"
 #include "tdesc.h"
 #include "umbra/cpu.h"
@@ -15,6 +16,7 @@ struct debug_target {
 	struct rsp_session *session; /* whose client monitor words print to */
 	const char *version;	     /* for `monitor version`; borrowed */
 
+	struct mmu_watch mmu;
 	struct cpu_stop last_stop; /* STOP_NONE: none yet */
 	struct umbra_err refusal; /* why the last write or breakpoint was refused; "" if none was */
 	/* The session attaches to a stop that was told before; it is to be told again after
@@ -32,6 +34,8 @@ struct debug_target {
 };
 
 void target_init(struct debug_target *target, struct vm *vm, const char *version);
+/* Before the machine goes. */
+void target_end(struct debug_target *target);
 /* The operation tables, with @target as their context. */
 struct rsp_target target_ops(struct debug_target *target);
 
@@ -48,6 +52,10 @@ bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bo
 /* Where the text of the guest's Linux kernel is, by the tables of @vcpu; false when the guest is no
  * Linux, or has not mapped it yet. */
 bool target_linux_text(struct debug_target *target, unsigned vcpu, gva_t *out_text);
+
+/* The last stop in a line for a person, without a line end. */
+#define TARGET_STOP_MAX (UMBRA_ERR_MAX + MMU_TEXT_MAX)
+void target_describe_stop(const struct debug_target *target, char *buf, size_t size);
 
 /* End the machine with @code as soon as the session's call returns. */
 void target_quit(struct debug_target *target, int code);

@@ -20,6 +20,7 @@ Test(stop, to_rsp_when_each_kind_then_its_signal)
 		{STOP_STEP, RSP_STOP_SIGNAL, 5, false, true},
 		{STOP_BREAK, RSP_STOP_SWBREAK, 5, false, true},
 		{STOP_WATCH, RSP_STOP_WATCH, 5, false, true},
+		{STOP_MMU, RSP_STOP_SIGNAL, 5, false, true},
 		{STOP_HALT, RSP_STOP_SIGNAL, 15, true, false},
 		{STOP_SHUTDOWN, RSP_STOP_SIGNAL, 11, true, false},
 		{STOP_FAILED, RSP_STOP_SIGNAL, 4, true, false},
