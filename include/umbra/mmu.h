@@ -246,14 +246,14 @@ void mmu_slot_changed(struct mmu *mmu);
 /* Looking at it. */
 
 /* A set of registers that translations depend on, as the shadow knows it. */
-struct mmu_root_info {
+struct mmu_root_state {
 	uint64_t id; /* as mmu_root_id */
 	struct x86_paging regs;
 	unsigned users; /* vCPUs that have it loaded */
 	bool is_in_use; /* or the shadow holds something of it */
 };
 /* Root number @index, in no order.  False past the last. */
-bool mmu_root_at(const struct mmu *mmu, unsigned index, struct mmu_root_info *out_root);
+bool mmu_root_at(const struct mmu *mmu, unsigned index, struct mmu_root_state *out_root);
 
 struct mmu_stats {
 	uint64_t faults;       /* shadow faults: misses of mmu_translate */

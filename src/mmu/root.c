@@ -182,7 +182,7 @@ struct mmu_root *root_get(struct mmu *mmu, const struct x86_paging *regs)
 	return root;
 }
 
-bool mmu_root_at(const struct mmu *mmu, unsigned index, struct mmu_root_info *out_root)
+bool mmu_root_at(const struct mmu *mmu, unsigned index, struct mmu_root_state *out_root)
 {
 	const struct mmu_root *root = NULL;
 	unsigned i, found = 0;
@@ -193,7 +193,7 @@ bool mmu_root_at(const struct mmu *mmu, unsigned index, struct mmu_root_info *ou
 			root = &mmu->root[i];
 	}
 	if (root)
-		*out_root = (struct mmu_root_info){
+		*out_root = (struct mmu_root_state){
 			.id = root->id,
 			.regs = root->regs,
 			.users = root->users,
