@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define GUEST(name)  "build/guests/" name ".elf"
-#define HAZARD_PAGES 0x60000000ull /* guests/hazard.c: its first page is remapped, its fourth too  \
-				    */
-#define PAGE_SHARED 3u
+#define GUEST(name) "build/guests/" name ".elf"
+/* guests/hazard.c: its first page is remapped, and its fourth. */
+#define HAZARD_PAGES 0x60000000ull
+#define PAGE_SHARED  3u
 
 struct watched {
 	struct machine m;
