@@ -19,7 +19,7 @@
 #include <stdatomic.h>
 
 struct gate;
-struct mmu;
+struct mmu;	   /* the shadow MMU (umbra/mmu.h) */
 struct accel_vm;   /* the back end's machine */
 struct accel_vcpu; /* the back end's processor */
 
@@ -75,6 +75,7 @@ struct accel_caps {
 	/* Breakpoints take a free debug register before a trap byte is planted (back ends where the
 	 * byte is the less reliable way). */
 	bool prefers_hw_break;
+	uint8_t phys_bits; /* MAXPHYADDR of the guest; 0 = not known */
 };
 
 /* What it is told. */

@@ -102,7 +102,8 @@ struct mmu_listener {
 };
 #define MMU_LISTENERS_MAX 8u
 
-/* What a vCPU is at.  Asked only while somebody listens, on the thread that caused the event. */
+/* What a vCPU is at.  Asked on the thread that caused the event, for events while somebody listens,
+ * and for loads of CR3. */
 struct mmu_who {
 	/* Instructions that the machine executed before: it orders events of all vCPUs. */
 	uint64_t seq;

@@ -80,6 +80,8 @@ struct mem_space *vm_mem(struct vm *vm);
 struct bus *vm_bus(struct vm *vm);
 const struct accel_ops *vm_accel(const struct vm *vm);
 struct accel_vm *vm_accel_vm(struct vm *vm);
+/* The shadow MMU of a back end that has one, else NULL. */
+struct mmu *vm_mmu(struct vm *vm);
 /* Absolute path of the image when it is an ELF64 file, which a debugger can take for its symbols;
  * else NULL.  Valid as long as the machine. */
 const char *vm_symbol_file(const struct vm *vm);

@@ -315,6 +315,35 @@ struct x86_walk {
 /* Reads @len bytes of guest physical memory for a walk.  Returns false when they are not RAM. */
 typedef bool (*x86_phys_read_fn)(void *ctx, gpa_t gpa, void *buf, size_t len);
 
+/* The tables of one level as a processor with given registers reads them. */
+struct x86_table_form {
+	unsigned level;		    /* as x86_walk_step.level */
+	unsigned shift;		    /* an entry spans 1 << shift bytes of linear address */
+	unsigned entries;	    /* of a table; PAE's PDPT has 4 */
+	unsigned entry_bytes;	    /* 4 or 8 */
+	bool has_pages, has_tables; /* an entry may map a page; may name a table */
+	bool is_pdpte; /* PAE's: without rights, A and D; x86_paging.pdpte has it, if has_pdpte */
+	bool is_pse36; /* a page's address is scattered: x86_entry_page */
+	bool has_pkey;
+	uint64_t table_reserved, page_reserved; /* bits that must be 0 in a present entry */
+	uint64_t page_mask;			/* address bits of an entry that maps a page */
+};
+
+/* Levels of @regs' mode into @out_form, root first.  Returns their number, 0 without paging.
+ * *@out_root: the root's address, unless PDPTE registers are. */
+unsigned x86_table_forms(const struct x86_paging *regs,
+			 struct x86_table_form out_form[X86_WALK_MAX_LEVELS], gpa_t *out_root);
+/* Whether the present @entry maps a page, and the address of that page. */
+static inline bool x86_entry_is_page(const struct x86_table_form *form, uint64_t entry)
+{
+	return form->has_pages && (!form->has_tables || (entry & X86_PTE_PS));
+}
+gpa_t x86_entry_page(const struct x86_table_form *form, uint64_t entry);
+/* The table that a present entry names. */
+#define X86_PTE_TABLE 0x000ffffffffff000ull
+/* Linear addresses of @mode: how many bits, and whether wider ones must be sign-extended. */
+unsigned x86_linear_bits(enum x86_paging_mode mode, bool *out_is_canonical);
+
 enum x86_paging_mode x86_paging_mode_of(const struct x86_state *st);
 /* True when @st has the PDPTE registers of PAE paging: see x86_state.has_pdpte. */
 bool x86_has_pdptes(const struct x86_state *st);

@@ -42,6 +42,15 @@ void mmu_event_who(const struct mmu *mmu, const struct mmu_event *event, struct 
 		mmu->config.who(mmu->config.who_ctx, event->vcpu, true, out_who);
 }
 
+uint64_t mmu_who_seq(const struct mmu *mmu, unsigned vcpu)
+{
+	struct mmu_who who = {0};
+
+	if (mmu->config.who)
+		mmu->config.who(mmu->config.who_ctx, vcpu, false, &who);
+	return who.seq;
+}
+
 /* Listeners. */
 
 static void each_table(struct mmu *mmu, void (*fn)(struct mmu *mmu, struct frame *frame))

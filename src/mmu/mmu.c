@@ -78,6 +78,15 @@ static void choose_root(struct mmu *mmu, struct mmu_vcpu *vcpu, const struct x86
 	vcpu->root_id = root->id;
 }
 
+static void note_load(struct mmu *mmu, unsigned vcpu)
+{
+	struct mmu_root *root = mmu->vcpu[vcpu].root;
+
+	root->loads++;
+	root->last_cr3 = mmu->vcpu[vcpu].regs.cr3;
+	root->last_load = mmu_who_seq(mmu, vcpu);
+}
+
 void mmu_set_regs(struct mmu *mmu, unsigned vcpu, const struct x86_paging *regs, enum mmu_load load)
 {
 	struct mmu_vcpu *v = &mmu->vcpu[vcpu];
@@ -88,6 +97,7 @@ void mmu_set_regs(struct mmu *mmu, unsigned vcpu, const struct x86_paging *regs,
 	choose_root(mmu, v, regs);
 	if (load != MMU_LOAD_OTHER) {
 		mmu->stats.cr3_loads++;
+		note_load(mmu, vcpu);
 		if (is_listening(mmu, MMU_EVENT_CR3))
 			tell_cr3(mmu, vcpu, old_cr3, load);
 	}

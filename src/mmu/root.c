@@ -94,12 +94,17 @@ static bool is_same_key(const struct root_key *a, const struct root_key *b)
 	       a->pkru == b->pkru && memcmp(a->pdpte, b->pdpte, sizeof(a->pdpte)) == 0;
 }
 
-static struct mmu_root **chain_of(struct mmu *mmu, const struct root_key *key)
+static unsigned hash_of(const struct root_key *key)
 {
 	uint64_t h = key->base >> 12 ^ key->pdpte[0] >> 12 ^ key->pdpte[3] >> 11;
 
 	h ^= (uint64_t)key->pkru << 8 ^ (uint64_t)key->bits << 40 ^ (uint64_t)key->mode << 48;
-	return &mmu->root_hash[(h * 0x9e3779b97f4a7c15ull) >> 55];
+	return (unsigned)((h * 0x9e3779b97f4a7c15ull) >> 55);
+}
+
+static struct mmu_root **chain_of(struct mmu *mmu, const struct root_key *key)
+{
+	return &mmu->root_hash[hash_of(key)];
 }
 
 /* Records. */
@@ -166,16 +171,30 @@ static struct mmu_root *make_root(struct mmu *mmu, const struct x86_paging *regs
 	return root;
 }
 
+static struct mmu_root *find_key(const struct mmu *mmu, const struct root_key *key)
+{
+	struct mmu_root *root = mmu->root_hash[hash_of(key)];
+
+	while (root && !is_same_key(&root->key, key))
+		root = root->next;
+	return root;
+}
+
+struct mmu_root *root_find(const struct mmu *mmu, const struct x86_paging *regs)
+{
+	struct root_key key;
+
+	root_make_key(regs, &key);
+	return find_key(mmu, &key);
+}
+
 struct mmu_root *root_get(struct mmu *mmu, const struct x86_paging *regs)
 {
 	struct root_key key;
 	struct mmu_root *root;
 
 	root_make_key(regs, &key);
-	for (root = *chain_of(mmu, &key); root; root = root->next) {
-		if (is_same_key(&root->key, &key))
-			break;
-	}
+	root = find_key(mmu, &key);
 	if (!root)
 		root = make_root(mmu, regs, &key);
 	root->used = ++mmu->clock;

@@ -154,6 +154,8 @@ struct mmu_root {
 	unsigned levels;		      /* level of the top shadow pages */
 	struct shadow_page *top[SHADOW_TOPS]; /* made when first needed */
 	struct mmu_root *next;		      /* in its hash chain */
+	/* For those who look: loads of CR3 that chose it, the last value, and when. */
+	uint64_t loads, last_cr3, last_load;
 };
 
 struct mmu_vcpu {
@@ -311,7 +313,9 @@ void forget_flush(struct mmu *mmu);
 /* root.c */
 
 int roots_init(struct mmu *mmu);
-/* The record for @regs; it is the most recently used one then. */
+/* The record for @regs, or NULL. */
+struct mmu_root *root_find(const struct mmu *mmu, const struct x86_paging *regs);
+/* The record for @regs, made if need be; it is the most recently used one then. */
 struct mmu_root *root_get(struct mmu *mmu, const struct x86_paging *regs);
 /* The registers with what mmu_create fixed, and PDPTEs where PAE paging was given none. */
 void root_normalize_regs(const struct mmu *mmu, struct x86_paging *regs);
@@ -360,6 +364,8 @@ static inline bool is_listening(const struct mmu *mmu, enum mmu_event_kind kind)
 	return mmu->listening & MMU_EVENT_BIT(kind);
 }
 
+/* What mmu_who says of @vcpu now. */
+uint64_t mmu_who_seq(const struct mmu *mmu, unsigned vcpu);
 void tell_cr3(struct mmu *mmu, unsigned vcpu, uint64_t old, enum mmu_load load);
 void tell_invlpg(struct mmu *mmu, unsigned vcpu, unsigned pcid, gva_t gva, bool takes_global);
 void tell_flush(struct mmu *mmu, unsigned vcpu, enum mmu_flush_scope scope, unsigned pcid);

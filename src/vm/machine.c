@@ -301,6 +301,11 @@ struct accel_vm *vm_accel_vm(struct vm *vm)
 	return vm->accel_vm;
 }
 
+struct mmu *vm_mmu(struct vm *vm)
+{
+	return vm->accel->mmu ? vm->accel->mmu(vm->accel_vm) : NULL;
+}
+
 const char *vm_symbol_file(const struct vm *vm)
 {
 	return vm->image && load_is_elf64(vm->image) ? vm->kernel_path : NULL;

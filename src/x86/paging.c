@@ -195,6 +195,51 @@ static uint64_t reserved_bits(const struct walk_rules *rules, const struct level
 	return entry & reserved;
 }
 
+/* The same as data, for whoever reads whole tables. */
+static struct x86_table_form form_of(const struct walk_rules *rules, const struct level_row *row)
+{
+	struct x86_table_form form = {.level = row->level,
+				      .shift = row->shift,
+				      .entries = 1u << row->index_bits,
+				      .entry_bytes = rules->mode->entry_bytes,
+				      .is_pdpte = row->is_pdpte,
+				      .is_pse36 = row->page == PAGE_IF_PSE,
+				      .has_pkey = rules->mode->has_pkey,
+				      .page_mask = row->page_mask};
+	uint64_t every = row->is_pdpte && rules->regs->has_pdpte ? 0 : ~0ull;
+
+	form.has_pages = maps_page(rules, row, X86_PTE_PS);
+	form.has_tables = row->page != PAGE_ALWAYS;
+	form.table_reserved = reserved_bits(rules, row, every, false);
+	form.page_reserved = reserved_bits(rules, row, every, true);
+	return form;
+}
+
+unsigned x86_table_forms(const struct x86_paging *regs,
+			 struct x86_table_form out_form[X86_WALK_MAX_LEVELS], gpa_t *out_root)
+{
+	const struct mode_row *mode = &MODES[x86_paging_mode(regs)];
+	struct walk_rules rules = {.regs = regs, .mode = mode};
+
+	*out_root = regs->cr3 & mode->cr3_mask;
+	if (mode->levels)
+		find_reserved(&rules);
+	for (unsigned i = 0; i < mode->levels; i++)
+		out_form[i] = form_of(&rules, &mode->level[i]);
+	return mode->levels;
+}
+
+gpa_t x86_entry_page(const struct x86_table_form *form, uint64_t entry)
+{
+	return form->is_pse36 ? pse36_address(entry) : entry & form->page_mask;
+}
+
+unsigned x86_linear_bits(enum x86_paging_mode mode, bool *out_is_canonical)
+{
+	*out_is_canonical = MODES[mode].is_canonical;
+	return MODES[mode].linear_bits;
+}
+
 static void narrow_rights(struct x86_walk *walk, const struct level_row *row, uint64_t entry)
 {
 	if (row->is_pdpte)

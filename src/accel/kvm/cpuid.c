@@ -48,6 +48,18 @@ int kvm_cpuid_read(const struct kvm_host *host, struct kvm_cpuid2 **out_cpuid,
 			     CPUID_MAX);
 }
 
+/* SDM 2A CPUID, leaf 0x80000008. */
+uint8_t kvm_cpuid_phys_bits(const struct kvm_cpuid2 *cpuid)
+{
+	unsigned i;
+
+	for (i = 0; i < cpuid->nent; i++) {
+		if (cpuid->entries[i].function == 0x80000008)
+			return cpuid->entries[i].eax & 0xff;
+	}
+	return 0;
+}
+
 /* Bits of an APIC id that number the processors of the package. */
 static unsigned id_bits(unsigned count)
 {

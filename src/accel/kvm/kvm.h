@@ -64,6 +64,8 @@ int kvm_cpuid_read(const struct kvm_host *host, struct kvm_cpuid2 **out_cpuid,
 void kvm_cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned index, unsigned count, bool has_tsc_deadline);
 int kvm_cpuid_set(int vcpu_fd, const struct kvm_cpuid2 *host_cpuid, unsigned index, unsigned count,
 		  bool has_tsc_deadline);
+/* MAXPHYADDR; 0 = not told. */
+uint8_t kvm_cpuid_phys_bits(const struct kvm_cpuid2 *cpuid);
 
 /* Regs.c: struct x86_state from and to KVM's structs; pure. */
 

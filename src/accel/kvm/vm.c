@@ -166,7 +166,9 @@ int kvm_vm_start(struct accel_vm *vm, struct umbra_err *err)
 		result = kvm_zones_add(vm, err);
 	if (result)
 		return result;
-	return kvm_probe_run(&vm->host, vm->cpuid, KVM_PROBE_START, &vm->probe, err);
+	result = kvm_probe_run(&vm->host, vm->cpuid, KVM_PROBE_START, &vm->probe, err);
+	vm->probe.caps.phys_bits = kvm_cpuid_phys_bits(vm->cpuid);
+	return result;
 }
 
 static const struct accel_caps *vm_caps(const struct accel_vm *vm)

@@ -23,6 +23,7 @@ static void fill_caps(struct accel_caps *caps)
 		.has_range_step = true,
 		.has_pass_exec = true,
 		.prefers_hw_break = true,
+		.phys_bits = PHYS_BITS,
 	};
 	for (unsigned i = 0; i < ACCEL_MODE_COUNT; i++) {
 		caps->mode[i] = (struct accel_mode_caps){.can_run = true,

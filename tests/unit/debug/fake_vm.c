@@ -80,6 +80,11 @@ struct accel_vm *vm_accel_vm(struct vm *vm)
 	return NULL;
 }
 
+struct mmu *vm_mmu(struct vm *vm)
+{
+	return vm->mmu;
+}
+
 void vm_press_power_button(struct vm *vm)
 {
 	vm->press_count++;

@@ -14,6 +14,7 @@ struct vm {
 	unsigned press_count;
 	int reset_error;
 	struct mem_space *mem; /* the test's; NULL */
+	struct mmu *mmu;       /* the same */
 	struct vgatext_screen screen;
 	char typed[600];   /* keys and their time, or text */
 	bool is_arch_open; /* the image does not say that it is 64-bit */

@@ -58,6 +58,16 @@ Test(kvm_cpuid, ids_when_fitted_then_name_this_processor)
 	cr_assert_eq(leaf(&t, 0x8000001e, 0)->eax, 3);
 }
 
+Test(kvm_cpuid, phys_bits_when_asked_then_those_of_the_host)
+{
+	union cpuid_table t;
+
+	table_fit(&t, 0, 1);
+	cr_assert_eq(kvm_cpuid_phys_bits(&t.head), 0x30);
+	t.head.nent = 1;
+	cr_assert_eq(kvm_cpuid_phys_bits(&t.head), 0);
+}
+
 Test(kvm_cpuid, topology_when_fitted_then_counts_cores)
 {
 	union cpuid_table t;
