@@ -131,6 +131,9 @@ int vcpu_state_write(struct world *world, unsigned index, const struct x86_state
  * effect for the guest. */
 size_t vcpu_mem_read(struct world *world, unsigned index, gva_t va, void *buf, size_t len);
 size_t vcpu_mem_write(struct world *world, unsigned index, gva_t va, const void *buf, size_t len);
+/* The same by physical address: no translation. */
+size_t world_mem_read(struct world *world, gpa_t gpa, void *buf, size_t len);
+size_t world_mem_write(struct world *world, gpa_t gpa, const void *buf, size_t len);
 /* Print the exits of vCPU @index by reason. */
 void vcpu_show_exits(struct world *world, unsigned index, const struct print_sink *sink);
 

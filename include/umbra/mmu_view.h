@@ -52,6 +52,9 @@ enum mmu_view_step {
 	MMU_VIEW_STOP
 };
 
+typedef enum mmu_view_step (*mmu_view_page_fn)(void *ctx, const struct mmu_mapping *page);
+typedef enum mmu_view_step (*mmu_view_table_fn)(void *ctx, const struct mmu_table *table);
+
 struct mmu_set;
 
 /* What is looked at, and who is told. */
@@ -59,8 +62,8 @@ struct mmu_view {
 	const struct mem_space *mem;
 	const struct x86_paging *regs;
 	gva_t lo, hi; /* first and last address */
-	enum mmu_view_step (*on_page)(void *ctx, const struct mmu_mapping *page);
-	enum mmu_view_step (*on_table)(void *ctx, const struct mmu_table *table); /* or NULL */
+	mmu_view_page_fn on_page;
+	mmu_view_table_fn on_table; /* or NULL */
 	void *ctx;
 	/* With a set, tables of which no page counted as a hit are not read twice, neither in this
 	 * run nor in others with the same set.  on_page adds to hits; whether it does must depend

@@ -114,6 +114,17 @@ size_t vcpu_mem_write(struct world *w, unsigned index, gva_t va, const void *buf
 	return done;
 }
 
+size_t world_mem_read(struct world *w, gpa_t gpa, void *buf, size_t len)
+{
+	return mem_peek(w->config.mem, gpa, buf, len);
+}
+
+size_t world_mem_write(struct world *w, gpa_t gpa, const void *buf, size_t len)
+{
+	w->must_flush_mmu = true;
+	return mem_poke(w->config.mem, gpa, buf, len);
+}
+
 void vcpu_show_exits(struct world *w, unsigned index, const struct print_sink *sink)
 {
 	const struct vcpu *v = &w->vcpu[index];

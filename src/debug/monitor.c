@@ -211,6 +211,8 @@ static const struct mon_word WORDS[] = {
 	 run_why},
 	{"kaslr", "", "where a Linux kernel put itself, and how to tell gdb", 0, mon_kaslr},
 	{"hash", "", "one number for all of memory, to compare runs by", 0, mon_hash},
+	{"mmu", "WORD ...", "the guest's translations and their shadow; `mmu help` lists its words",
+	 MON_WORD_MAX, mon_mmu},
 	{"accel", "", "what runs the guest, and what it was found able to do", 0, run_accel},
 	{"version", "", "which umbra this is", 0, run_version},
 };
@@ -264,7 +266,7 @@ static void say_ambiguous(const struct print_sink *out, const struct mon_word *t
 static void say_unknown(const struct print_sink *out, const struct mon_word *table, size_t count,
 			const char *word)
 {
-	const char *names[32];
+	const char *names[48];
 	const char *nearest;
 	size_t n = 0;
 

@@ -10,7 +10,7 @@ struct debug_target;
 
 /* Longest command line, and the most words in one. */
 #define MON_LINE_MAX 512u
-#define MON_WORD_MAX 8u
+#define MON_WORD_MAX 20u
 /* For mon_word.max_args: the rest of the line is one argument, blanks and all. */
 #define MON_TEXT (~0u)
 
@@ -60,6 +60,7 @@ int mon_screen(struct mon_call *call);
 int mon_info_regs(struct mon_call *call);
 int mon_hash(struct mon_call *call);
 int mon_kaslr(struct mon_call *call);
+int mon_mmu(struct mon_call *call);
 int mon_dis(struct mon_call *call);
 int mon_dis_raw(struct mon_call *call);
 

@@ -55,6 +55,9 @@ void target_leave(struct debug_target *target, bool is_resume)
 bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bool is_attached)
 {
 	target->last_stop = *stop;
+	/* Not at steps: registers that nobody asks for cost a call each. */
+	if (stop->kind != STOP_STEP)
+		mmu_seen_note(target);
 	target->must_retell = false;
 	mmu_watch_stopped(&target->mmu);
 	if (!target->must_clean)

@@ -3,6 +3,7 @@
 #ifndef DEBUG_TARGET_H
 #define DEBUG_TARGET_H
 
+#include "mmu_roots.h"
 #include "mmu_watch.h"
 #include "rspstub.h"
 #include "tdesc.h"
@@ -27,6 +28,8 @@ struct debug_target {
 	bool has_ended;	  /* exit status known: nothing runs any more */
 	bool is_quitting; /* the debugger ended the machine, with this code */
 	int quit_code;
+
+	struct mmu_seen seen; /* of a back end without a shadow MMU */
 
 	/* The image does not say whether the debugger will hold 32-bit or 64-bit symbols. */
 	bool is_arch_open;

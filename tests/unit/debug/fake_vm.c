@@ -208,6 +208,16 @@ size_t vcpu_mem_read(struct world *world, unsigned index, gva_t va, void *buf, s
 	return len;
 }
 
+size_t world_mem_read(struct world *world, gpa_t gpa, void *buf, size_t len)
+{
+	return vcpu_mem_read(world, 0, gpa, buf, len);
+}
+
+size_t world_mem_write(struct world *world, gpa_t gpa, const void *buf, size_t len)
+{
+	return vcpu_mem_write(world, 0, gpa, buf, len);
+}
+
 size_t vcpu_mem_write(struct world *world, unsigned index, gva_t va, const void *buf, size_t len)
 {
 	(void)index;

@@ -1,0 +1,12 @@
+/* The host's monotonic clock: see stopwatch.h. */
+#include "umbra/stopwatch.h"
+
+#include <time.h>
+
+uint64_t stopwatch_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
