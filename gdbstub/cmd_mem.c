@@ -25,8 +25,11 @@ static bool read_memory(struct rsp_session *s, const struct rsp_args *args, size
 	*out_len = 0;
 	if (len == 0)
 		return true;
-	*out_len =
-		target->base->mem_read(target->ctx, rsp_current_thread(s), addr, s->scratch, len);
+	if (s->is_physical)
+		*out_len = target->phys->read(target->ctx, addr, s->scratch, len);
+	else
+		*out_len = target->base->mem_read(target->ctx, rsp_current_thread(s), addr,
+						  s->scratch, len);
 	if (*out_len == 0)
 		rsp_answer_error(s, RSP_WIRE_EFAULT);
 	return *out_len > 0;
@@ -75,7 +78,10 @@ void rsp_cmd_write(struct rsp_session *s, const struct rsp_args *args)
 		rsp_answer_text(s, "OK");
 		return;
 	}
-	written =
-		target->base->mem_write(target->ctx, rsp_current_thread(s), addr, args->data, len);
+	if (s->is_physical)
+		written = target->phys->write(target->ctx, addr, args->data, len);
+	else
+		written = target->base->mem_write(target->ctx, rsp_current_thread(s), addr,
+						  args->data, len);
 	rsp_answer_result(s, written == len ? 0 : RSP_WIRE_EFAULT);
 }

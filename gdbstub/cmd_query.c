@@ -91,6 +91,25 @@ void rsp_cmd_non_stop(struct rsp_session *s, const struct rsp_args *args)
 	rsp_answer_result(s, args->number[0] == 0 ? 0 : RSP_WIRE_EINVAL);
 }
 
+/* QEMU's way to physical memory, which pwndbg and others use. */
+void rsp_cmd_qemu_supported(struct rsp_session *s, const struct rsp_args *args)
+{
+	(void)args;
+	rsp_answer_text(s, "PhyMemMode");
+}
+
+void rsp_cmd_is_physical(struct rsp_session *s, const struct rsp_args *args)
+{
+	(void)args;
+	rsp_answer_text(s, s->is_physical ? "1" : "0");
+}
+
+void rsp_cmd_set_physical(struct rsp_session *s, const struct rsp_args *args)
+{
+	s->is_physical = args->number[0] != 0;
+	rsp_answer_text(s, "OK");
+}
+
 /* 1: the target was there before the client; gdb detaches at its end instead of killing. */
 void rsp_cmd_attached(struct rsp_session *s, const struct rsp_args *args)
 {

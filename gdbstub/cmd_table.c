@@ -54,6 +54,9 @@ static const struct rsp_command commands[] = {
 	{"qAttached", "?:n", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_attached},
 	{"qSymbol", ":*", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_ok},
 	{"qOffsets", "", RSP_NEEDS_OFFSETS, WAITS, rsp_cmd_offsets},
+	{"qqemu.Supported", "", RSP_NEEDS_PHYS, AT_ONCE, rsp_cmd_qemu_supported},
+	{"qqemu.PhyMemMode", "", RSP_NEEDS_PHYS, AT_ONCE, rsp_cmd_is_physical},
+	{"Qqemu.PhyMemMode", ":n", RSP_NEEDS_PHYS, AT_ONCE, rsp_cmd_set_physical},
 	{"qC", "", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_current_thread},
 	{"qfThreadInfo", "", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_first_threads},
 	{"qsThreadInfo", "", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_more_threads},
@@ -107,6 +110,8 @@ bool rsp_command_is_offered(const struct rsp_session *s, enum rsp_needs needs)
 	case RSP_NEEDS_EXEC_FILE:
 		return target->xfer && target->xfer->exec_file &&
 		       target->xfer->exec_file(target->ctx);
+	case RSP_NEEDS_PHYS:
+		return target->phys;
 	case RSP_NEEDS_OFFSETS:
 		return target->xfer && target->xfer->text_start;
 	}

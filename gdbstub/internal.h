@@ -57,6 +57,7 @@ struct rsp_session {
 	bool is_no_ack;
 	bool is_multiprocess; /* the client understands p1.N */
 	bool has_swbreak, has_hwbreak;
+	bool is_physical;	/* m, x, M and X mean physical addresses */
 	bool is_extended;	/* the client said ! and may say vRun */
 	bool is_kill_due;	/* vKill came, and vRun may follow */
 	bool is_interrupt_sent; /* for the present run */
@@ -180,6 +181,7 @@ enum rsp_needs {
 	RSP_NEEDS_XFER,
 	RSP_NEEDS_EXEC_FILE,
 	RSP_NEEDS_OFFSETS,
+	RSP_NEEDS_PHYS,
 };
 
 struct rsp_command {
@@ -233,6 +235,9 @@ void rsp_cmd_no_ack(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_non_stop(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_attached(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_offsets(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_qemu_supported(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_is_physical(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_set_physical(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_current_thread(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_general_thread(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_continue_thread(struct rsp_session *s, const struct rsp_args *args);

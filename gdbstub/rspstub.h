@@ -125,12 +125,20 @@ struct rsp_xfer_ops {
 	bool (*text_start)(void *ctx, uint64_t *out_addr);
 };
 
+/* Memory by physical address, for a client that asks for it (QEMU's PhyMemMode packets). */
+struct rsp_phys_ops {
+	/* As mem_read and mem_write of rsp_base_ops. */
+	size_t (*read)(void *ctx, uint64_t addr, uint8_t *out, size_t len);
+	size_t (*write)(void *ctx, uint64_t addr, const uint8_t *src, size_t len);
+};
+
 struct rsp_target {
 	const struct rsp_base_ops *base;       /* required, complete but for pc_write */
 	const struct rsp_run_ops *run;	       /* required, complete but for restart */
 	const struct rsp_break_ops *brk;       /* NULL: no Z packets */
 	const struct rsp_monitor_ops *monitor; /* NULL: no qRcmd */
 	const struct rsp_xfer_ops *xfer;       /* NULL: no qXfer:features */
+	const struct rsp_phys_ops *phys;       /* NULL: no qemu.PhyMemMode */
 	void *ctx;
 };
 

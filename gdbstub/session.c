@@ -27,6 +27,8 @@ static bool is_target_complete(const struct rsp_target *target)
 		return false;
 	if (target->monitor && !target->monitor->command)
 		return false;
+	if (target->phys && !(target->phys->read && target->phys->write))
+		return false;
 	return !target->xfer || target->xfer->features;
 }
 
@@ -68,6 +70,7 @@ void rsp_session_reset(struct rsp_session *s)
 	s->has_swbreak = false;
 	s->has_hwbreak = false;
 	s->is_extended = false;
+	s->is_physical = false;
 	s->is_kill_due = false;
 	s->is_interrupt_sent = false;
 	s->is_in_monitor = false;

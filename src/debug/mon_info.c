@@ -242,6 +242,8 @@ static const struct mon_word INFO_WORDS[] = {
 	{"exits", "", "how often each cpu left the guest, by reason", 0, info_exits},
 	{"mtree", "", "memory, memory-mapped I/O and ports", 0, info_mtree},
 	{"irq", "", "interrupt lines: their level, where they lead, who raises them", 0, info_irq},
+	{"mem", "", "what is mapped, as QEMU shows it; `mmu map` has more", 0, mon_info_mem},
+	{"tlb", "", "each page that is mapped, as QEMU shows it", 0, mon_info_tlb},
 	{"uart", "", "the serial ports' registers and queues", 0, info_uart},
 	{"devices", "[NAME]", "the state of every device, or of those called NAME...", 1,
 	 info_devices},

@@ -213,6 +213,11 @@ static const struct mon_word WORDS[] = {
 	{"hash", "", "one number for all of memory, to compare runs by", 0, mon_hash},
 	{"mmu", "WORD ...", "the guest's translations and their shadow; `mmu help` lists its words",
 	 MON_WORD_MAX, mon_mmu},
+	{"gva2gpa", "ADDR", "a linear address's physical one, as QEMU says it", 1, mon_gva2gpa},
+	{"gpa2hva", "ADDR", "where a physical address lies in umbra, likewise", 1, mon_gpa2hva},
+	{"gpa2hpa", "ADDR", "where it lies in the host's memory, likewise", 1, mon_gpa2hpa},
+	{"x", "[/FMT] ADDR", "show memory as QEMU does: /4gx, /8xb, /3i ...", 2, mon_x},
+	{"xp", "[/FMT] ADDR", "the same by physical address", 2, mon_xp},
 	{"accel", "", "what runs the guest, and what it was found able to do", 0, run_accel},
 	{"version", "", "which umbra this is", 0, run_version},
 };
@@ -294,11 +299,13 @@ static int find_or_say(const struct print_sink *out, const struct mon_word *tabl
 	return EINVAL;
 }
 
-/* Cut the first word off @line.  Returns the rest, behind one blank. */
+/* Cut the first word off @line, in x/FMT before the slash.  Returns the rest, behind one blank or
+ * the slash. */
 static char *split_first(char *line, const char **out_word)
 {
 	char *word = line + strspn(line, " \t");
-	char *end = word + strcspn(word, " \t");
+	bool has_format = strncmp(word, "x/", 2) == 0 || strncmp(word, "xp/", 3) == 0;
+	char *end = word + strcspn(word, has_format ? "/" : " \t");
 
 	*out_word = word;
 	if (*end)

@@ -274,6 +274,23 @@ static size_t op_mem_write(void *ctx, unsigned thread, uint64_t addr, const uint
 	return vcpu_mem_write(target->world, thread - 1, addr, src, len);
 }
 
+/* A write to a table takes effect for the guest, as one through its mappings does. */
+static size_t op_phys_read(void *ctx, uint64_t addr, uint8_t *out, size_t len)
+{
+	struct debug_target *target = ctx;
+
+	return world_mem_read(target->world, addr, out, len);
+}
+
+static size_t op_phys_write(void *ctx, uint64_t addr, const uint8_t *src, size_t len)
+{
+	struct debug_target *target = ctx;
+
+	return world_mem_write(target->world, addr, src, len);
+}
+
+static const struct rsp_phys_ops PHYS_OPS = {.read = op_phys_read, .write = op_phys_write};
+
 /* Run. */
 
 static enum plan_action plan_action_of(enum rsp_action action)
@@ -451,6 +468,7 @@ struct rsp_target target_ops(struct debug_target *target)
 		.brk = &BREAK_OPS,
 		.monitor = &MONITOR_OPS,
 		.xfer = &XFER_OPS,
+		.phys = &PHYS_OPS,
 		.ctx = target,
 	};
 }

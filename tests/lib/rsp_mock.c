@@ -149,6 +149,16 @@ static size_t mock_mem_write(void *ctx, unsigned thread, uint64_t addr, const ui
 	return len;
 }
 
+static size_t mock_phys_read(void *ctx, uint64_t addr, uint8_t *out, size_t len)
+{
+	return mock_mem_read(ctx, 0, addr + MOCK_MEM_BASE, out, len);
+}
+
+static size_t mock_phys_write(void *ctx, uint64_t addr, const uint8_t *src, size_t len)
+{
+	return mock_mem_write(ctx, 0, addr + MOCK_MEM_BASE, src, len);
+}
+
 static void mock_resume(void *ctx, const struct rsp_plan *plan, unsigned count)
 {
 	struct rsp_mock *mock = ctx;
@@ -276,6 +286,7 @@ static const struct rsp_mock blank = {
 	.brk = {mock_is_supported, mock_insert, mock_remove},
 	.monitor = {mock_command},
 	.xfer = {mock_features, mock_exec_file, mock_text_start},
+	.phys = {mock_phys_read, mock_phys_write},
 	.does_attach_at_once = true,
 	.threads = MOCK_THREADS,
 	.break_types = 0x1f,
@@ -297,7 +308,7 @@ struct rsp_mock *rsp_mock_open(void)
 	for (i = 0; i < MOCK_MEM_SIZE; i++)
 		mock->mem[i] = (uint8_t)(i * 2654435761u >> 13);
 	mock->target = (struct rsp_target){&mock->base,	   &mock->run,	&mock->brk,
-					   &mock->monitor, &mock->xfer, mock};
+					   &mock->monitor, &mock->xfer, &mock->phys, mock};
 	if (rsp_session_open(&mock->session, &mock->target) != 0) {
 		free(mock);
 		return NULL;

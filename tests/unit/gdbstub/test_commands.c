@@ -49,6 +49,11 @@ static const struct row_case {
 	{"qAttached", "qAttached:1", {"qAttached:", "qAttached:z"}},
 	{"qSymbol", "qSymbol::", {"qSymbol"}},
 	{"qOffsets", "qOffsets", {"qOffsets:"}},
+	{"qqemu.Supported", "qqemu.Supported", {"qqemu.Supported:1"}},
+	{"qqemu.PhyMemMode", "qqemu.PhyMemMode", {"qqemu.PhyMemMode:1"}},
+	{"Qqemu.PhyMemMode",
+	 "Qqemu.PhyMemMode:1",
+	 {"Qqemu.PhyMemMode", "Qqemu.PhyMemMode:", "Qqemu.PhyMemMode:z"}},
 	{"qC", "qC", {"qC:"}},
 	{"qfThreadInfo", "qfThreadInfo", {"qfThreadInfo,"}},
 	{"qsThreadInfo", "qsThreadInfo", {"qsThreadInfo,"}},
@@ -561,5 +566,35 @@ Test(commands, offsets_when_the_program_moved_then_where_its_text_is)
 	cr_assert(client_gets(mock, "qOffsets", "TextSeg=ffffffff9a600000"));
 	mock->xfer.text_start = NULL;
 	cr_assert(client_gets(mock, "qOffsets", ""));
+	rsp_mock_close(mock);
+}
+
+Test(commands, physical_mode_when_on_then_memory_packets_mean_physical_addresses)
+{
+	struct rsp_mock *mock = client_connect();
+
+	cr_assert(client_gets(mock, "qqemu.Supported", "PhyMemMode"));
+	cr_assert(client_gets(mock, "qqemu.PhyMemMode", "0"));
+	cr_assert(client_gets(mock, "M10004,2:abcd", "OK"));
+	cr_assert(client_gets(mock, "m4,2", "E0e"));
+	cr_assert(client_gets(mock, "Qqemu.PhyMemMode:1", "OK"));
+	cr_assert(client_gets(mock, "qqemu.PhyMemMode", "1"));
+	cr_assert(client_gets(mock, "m4,2", "abcd"));
+	cr_assert(client_gets(mock, "M4,1:ef", "OK"));
+	cr_assert(client_gets(mock, "M40000,1:ef", "E0e"));
+	cr_assert(client_gets(mock, "Qqemu.PhyMemMode:0", "OK"));
+	cr_assert(client_gets(mock, "m10004,2", "efcd"));
+	mock->target.phys = NULL;
+	cr_assert(client_gets(mock, "Qqemu.PhyMemMode:1", ""));
+	rsp_mock_close(mock);
+}
+
+Test(commands, physical_mode_when_another_client_comes_then_off)
+{
+	struct rsp_mock *mock = client_connect();
+
+	cr_assert(client_gets(mock, "Qqemu.PhyMemMode:1", "OK"));
+	rsp_session_reset(mock->session);
+	cr_assert(client_gets(mock, "qqemu.PhyMemMode", "0"));
 	rsp_mock_close(mock);
 }

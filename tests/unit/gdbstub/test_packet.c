@@ -324,6 +324,9 @@ Test(packet, incomplete_target_then_open_refuses)
 	mock->brk.remove = NULL;
 	cr_assert_lt(rsp_session_open(&session, &target), 0);
 	mock->brk.remove = mock->brk.insert;
+	mock->phys.write = NULL;
+	cr_assert_lt(rsp_session_open(&session, &target), 0);
+	target.phys = NULL;
 	mock->base.mem_read = NULL;
 	cr_assert_lt(rsp_session_open(&session, &target), 0);
 	cr_assert_null(session);
