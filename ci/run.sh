@@ -168,6 +168,11 @@ group_qemu() {
 	run_tap qemu devices "$(programs QEMU_PROGRAMS rel)"
 }
 
+# Random page tables, walked by umbra and by Python.
+group_walk() {
+	run_tap walk walker tests/walk/compare.py "$(programs WALK_PROGRAMS rel)" --count 4000
+}
+
 group_kvm() {
 	run_each run_tap kvm $(programs KVM_PROGRAMS rel)
 }
@@ -244,6 +249,11 @@ group_long() {
 	done
 }
 
+group_walklong() {
+	run_tap walklong walker tests/walk/compare.py "$(programs WALK_PROGRAMS rel)" \
+		--seed "$(date +%s)" --count "${UMBRA_WALK_SETS:-100000}"
+}
+
 # Other sequences each time; the log has the seed.
 group_qemulong() {
 	run_tap qemulong devices "$(programs QEMU_PROGRAMS rel)" --seed "$(date +%s)" \
@@ -257,7 +267,7 @@ group_ci() {
 # Builds go first, one after the other, each on all processors.
 build_for() {
 	case $1 in
-	unit | kvm | diff | qemu | qemulong | gdb | gdbsoft | linux | linuxlong) echo rel ;;
+	unit | kvm | diff | walk | walklong | qemu | qemulong | gdb | gdbsoft | linux | linuxlong) echo rel ;;
 	asan | gdbasan) echo asan ;;
 	race | gdbtsan | softtsan) echo tsan ;;
 	fuzz | long) echo fuzz ;;
@@ -267,7 +277,7 @@ build_for() {
 
 build() {
 	case $1 in
-	rel) run_build rel MODE=rel all unit-programs kvm-programs diff-programs qemu-programs bench-programs ;;
+	rel) run_build rel MODE=rel all unit-programs kvm-programs diff-programs qemu-programs walk-programs bench-programs ;;
 	asan) run_build asan MODE=asan all unit-programs ;;
 	tsan) run_build tsan MODE=tsan all race-programs ;;
 	fuzz) run_build fuzz MODE=fuzz fuzz-programs ;;

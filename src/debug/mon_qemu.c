@@ -213,7 +213,7 @@ int mon_gpa2hpa(struct mon_call *call)
 
 struct x_format {
 	unsigned count;
-	char letter; /* x d u o c i */
+	char letter;   /* x d u o c i */
 	unsigned size; /* bytes: 1 2 4 8 */
 	bool is_physical;
 };
@@ -346,8 +346,7 @@ static void print_code(struct mon_call *call, const struct x_format *f, uint64_t
 
 static int examine(struct mon_call *call, bool is_physical)
 {
-	struct x_format f = {
-		.count = 1, .letter = 'x', .size = 4, .is_physical = is_physical};
+	struct x_format f = {.count = 1, .letter = 'x', .size = 4, .is_physical = is_physical};
 	const char *format = call->argc == 2 ? call->argv[0] : "";
 	uint64_t addr;
 

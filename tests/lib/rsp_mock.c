@@ -307,8 +307,8 @@ struct rsp_mock *rsp_mock_open(void)
 			memset(mock->regs[thread][reg], (int)(thread << 4 | reg), 8);
 	for (i = 0; i < MOCK_MEM_SIZE; i++)
 		mock->mem[i] = (uint8_t)(i * 2654435761u >> 13);
-	mock->target = (struct rsp_target){&mock->base,	   &mock->run,	&mock->brk,
-					   &mock->monitor, &mock->xfer, &mock->phys, mock};
+	mock->target = (struct rsp_target){&mock->base, &mock->run,  &mock->brk, &mock->monitor,
+					   &mock->xfer, &mock->phys, mock};
 	if (rsp_session_open(&mock->session, &mock->target) != 0) {
 		free(mock);
 		return NULL;
