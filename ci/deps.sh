@@ -25,6 +25,7 @@ lint  clang-format      formatting
 lint  clang-tidy        static checks
 lint  cppcheck          static checks
 lint  python3           layer and header checkers
+test  graphviz          reads the graphs of `mmu dump`
 debug gdb               the user interface: demo, tests with a real gdb
 debug python3           the demo drives gdb with it
 bench python3           the client that measures

@@ -175,25 +175,40 @@ void mmu_seen_note(struct debug_target *target)
 	}
 }
 
+/* The same table may have been a root in several modes, and a PCID that of several processes: a
+ * vCPU's comes first, then the one that was loaded last. */
+static bool is_better(const struct mmu_known_root *root, const struct mmu_known_root *than)
+{
+	if (!than || (root->users > 0) != (than->users > 0))
+		return !than || root->users > 0;
+	return root->last_load > than->last_load;
+}
+
 const struct mmu_known_root *mmu_roots_find_cr3(const struct mmu_roots *roots, uint64_t cr3)
 {
+	const struct mmu_known_root *best = NULL;
+
 	for (unsigned i = 0; i < roots->count; i++) {
 		struct x86_paging asked = roots->root[i].regs;
 
 		asked.cr3 = cr3;
-		if (mmu_is_same_root(&asked, &roots->root[i].regs))
-			return &roots->root[i];
+		if (mmu_is_same_root(&asked, &roots->root[i].regs) &&
+		    is_better(&roots->root[i], best))
+			best = &roots->root[i];
 	}
-	return NULL;
+	return best;
 }
 
 const struct mmu_known_root *mmu_roots_find_pcid(const struct mmu_roots *roots, uint64_t pcid)
 {
+	const struct mmu_known_root *best = NULL;
+
 	for (unsigned i = 0; i < roots->count; i++) {
 		const struct x86_paging *regs = &roots->root[i].regs;
 
-		if ((regs->cr4 & X86_CR4_PCIDE) && (regs->cr3 & PCID_MASK) == pcid)
-			return &roots->root[i];
+		if ((regs->cr4 & X86_CR4_PCIDE) && (regs->cr3 & PCID_MASK) == pcid &&
+		    is_better(&roots->root[i], best))
+			best = &roots->root[i];
 	}
-	return NULL;
+	return best;
 }
