@@ -5,7 +5,16 @@
 # disassembler that has umbra decode (`monitor dis-raw`), so that `x/i`, `disassemble` and `layout
 # asm` tell the truth; where both are 64-bit, or when umbra does not answer, gdb's own disassembler
 # does the work.
+#
+# It also brings `umbra mmu ...`, which is `monitor mmu ...` with completion and with gdb's own
+# expressions as addresses (umbra mmu walk $rsp, umbra mmu map &table); `umbra walk EXPRESSION`, a
+# page walk to look at; and functions for conditions and scripts:
+#
+#   $gpa(x)     the guest-physical address of x, or ~0 where x is not mapped
+#   $hva(x)     the address in umbra's process that backs it, or 0
+#   $mapped(x)  1 where x is mapped
 
+import json
 import re
 
 import gdb
@@ -67,7 +76,148 @@ class UmbraDisassembler(gdb.disassembler.Disassembler):
         return gdb.disassembler.DisassemblerResult(length=length, string=text)
 
 
+# The shadow MMU.
+
+NOT_MAPPED = (1 << 64) - 1
+OPTIONS = ("--cpu", "--cr3", "--pcid", "--max", "--raw", "--filter", "--phys", "--dot", "--json", "-j")
+HELP_LINE = re.compile(r"^  mmu (\w+)", re.M)
+
+
+def address_of(value):
+    """An address or an integer as a number; of anything else that has one, its address: a function
+    or an array is meant by its name."""
+    code = value.type.strip_typedefs().code
+    if code in (gdb.TYPE_CODE_FUNC, gdb.TYPE_CODE_ARRAY, gdb.TYPE_CODE_STRUCT):
+        value = value.address
+    return int(value.cast(gdb.lookup_type("unsigned long long")))
+
+
+def evaluate(text):
+    return address_of(gdb.parse_and_eval(text))
+
+
+def ask_mmu(line):
+    """The JSON records of an `mmu` word."""
+    answer = gdb.execute("monitor mmu %s -j" % line, to_string=True)
+    return [json.loads(text) for text in answer.splitlines() if text.startswith("{")]
+
+
+def ask_address(value):
+    """The record of `mmu addr`, or None where nothing is mapped."""
+    records = ask_mmu("addr 0x%x" % address_of(value))
+    return records[0] if records and "error" not in records[0] else None
+
+
+class MmuPrefix(gdb.Command):
+    """What umbra knows of its guest."""
+
+    def __init__(self):
+        super().__init__("umbra", gdb.COMMAND_DATA, prefix=True)
+
+
+class MmuCommand(gdb.Command):
+    """umbra mmu WORD ...: monitor mmu, with completion and expressions.  `umbra mmu help` lists the
+    words."""
+
+    def __init__(self):
+        super().__init__("umbra mmu", gdb.COMMAND_DATA)
+        self.known = []
+
+    def words(self):
+        if not self.known:
+            self.known = HELP_LINE.findall(gdb.execute("monitor mmu help", to_string=True)) + ["help"]
+        return self.known
+
+    def complete(self, text, word):
+        try:
+            before = text[:len(text) - len(word)].split()
+            # gdb breaks words at dashes: the dashes of an option stand in front of the word.
+            if before and re.fullmatch("--?", before[-1]):
+                return [o.lstrip("-") for o in OPTIONS if o.startswith(before[-1] + word)]
+            if not before:
+                return [name for name in self.words() if name.startswith(word)]
+            if before[0] == "help":
+                return [name for name in self.words() if name.startswith(word)]
+            return [option for option in OPTIONS if option.startswith(word)]
+        except gdb.error:
+            return []
+
+    def invoke(self, argument, _from_tty):
+        gdb.execute("monitor mmu " + " ".join(translate(gdb.string_to_argv(argument))))
+
+
+def translate(arguments):
+    """Arguments that begin like an expression, as numbers."""
+    return ["0x%x" % evaluate(text) if text[:1] in "$&(*" else text for text in arguments]
+
+
+class WalkCommand(gdb.Command):
+    """umbra walk EXPRESSION: the page walk of an address, a table's entry to each line."""
+
+    def __init__(self):
+        super().__init__("umbra walk", gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
+
+    def invoke(self, argument, _from_tty):
+        if not argument:
+            raise gdb.GdbError("umbra walk EXPRESSION")
+        record = ask_mmu("walk 0x%x" % evaluate(argument))[0]
+        if "error" in record:
+            raise gdb.GdbError(record["text"])
+        print("\n".join(draw_walk(record)))
+
+
+def draw_walk(record):
+    """One line for each level, indented like the way down."""
+    lines = ["%s by cr3 %s, %s" % (record["gva"], record["cr3"], record["paging"])]
+    for depth, level in enumerate(record["levels"]):
+        lines.append("%s`- level %d [%3d] at %-12s %-18s %s" % (
+            "   " * depth, level["l"], level["i"], level["at"], level["pte"], level["flags"]))
+    indent = "   " * len(record["levels"])
+    if record["fault"]:
+        lines.append("%s`- nothing: %s at level %d (%s)" % (
+            indent, record["fault"]["kind"], record["fault"]["level"], record["fault"]["cause"]))
+    else:
+        lines.append("%s`- %s in a page of %d KiB, user %s, kernel %s" % (
+            indent, record["gpa"], record["page"] // 1024, record["rights"]["u"],
+            record["rights"]["k"]))
+    return lines
+
+
+class GpaFunction(gdb.Function):
+    """$gpa(x): the guest-physical address of x, or ~0 where x is not mapped."""
+
+    def __init__(self):
+        super().__init__("gpa")
+
+    def invoke(self, value):
+        record = ask_address(value)
+        return int(record["gpa"], 16) if record else NOT_MAPPED
+
+
+class HvaFunction(gdb.Function):
+    """$hva(x): the address in umbra's process that backs x, or 0."""
+
+    def __init__(self):
+        super().__init__("hva")
+
+    def invoke(self, value):
+        record = ask_address(value)
+        return int(record["hva"], 16) if record and record["hva"] != "none" else 0
+
+
+class MappedFunction(gdb.Function):
+    """$mapped(x): 1 where x is mapped, else 0."""
+
+    def __init__(self):
+        super().__init__("mapped")
+
+    def invoke(self, value):
+        return 1 if ask_address(value) else 0
+
+
 def install():
+    for part in (MmuPrefix, MmuCommand, WalkCommand, GpaFunction, HvaFunction, MappedFunction):
+        part()
     disassembler = UmbraDisassembler()
     gdb.disassembler.register_disassembler(disassembler)
     for event in (gdb.events.stop, gdb.events.cont, gdb.events.exited, gdb.events.memory_changed,

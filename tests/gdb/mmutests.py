@@ -18,7 +18,7 @@ from gdbdriver import Gdb
 from machinetests import monitor
 from rawclient import Client
 from rawtests import attach, require
-from vm import ACCEL, GUESTS, PATIENCE_S, Umbra
+from vm import ACCEL, GUESTS, PATIENCE_S, ROOT, Umbra
 
 LOOKING = (  # every word that must leave no trace, over addresses that are mapped and not
     "mmu info", "mmu addr {va}", "mmu addr gpa {pa}", "mmu addr hva 0x1", "mmu walk {va}",
@@ -134,18 +134,23 @@ def words_agree_between_back_ends(transcript):
             require("error nocap" in gdb.command("monitor mmu verify"), "verify without a shadow")
 
 
+def everything(client):
+    """What a word could change: memory, registers, and what the shadow and its TLBs hold."""
+    return (monitor(client, "hash"), client.ask("g"), monitor(client, "info regs"),
+            monitor(client, "mmu stats"), monitor(client, "mmu tlb"), monitor(client, "mmu shadow"))
+
+
 def looking_changes_nothing(_transcript):
     """Memory and registers are the same before and after every word that only looks."""
     guests = [("hello64", "0x200123", "0x200123", "0x7000000000")]
     for guest, va, pa, hole in guests:
         with Umbra(guest) as umbra, attach(umbra) as client:
             for step in range(2):
-                before = monitor(client, "hash"), client.ask("g"), monitor(client, "info regs")
+                before = everything(client)
                 for word in LOOKING:
                     line = word.format(va=va, pa=pa, hole=hole)
                     monitor(client, line)
-                    after = monitor(client, "hash"), client.ask("g"), monitor(client, "info regs")
-                    require(after == before, "%s changed something" % line)
+                    require(everything(client) == before, "%s changed something" % line)
                 if step == 0:
                     client.expect("vCont;s:1", "T05.*")
 
@@ -274,17 +279,24 @@ QEMU_WORDS = (["x/7%s main" % f for f in FORMATS] + ["xp/5gx main", "x /2gx main
 # refuses for its reserved bits; gva2gpa does not regard them either.  None occurs here.
 
 
-def run_to_main(gdb, address, symbols):
+def attach_gdb(gdb, address, symbols, function):
+    """Whatever the symbol file is: QEMU has the registers of 64-bit code only.  The place behind the
+    function's first instructions, as `break` chooses it."""
     gdb.command("file " + symbols)
+    start = re.search(r"0x[0-9a-f]+", gdb.command("info address " + function))[0]
+    place = re.search(r"Breakpoint 1 at (0x[0-9a-f]+)", gdb.command("break " + function))[1]
+    gdb.command("delete")
+    gdb.command("file")
+    gdb.command("set architecture i386:x86-64")
     gdb.command("target remote " + address)
-    gdb.command("break main")
-    gdb.command("continue")
-    return re.search(r"0x[0-9a-f]+", gdb.command("info address main"))[0]
+    gdb.command("hbreak *" + place)
+    return start
 
 
 def ask_umbra(symbols):
     with Umbra("hello64-mb32", ["-accel", "soft"]) as umbra, Gdb() as gdb:
-        main = run_to_main(gdb, umbra.address, symbols)
+        main = attach_gdb(gdb, umbra.address, symbols, "main")
+        gdb.command("continue")
         return [gdb.command("monitor " + word.replace("main", main)).rstrip("\n")
                 for word in QEMU_WORDS]
 
@@ -312,7 +324,8 @@ class QemuMonitor:
         return self.wait().split("\n", 1)[1].rstrip("\n")
 
 
-def ask_qemu(qemu, image, symbols):
+def ask_qemu(qemu, image, symbols, function, words, stops):
+    """The answers to @words at each of @stops stops at @function."""
     with tempfile.TemporaryDirectory(prefix="umbra-test-") as scratch:
         socket = os.path.join(scratch, "gdb.sock")
         with subprocess.Popen([qemu, "-display", "none", "-accel", "tcg", "-m", "16M", "-kernel", image,
@@ -322,8 +335,12 @@ def ask_qemu(qemu, image, symbols):
             try:
                 hmp = QemuMonitor(process)
                 with Gdb() as gdb:
-                    main = run_to_main(gdb, socket, symbols)
-                    return [hmp.ask(word.replace("main", main)) for word in QEMU_WORDS]
+                    main = attach_gdb(gdb, socket, symbols, function)
+                    answers = []
+                    for _ in range(stops):
+                        gdb.command("continue")
+                        answers.append([hmp.ask(word.replace("main", main)) for word in words])
+                    return answers
             finally:
                 process.kill()
 
@@ -335,10 +352,64 @@ def qemu_words_answer_as_qemu_does(transcript):
         transcript.append("no qemu-system-x86_64 here: nothing was compared")
         return
     symbols = os.path.join(GUESTS, "hello64-mb.elf")
-    theirs = ask_qemu(qemu, os.path.join(GUESTS, "hello64-mb32.elf"), symbols)
+    image = os.path.join(GUESTS, "hello64-mb32.elf")
+    theirs = ask_qemu(qemu, image, symbols, "main", QEMU_WORDS, 1)[0]
     for word, our, their in zip(QEMU_WORDS, ask_umbra(symbols), theirs):
         transcript.append("> %s\n%s" % (word, our[:2000]))
         require(our == their, "%s:\n%s\nQEMU:\n%s" % (word, our[:2000], their[:2000]))
+
+
+def flags_of(pte, level):
+    """The nine flags of QEMU's `info tlb`."""
+    bits = ((63, "X"), (8, "G"), (7, "P"), (6, "D"), (5, "A"), (4, "C"), (3, "T"), (2, "U"), (1, "W"))
+    return "".join(letter if pte >> bit & 1 and not (bit == 7 and level == 1) else "-"
+                   for bit, letter in bits)
+
+
+def tlb_line(client, gva):
+    data = json.loads(monitor(client, "mmu walk %#x -j" % gva))
+    last = data["levels"][-1]
+    return "%016x: %016x %s" % (gva, int(data["gpa"], 0), flags_of(int(last["pte"], 0), last["l"]))
+
+
+def check_ranges(client, lines):
+    """Each page of QEMU's, in order, must be the next one of our ranges; A and D are counted."""
+    at = 0
+    for text in monitor(client, "mmu map -j").splitlines():
+        data = json.loads(text)
+        mine = lines[at:at + data["n"]]
+        at += data["n"]
+        for number, line in enumerate(mine):
+            expected = "%016x: %016x" % (int(data["gva"], 0) + number * data["page"],
+                                         int(data["gpa"], 0) + number * data["page"])
+            require(line.startswith(expected), "%s, by QEMU %s" % (expected, line))
+        flags = "".join(line.split()[2] for line in mine)
+        require((data["A"], data["D"]) == (flags.count("A"), flags.count("D")), text)
+    require(at == len(lines), "%d pages, by QEMU %d" % (at, len(lines)))
+
+
+def pages_agree_with_qemu(transcript):
+    """The paging guest in its three modes: each page of QEMU's `info tlb`, by `mmu walk`."""
+    qemu = shutil.which("qemu-system-x86_64")
+    if not qemu:
+        transcript.append("no qemu-system-x86_64 here: nothing was compared")
+        return
+    image = os.path.join(GUESTS, "paging.elf")
+    words = ("info mem", "info tlb")
+    theirs = ask_qemu(qemu, image, image, "check_roots", words, 3)
+    with Umbra("paging", ["-accel", "soft", "--on-disconnect", "stay"]) as umbra:
+        for mem, tlb in theirs:
+            with Gdb() as gdb:
+                run_to(gdb, umbra, "check_roots")
+                require(gdb.command("monitor info mem").strip() == mem.strip(), mem)
+                gdb.command("disconnect")
+            lines = tlb.splitlines()
+            with Client(umbra.address) as client:
+                client.expect("?", "T.*")
+                check_ranges(client, lines)
+                for line in lines[::32] + lines[4096:]:
+                    ours = tlb_line(client, int(line[:16], 16))
+                    require(ours == line, "%s, by QEMU %s" % (ours, line))
 
 
 # Graphviz, and the gdb extension.
@@ -356,6 +427,37 @@ def dot_accepts_the_dump(transcript):
     require(result.returncode == 0 and 3 <= nodes <= 201, result.stderr + text[:2000])
 
 
+EXTENSION = (  # command, what its answer must match
+    ("complete umbra mmu w", r"^umbra mmu walk$"),
+    ("complete umbra mmu help pr", r"^umbra mmu help probe$"),
+    ("complete umbra mmu map --fi", r"^umbra mmu map --filter$"),
+    ("print/x $gpa(&measured_count)", r"= 0x10[0-9a-f]{4}$"),
+    ("print $gpa(main) == (unsigned long)&main", r"= 1$"),
+    ("print/x $gpa(0x7000000000)", r"= 0xffffffffffffffff$"),
+    ("print $mapped(main) + $mapped($rsp) + $mapped(0x7000000000)", r"= 2$"),
+    ("print/x $hva(main)", r"= 0x7f[0-9a-f]+$"),
+    ("umbra mmu addr $rip", r"^addr gva=0x10[0-9a-f]+ gpa=0x10"),
+    ("umbra mmu probe w cpl=3 &measured_count", r"result=fault vector=14 err=0x7"),
+    ("umbra mmu frob", r"^error badarg"),
+    ("umbra walk main", r"^      `- level 2 \[  0\] at 0x[0-9a-f]+ +0x[0-9a-f]+ +PW-XADS---$"),
+    ("umbra walk main", r"^         `- 0x10[0-9a-f]+ in a page of 2048 KiB, user ---, kernel rwx$"),
+    ("umbra walk 0x7000000000", r"^ +`- nothing: notpresent at level \d \(P=0\)$"),
+)
+
+
+def gdb_extension(transcript):
+    """guests/umbra-gdb.py: completion, functions and the page walk."""
+    with Umbra("hello64") as umbra, Gdb() as gdb:
+        run_to(gdb, umbra, "main")
+        gdb.command("source " + os.path.join(ROOT, "guests", "umbra-gdb.py"))
+        for command, pattern in EXTENSION:
+            answer = gdb.command(command)
+            transcript.append("> %s\n%s" % (command, answer))
+            require(re.search(pattern, answer, re.M), "%s:\n%s" % (command, answer))
+        gdb.command("break report if $gpa($rsp) != 0 && $mapped(main)")
+        require("report" in gdb.command("continue"), "the condition did not stop it")
+
+
 TESTS = (
     (golden, "pae:runs paged32:runs"),
     (words_agree_between_back_ends, ""),
@@ -364,5 +466,7 @@ TESTS = (
     (walker_agrees_on_the_paging_guest, "pae:runs paged32:runs"),
     (walker_agrees_on_random_tables, ""),
     (qemu_words_answer_as_qemu_does, ""),
+    (pages_agree_with_qemu, "pae:runs paged32:runs"),
     (dot_accepts_the_dump, ""),
+    (gdb_extension, ""),
 )
