@@ -166,6 +166,7 @@ struct mmu_root_info {
 	struct x86_paging regs; /* CR3 as it was loaded last */
 	uint64_t loads;		/* of CR3 */
 	uint64_t last_load;	/* mmu_who.seq then; 0 = not loaded by the guest */
+	uint64_t used;		/* grows with each choice of a root: what came last has most */
 	unsigned users;		/* vCPUs */
 	unsigned tops;		/* top shadow pages that it has */
 };

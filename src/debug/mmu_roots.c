@@ -76,8 +76,11 @@ static void add_shadowed(void *ctx, const struct mmu_root_info *info)
 	if (!root)
 		return;
 	root->loads += info->loads;
-	if (info->last_load > root->last_load) {
+	if (info->last_load > root->last_load)
 		root->last_load = info->last_load;
+	/* CR0, CR4 and EFER change without a load of CR3. */
+	if (info->used > root->used) {
+		root->used = info->used;
 		root->regs = info->regs;
 	}
 	root->is_shadowed |= info->tops > 0;
@@ -136,7 +139,7 @@ void mmu_roots_get_live(struct debug_target *target, struct mmu_roots *out)
 	for (unsigned i = 0; i < out->count; i++) {
 		const struct mmu_known_root *root = &out->root[i];
 
-		if ((root->users || !has_shadow || root->is_shadowed) &&
+		if ((root->users || !has_shadow || (root->is_shadowed && root->loads)) &&
 		    is_mode_in_use(target, x86_paging_mode(&root->regs)))
 			out->root[kept++] = *root;
 	}

@@ -13,6 +13,7 @@ struct mmu_known_root {
 	struct x86_paging regs;
 	uint64_t loads;	    /* of CR3; without a shadow: stops that saw it */
 	uint64_t last_load; /* instructions of the vCPU by then; 0 = not known */
+	uint64_t used;	    /* of the registers: mmu_root_info.used */
 	unsigned users;	    /* vCPUs that have it now */
 	bool is_shadowed;
 };
@@ -35,7 +36,8 @@ void mmu_seen_note(struct debug_target *target);
 bool mmu_regs_of(struct debug_target *target, unsigned vcpu, struct x86_paging *out_regs);
 void mmu_roots_get(struct debug_target *target, struct mmu_roots *out);
 /* Those that a processor could still use: in a mode that some vCPU is in, and where there is a
- * shadow, still in it: a root whose table became data has left it. */
+ * shadow, still in it: a root whose table became data
+ * has left it.  What a loader chose counts until the guest loads its own. */
 void mmu_roots_get_live(struct debug_target *target, struct mmu_roots *out);
 /* Whether both are the same tables, read in the same way. */
 bool mmu_is_same_root(const struct x86_paging *a, const struct x86_paging *b);

@@ -389,12 +389,15 @@ static bool resolve_regs(struct mmu_call *call)
 		mmu_error(call, MMU_BADARG, "no known root has this PCID; `mmu roots` lists them");
 		return false;
 	}
-	if (root) {
+	/* What the cpu would see with this CR3; a root of another mode brings its own registers. */
+	if (root && x86_paging_mode(&root->regs) != x86_paging_mode(&call->regs)) {
 		call->regs = root->regs;
-	} else {
-		call->regs.cr3 = call->cr3;
-		call->regs.has_pdpte = false;
+		return true;
 	}
+	call->regs.cr3 = root ? root->regs.cr3 : call->cr3;
+	call->regs.has_pdpte = root && root->regs.has_pdpte;
+	if (root)
+		memcpy(call->regs.pdpte, root->regs.pdpte, sizeof(call->regs.pdpte));
 	return true;
 }
 

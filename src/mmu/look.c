@@ -139,6 +139,7 @@ static void describe_root(const struct mmu_root *root, struct mmu_root_info *out
 	*out = (struct mmu_root_info){.regs = root->regs,
 				      .loads = root->loads,
 				      .last_load = root->last_load,
+				      .used = root->used,
 				      .users = root->users};
 	if (root->loads)
 		out->regs.cr3 = root->last_cr3;
