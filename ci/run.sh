@@ -189,11 +189,11 @@ run_gdb() {
 }
 
 group_gdb() {
-	run_gdb gdb build/umbra kvm '^(?!linuxlong/)'
+	run_gdb gdb build/umbra kvm '^(?!linuxlong/|long/)'
 }
 
 # Whole systems boot many times in the groups of their own, and nowhere else.
-not_linux='^(?!linux)'
+not_linux='^(?!linux|long)'
 
 group_gdbsoft() {
 	run_gdb gdbsoft build/umbra soft "$not_linux"
@@ -204,7 +204,8 @@ group_linux() {
 }
 
 group_linuxlong() {
-	run_gdb linuxlong build/umbra soft '^linuxlong/'
+	limit_seconds=${UMBRA_TEST_TIMEOUT:-1200}
+	run_gdb linuxlong build/umbra soft '^(linuxlong|long)/'
 }
 
 group_gdbasan() {

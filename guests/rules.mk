@@ -37,6 +37,23 @@ $(GUEST_ELF32): $(GUEST_OUT)/%.elf: guests/%.c guests/rules.mk
 	$(Q)$(GUEST_CC) $(filter-out -m64 -mno-red-zone -mcmodel=small,$(GUEST_CFLAGS)) -m32 -O0 \
 		$(GUEST_LDFLAGS) -Wl,-Ttext=0x100000 $< -o $@
 
+# Guests that misbehave; one of them in three sizes.
+GUEST_BAD := $(patsubst guests/bad/%.c,%,$(sort $(wildcard guests/bad/*.c))) flood64m flood8g
+GUESTS += $(GUEST_BAD:%=$(GUEST_OUT)/bad/%.elf)
+BAD_CFLAGS := $(GUEST_CFLAGS) -O1
+
+$(GUEST_OUT)/bad/%.o: guests/bad/%.c guests/rules.mk
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(BAD_CFLAGS) -MMD -MP -c $< -o $@
+
+$(GUEST_OUT)/bad/flood64m.o: guests/bad/flood.c guests/rules.mk
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(BAD_CFLAGS) -DFLOOD_KIB='(64ull << 10)' -MMD -MP -c $< -o $@
+
+$(GUEST_OUT)/bad/flood8g.o: guests/bad/flood.c guests/rules.mk
+	$(guest_command)
+	$(Q)$(GUEST_CC) $(BAD_CFLAGS) -DFLOOD_KIB='(8ull << 20)' -MMD -MP -c $< -o $@
+
 # What `make bench` measures with: one ELF32 for umbra and for QEMU's -kernel.
 GUESTS += $(GUEST_OUT)/bench.elf
 
@@ -132,4 +149,4 @@ $(GUEST_OUT)/bios16.bin $(GUEST_OUT)/bzimage.bin: $(GUEST_OUT)/%.bin: guests/%.S
 	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_LDFLAGS) -Wl,-Ttext=0 -o $(@:.bin=.elf) $<
 	$(Q)objcopy -O binary -j .text $(@:.bin=.elf) $@
 
--include $(wildcard $(GUEST_OUT)/*.d $(GUEST_OUT)/lib/*.d)
+-include $(wildcard $(GUEST_OUT)/*.d $(GUEST_OUT)/lib/*.d $(GUEST_OUT)/bad/*.d)

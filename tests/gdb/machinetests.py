@@ -5,12 +5,17 @@ that they need.
 """
 
 import re
+import subprocess
 import tempfile
 import time
 
 from rawclient import INTERRUPT, frame
 from rawtests import RIP, STRAY_PATIENCE_S, attach, register, require
-from vm import Umbra
+from vm import PATIENCE_S, Umbra
+
+BAD_SURVIVED = 42  # as guests/bad has it
+FLOOD_KIB_MAX = 200 << 10  # far more than umbra needs, with sanitizers too, and less than a flood
+FLOOD_PATIENCE_S = 1100
 
 
 def monitor(client, line):
@@ -106,10 +111,39 @@ def realtime_waits_for_the_host(_transcript):
     require(time.monotonic() - started >= 1, "it waited %.3f s" % (time.monotonic() - started))
 
 
+def flood(guest, patience):
+    """More output than anybody takes costs neither memory nor the guest's life."""
+    with Umbra(guest, gdb=None) as umbra:
+        limit = time.monotonic() + patience
+        peak_kib = 0
+        while umbra.process.poll() is None and time.monotonic() < limit:
+            with open("/proc/%d/status" % umbra.pid, encoding="ascii") as file:
+                found = re.search(r"^VmHWM:\s+(\d+) kB", file.read(), re.M)
+            peak_kib = max(peak_kib, int(found[1]) if found else 0)
+            try:
+                umbra.process.wait(1)
+            except subprocess.TimeoutExpired:
+                pass
+        require(umbra.process.poll() == BAD_SURVIVED, "the exit status: %s" % umbra.process.poll())
+        require(peak_kib < FLOOD_KIB_MAX, "it took %d KiB of memory" % peak_kib)
+
+
+def output_that_nobody_reads(_transcript):
+    flood("bad-flood64m", PATIENCE_S)
+
+
+def eight_gibibytes_that_nobody_reads(_transcript):
+    flood("bad-flood8g", FLOOD_PATIENCE_S)
+
+
 TESTS = [
     (control_writes_are_all_or_nothing, ""),
     (reset_ends_a_step, ""),
     (interrupt_ends_a_boot_loop, ""),
     (waiting_cpu_gets_no_breakpoints, ""),
     (realtime_waits_for_the_host, "soft:time"),
+    (output_that_nobody_reads, "soft:time"),
+]
+LONG_TESTS = [
+    (eight_gibibytes_that_nobody_reads, "soft:time"),
 ]
