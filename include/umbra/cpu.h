@@ -42,9 +42,10 @@ enum bp_kind { BP_SOFT, BP_HARD, BP_WATCH_WRITE, BP_WATCH_READ, BP_WATCH_ACCESS,
 
 struct cpu_stop {
 	enum stop_kind kind;
-	unsigned vcpu;	 /* whose event it was */
-	enum bp_kind bp; /* STOP_BREAK, STOP_WATCH */
-	gva_t addr;	 /* STOP_BREAK: pc; STOP_WATCH: the watched address */
+	unsigned vcpu;	  /* whose event it was */
+	enum bp_kind bp;  /* STOP_BREAK, STOP_WATCH */
+	gva_t addr;	  /* STOP_BREAK: pc; STOP_WATCH: the watched address */
+	bool is_physical; /* STOP_WATCH: of bp_insert_physical, addr is guest-physical */
 	/* STOP_WATCH: the watched bytes (up to 8) before and after, where the back end knows. */
 	bool has_values;
 	uint64_t old_value, new_value;
@@ -152,6 +153,7 @@ struct bp_info {
 	enum bp_kind kind;
 	gva_t addr;
 	uint64_t len;
+	bool is_physical; /* addr is guest-physical */
 	enum bp_backing backing;
 	uint64_t hits;
 };
@@ -167,6 +169,12 @@ int bp_insert(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len,
 	      struct umbra_err *err);
 /* Errors: -ENOENT. */
 int bp_remove(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len);
+/* A watchpoint on guest-physical memory, met through any mapping and by any vCPU.
+ * Errors: as bp_insert; -ENOTSUP also where the back end has no such ones. */
+int bp_insert_physical(struct world *world, enum bp_kind kind, gpa_t gpa, uint64_t len,
+		       struct umbra_err *err);
+/* Errors: -ENOENT. */
+int bp_remove_physical(struct world *world, enum bp_kind kind, gpa_t gpa, uint64_t len);
 void bp_clear(struct world *world);
 /* Breakpoint number @index, in order of insertion.  False past the last. */
 bool bp_at(const struct world *world, unsigned index, struct bp_info *out_info);

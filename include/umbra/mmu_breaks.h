@@ -28,6 +28,9 @@ enum mmu_break_kind {
 	MMU_BREAK_FAULT,  /* the guest gets a page fault */
 	MMU_BREAK_WX,	  /* a page becomes writable and executable, or is first used so */
 	MMU_BREAK_HAZARD, /* a use that wants a flush before; mmu_hazard is on */
+	/* Physical memory is read or written: kept here for its id alone, and watched by the back
+	 * end (bp_insert_physical); a hit is told by mmu_breaks_note. */
+	MMU_BREAK_PA,
 	MMU_BREAK_SHADOW, /* the shadow itself changes */
 	MMU_BREAK_STEP,	  /* the next event of some kinds: once */
 	MMU_BREAK_KIND_COUNT
@@ -53,7 +56,8 @@ struct mmu_break {
 	unsigned on; /* MAP: mask of MMU_CHANGE_*, 0 = MMU_CHANGE_MOST */
 	bool is_any_root;
 	struct x86_paging root;
-	gpa_t gpa; /* PTE: @len bytes at @gpa; 4 or 8 is one entry */
+	gpa_t gpa;		/* PTE, PA: @len bytes at @gpa; of a PTE 4 or 8 is one entry */
+	bool on_read, on_write; /* PA */
 	/* CR3, INVLPG: only @value, or the page of @gva.  A @value without PCID: any PCID. */
 	bool has_value;
 	uint64_t value;
@@ -77,13 +81,15 @@ struct mmu_stop {
 	struct mmu_page_map before, after; /* WX: after alone */
 	uint8_t ad_before, ad_after;	   /* bit 0: A, bit 1: D */
 	uint64_t pages;
-	/* The entry that was written, as wide as entries are there; CR3: values. */
+	/* The entry that was written, as wide as entries are there; CR3: values; PA: the bytes
+	 * before and after, with has_values. */
 	bool has_entry;
 	gpa_t entry_gpa;
+	bool has_values;
 	uint64_t old, now;
 	unsigned access; /* FAULT, HAZARD */
 	uint32_t error;
-	gpa_t gpa;   /* SHADOW, STEP: as in the event */
+	gpa_t gpa;   /* SHADOW, STEP: as in the event; PA: of the break */
 	uint32_t sp; /* likewise */
 	unsigned index;
 	uint64_t spte;
@@ -117,6 +123,9 @@ bool mmu_breaks_at(const struct mmu_breaks *breaks, unsigned index,
 /* Hits so far; the last MMU_STOPS_KEPT of them can be read. */
 uint64_t mmu_breaks_hits(const struct mmu_breaks *breaks);
 bool mmu_breaks_hit(const struct mmu_breaks *breaks, uint64_t number, struct mmu_stop *out_stop);
+/* The back end has met the PA break @id: count the hit and keep @stop, whose number, id and kind
+ * are set here.  Returns the hit's number.  Errors: -ENOENT as ~0. */
+uint64_t mmu_breaks_note(struct mmu_breaks *breaks, unsigned id, struct mmu_stop *stop);
 /* The world has stopped: STEPs that were hit go. */
 void mmu_breaks_settle(struct mmu_breaks *breaks);
 

@@ -83,12 +83,14 @@ bool bp_reserve(struct bp_table *t, unsigned vcpus)
 	return true;
 }
 
-static struct bp *bp_find(struct bp_table *t, enum bp_kind kind, gva_t addr, uint64_t len)
+static struct bp *bp_find(struct bp_table *t, const struct bp *what)
 {
 	for (unsigned i = 0; i < t->count; i++) {
 		struct bp *bp = &t->bp[i];
 
-		if (bp->kind == kind && bp->addr == addr && (!is_watch(kind) || bp->len == len))
+		if (bp->kind == what->kind && bp->addr == what->addr &&
+		    bp->is_physical == what->is_physical &&
+		    (!is_watch(what->kind) || bp->len == what->len))
 			return bp;
 	}
 	return NULL;
@@ -121,34 +123,31 @@ static int check_watch(const struct accel_caps *caps, gva_t addr, uint64_t len,
 	return 0;
 }
 
-int bp_insert(struct world *w, enum bp_kind kind, gva_t addr, uint64_t len, struct umbra_err *err)
+static int insert(struct world *w, const struct bp *what, struct umbra_err *err)
 {
 	struct bp_table *t = &w->bps;
 	const struct accel_caps *caps = w->config.accel->caps(w->config.accel_vm);
 	unsigned points = caps->hw_points;
 
-	if (!bp_is_supported(w, kind))
+	if (!bp_is_supported(w, what->kind))
 		return umbra_err_set(err, ENOTSUP, "this back end has no breakpoints of that kind");
-	if (is_watch(kind) && check_watch(caps, addr, len, err))
+	if (is_watch(what->kind) && check_watch(caps, what->addr, what->len, err))
 		return -EINVAL;
-	if (bp_find(t, kind, addr, len))
+	if (bp_find(t, what))
 		return 0;
-	if (needs_point(kind) && count_points(t) >= points)
+	if (needs_point(what->kind) && count_points(t) >= points)
 		return umbra_err_set(err, ENOSPC, "all %u debug registers are taken", points);
 	if (!bp_reserve(t, w->vcpu_count))
 		return umbra_err_set(err, ENOMEM, "out of memory for breakpoint number %u",
 				     t->count + 1);
-	t->bp[t->count++] = (struct bp){.kind = kind,
-					.addr = addr,
-					.len = is_watch(kind) ? len : 1,
-					.backing = BP_BACKING_NONE};
+	t->bp[t->count++] = *what;
 	return 0;
 }
 
-int bp_remove(struct world *w, enum bp_kind kind, gva_t addr, uint64_t len)
+static int remove_one(struct world *w, const struct bp *what)
 {
 	struct bp_table *t = &w->bps;
-	struct bp *bp = bp_find(t, kind, addr, len);
+	struct bp *bp = bp_find(t, what);
 	size_t behind;
 
 	if (!bp)
@@ -157,6 +156,37 @@ int bp_remove(struct world *w, enum bp_kind kind, gva_t addr, uint64_t len)
 	memmove(bp, bp + 1, behind * sizeof(*bp));
 	t->count--;
 	return 0;
+}
+
+int bp_insert(struct world *w, enum bp_kind kind, gva_t addr, uint64_t len, struct umbra_err *err)
+{
+	const struct bp what = {.kind = kind, .addr = addr, .len = is_watch(kind) ? len : 1};
+
+	return insert(w, &what, err);
+}
+
+int bp_remove(struct world *w, enum bp_kind kind, gva_t addr, uint64_t len)
+{
+	const struct bp what = {.kind = kind, .addr = addr, .len = len};
+
+	return remove_one(w, &what);
+}
+
+int bp_insert_physical(struct world *w, enum bp_kind kind, gpa_t gpa, uint64_t len,
+		       struct umbra_err *err)
+{
+	const struct bp what = {.kind = kind, .addr = gpa, .len = len, .is_physical = true};
+
+	if (!is_watch(kind) || !w->config.accel->caps(w->config.accel_vm)->has_watch_physical)
+		return umbra_err_set(err, ENOTSUP, "this back end watches no physical memory");
+	return insert(w, &what, err);
+}
+
+int bp_remove_physical(struct world *w, enum bp_kind kind, gpa_t gpa, uint64_t len)
+{
+	const struct bp what = {.kind = kind, .addr = gpa, .len = len, .is_physical = true};
+
+	return remove_one(w, &what);
 }
 
 void bp_clear(struct world *w)
@@ -174,6 +204,7 @@ bool bp_at(const struct world *w, unsigned index, struct bp_info *out_info)
 	*out_info = (struct bp_info){.kind = bp->kind,
 				     .addr = bp->addr,
 				     .len = bp->len,
+				     .is_physical = bp->is_physical,
 				     .backing = bp->backing,
 				     .hits = bp->hits};
 	return true;
@@ -196,7 +227,8 @@ bool bp_event_is_valid(const struct bp_table *t, const struct cpu_stop *event)
 	if (event->kind != STOP_WATCH)
 		return true;
 	for (unsigned i = 0; i < t->count; i++) {
-		if (t->bp[i].kind == event->bp && t->bp[i].addr == event->addr)
+		if (t->bp[i].kind == event->bp && t->bp[i].addr == event->addr &&
+		    t->bp[i].is_physical == event->is_physical)
 			return true;
 	}
 	return false;

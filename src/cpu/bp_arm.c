@@ -13,7 +13,8 @@
 
 static bool is_same_point(const struct accel_point *a, const struct accel_point *b)
 {
-	return a->kind == b->kind && a->addr == b->addr && a->len == b->len;
+	return a->kind == b->kind && a->addr == b->addr && a->len == b->len &&
+	       a->is_physical == b->is_physical;
 }
 
 static bool add_point(struct bp_table *t, const struct accel_caps *caps, unsigned index)
@@ -24,7 +25,10 @@ static bool add_point(struct bp_table *t, const struct accel_caps *caps, unsigne
 		[BP_WATCH_ACCESS] = ACCEL_POINT_ACCESS,
 	};
 	struct bp *bp = &t->bp[index];
-	struct accel_point point = {.kind = kind_of[bp->kind], .addr = bp->addr, .len = bp->len};
+	struct accel_point point = {.kind = kind_of[bp->kind],
+				    .addr = bp->addr,
+				    .len = bp->len,
+				    .is_physical = bp->is_physical};
 
 	if (t->point_count >= caps->hw_points)
 		return false;
@@ -249,7 +253,8 @@ static bool is_bp_of_point(const struct bp *bp, const struct accel_point *point)
 {
 	bool is_exec_bp = bp->kind == BP_SOFT || bp->kind == BP_HARD;
 
-	return bp->addr == point->addr && is_exec_bp == (point->kind == ACCEL_POINT_EXEC) &&
+	return bp->addr == point->addr && bp->is_physical == point->is_physical &&
+	       is_exec_bp == (point->kind == ACCEL_POINT_EXEC) &&
 	       (is_exec_bp || bp->len == point->len);
 }
 
@@ -272,6 +277,7 @@ bool bp_hit_point_locked(struct world *w, const struct accel_debug *set,
 			*out = (struct cpu_stop){.kind = is_exec ? STOP_BREAK : STOP_WATCH,
 						 .bp = bp->kind,
 						 .addr = is_exec ? exit->pc : bp->addr,
+						 .is_physical = bp->is_physical,
 						 .has_values = exit->has_values,
 						 .old_value = exit->old_value,
 						 .new_value = exit->new_value};

@@ -78,6 +78,7 @@ struct bp {
 	enum bp_kind kind;
 	gva_t addr;
 	uint64_t len;
+	bool is_physical;
 	enum bp_backing backing;
 	uint64_t hits; /* [lock] */
 };

@@ -148,6 +148,9 @@ static void add_details(struct text *t, const struct mmu_stop *stop)
 	case MMU_BREAK_STEP:
 		add_shadow(t, stop);
 		break;
+	case MMU_BREAK_PA:
+		add(t, " gpa=%#llx", ll(stop->gpa));
+		break;
 	case MMU_BREAK_HAZARD:
 	case MMU_BREAK_PTE:
 	case MMU_BREAK_CR3:
@@ -169,10 +172,16 @@ void mmu_text_stop(const struct mmu_stop *stop, char buf[MMU_TEXT_MAX])
 	if (stop->vcpu == MMU_NO_VCPU)
 		add(&t, " cpu=-");
 	else
-		add(&t, " cpu=%u rip=%#llx", stop->vcpu, ll(stop->rip));
+		add(&t, " cpu=%u", stop->vcpu);
+	/* A watched byte is told of behind the instruction. */
+	if (stop->kind == MMU_BREAK_PA)
+		add(&t, " next=%#llx", ll(stop->rip));
+	else if (stop->vcpu != MMU_NO_VCPU)
+		add(&t, " rip=%#llx", ll(stop->rip));
 	if (stop->has_entry)
 		add(&t, " pte@%#llx", ll(stop->entry_gpa));
-	if (stop->has_entry || stop->event == MMU_EVENT_CR3)
+	if (stop->has_entry || stop->has_values || stop->event == MMU_EVENT_CR3)
 		add(&t, " old=%#llx new=%#llx", ll(stop->old), ll(stop->now));
-	add(&t, " seq=%llu", ll(stop->seq));
+	if (stop->kind != MMU_BREAK_PA)
+		add(&t, " seq=%llu", ll(stop->seq));
 }

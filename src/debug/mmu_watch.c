@@ -5,7 +5,7 @@
 
 void mmu_watch_init(struct mmu_watch *watch, struct vm *vm)
 {
-	*watch = (struct mmu_watch){.vm = vm};
+	*watch = (struct mmu_watch){.vm = vm, .last_hit = ~0ull};
 }
 
 /* The history last: hazards ask it. */
@@ -69,10 +69,108 @@ struct mmu_hazard *mmu_watch_hazard(struct mmu_watch *watch, struct umbra_err *e
 	return watch->hazard;
 }
 
-void mmu_watch_stopped(struct mmu_watch *watch)
+/* Breaks. */
+
+static bool find_break(const struct mmu_watch *watch, unsigned id, struct mmu_break_info *out)
 {
-	if (watch->breaks)
-		mmu_breaks_settle(watch->breaks);
+	unsigned i;
+
+	for (i = 0; watch->breaks && mmu_breaks_at(watch->breaks, i, out); i++) {
+		if (out->id == id)
+			return true;
+	}
+	return false;
+}
+
+static enum bp_kind watch_kind(const struct mmu_break *what)
+{
+	if (!what->on_read)
+		return BP_WATCH_WRITE;
+	return what->on_write ? BP_WATCH_ACCESS : BP_WATCH_READ;
+}
+
+static int watch_memory(struct mmu_watch *watch, const struct mmu_break *what, bool is_on,
+			struct umbra_err *err)
+{
+	struct world *world = vm_world(watch->vm);
+
+	if (what->kind != MMU_BREAK_PA)
+		return 0;
+	if (is_on)
+		return bp_insert_physical(world, watch_kind(what), what->gpa, what->len, err);
+	return bp_remove_physical(world, watch_kind(what), what->gpa, what->len);
+}
+
+int mmu_watch_add(struct mmu_watch *watch, const struct mmu_break *what, unsigned *out_id,
+		  struct umbra_err *err)
+{
+	struct mmu_breaks *breaks = mmu_watch_breaks(watch, err);
+	int rc;
+
+	if (!breaks)
+		return -ENOTSUP;
+	rc = mmu_breaks_add(breaks, what, out_id, err);
+	if (rc < 0)
+		return rc;
+	rc = watch_memory(watch, what, true, err);
+	if (rc < 0)
+		mmu_breaks_delete(breaks, *out_id);
+	return rc;
+}
+
+int mmu_watch_delete(struct mmu_watch *watch, unsigned id)
+{
+	struct mmu_break_info info;
+
+	if (!find_break(watch, id, &info))
+		return -ENOENT;
+	if (info.is_enabled)
+		(void)watch_memory(watch, &info.what, false, NULL);
+	return mmu_breaks_delete(watch->breaks, id);
+}
+
+int mmu_watch_enable(struct mmu_watch *watch, unsigned id, bool is_enabled, struct umbra_err *err)
+{
+	struct mmu_break_info info;
+	int rc;
+
+	if (!find_break(watch, id, &info))
+		return umbra_err_set(err, ENOENT, "there is no break %u", id);
+	if (info.is_enabled == is_enabled)
+		return 0;
+	rc = watch_memory(watch, &info.what, is_enabled, err);
+	return rc < 0 ? rc : mmu_breaks_enable(watch->breaks, id, is_enabled);
+}
+
+/* A watchpoint of that memory that is not behind a break is gdb's. */
+static void note_memory(struct mmu_watch *watch, const struct cpu_stop *stop)
+{
+	const struct x86_state *st =
+		vcpu_state(vm_world(watch->vm), stop->vcpu, X86_STATE_GPR | X86_STATE_SREG);
+	struct mmu_stop hit = {.vcpu = stop->vcpu,
+			       .rip = st ? st->rip : 0,
+			       .gpa = stop->addr,
+			       .has_values = stop->has_values,
+			       .old = stop->old_value,
+			       .now = stop->new_value};
+	struct mmu_break_info info;
+	unsigned i;
+
+	for (i = 0; mmu_breaks_at(watch->breaks, i, &info); i++) {
+		if (info.what.kind == MMU_BREAK_PA && info.is_enabled &&
+		    info.what.gpa == stop->addr && watch_kind(&info.what) == stop->bp)
+			watch->last_hit = mmu_breaks_note(watch->breaks, info.id, &hit);
+	}
+}
+
+void mmu_watch_stopped(struct mmu_watch *watch, const struct cpu_stop *stop)
+{
+	watch->last_hit = stop->kind == STOP_MMU ? stop->mmu_hit : ~0ull;
+	if (!watch->breaks)
+		return;
+	if (stop->kind == STOP_WATCH && stop->is_physical)
+		note_memory(watch, stop);
+	mmu_breaks_settle(watch->breaks);
 }
 
 void mmu_watch_leave(struct mmu_watch *watch)
@@ -85,13 +183,11 @@ void mmu_watch_leave(struct mmu_watch *watch)
 		(void)mmu_hazard_set(watch->hazard, false);
 }
 
-bool mmu_watch_describe(const struct mmu_watch *watch, const struct cpu_stop *stop,
-			char buf[MMU_TEXT_MAX])
+bool mmu_watch_describe(const struct mmu_watch *watch, char buf[MMU_TEXT_MAX])
 {
 	struct mmu_stop hit;
 
-	if (stop->kind != STOP_MMU || !watch->breaks ||
-	    !mmu_breaks_hit(watch->breaks, stop->mmu_hit, &hit))
+	if (!watch->breaks || !mmu_breaks_hit(watch->breaks, watch->last_hit, &hit))
 		return false;
 	mmu_text_stop(&hit, buf);
 	return true;

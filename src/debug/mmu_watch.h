@@ -21,6 +21,7 @@ struct mmu_watch {
 	struct mmu_breaks *breaks;
 	struct mmu_hazard *hazard;
 	struct mmu_snaps snaps;
+	uint64_t last_hit; /* of the last stop; ~0: none */
 };
 
 void mmu_watch_init(struct mmu_watch *watch, struct vm *vm);
@@ -35,12 +36,17 @@ struct mmu_history *mmu_watch_history(struct mmu_watch *watch, struct umbra_err 
 struct mmu_breaks *mmu_watch_breaks(struct mmu_watch *watch, struct umbra_err *err);
 struct mmu_hazard *mmu_watch_hazard(struct mmu_watch *watch, struct umbra_err *err);
 
-/* The machine has stopped: one-time breaks go. */
-void mmu_watch_stopped(struct mmu_watch *watch);
+/* Breaks, those on physical memory included: as mmu_breaks_add, _delete, _enable. */
+int mmu_watch_add(struct mmu_watch *watch, const struct mmu_break *what, unsigned *out_id,
+		  struct umbra_err *err);
+int mmu_watch_delete(struct mmu_watch *watch, unsigned id);
+int mmu_watch_enable(struct mmu_watch *watch, unsigned id, bool is_enabled, struct umbra_err *err);
+
+/* The machine has stopped for @stop: one-time breaks go, a hit of a physical one is noted. */
+void mmu_watch_stopped(struct mmu_watch *watch, const struct cpu_stop *stop);
 /* The debugger is gone: what could stop the machine or slows it down goes; what was noted stays. */
 void mmu_watch_leave(struct mmu_watch *watch);
-/* The line for a STOP_MMU; false when nothing is known of it any more. */
-bool mmu_watch_describe(const struct mmu_watch *watch, const struct cpu_stop *stop,
-			char buf[MMU_TEXT_MAX]);
+/* The line for the last stop; false when it was for no break. */
+bool mmu_watch_describe(const struct mmu_watch *watch, char buf[MMU_TEXT_MAX]);
 
 #endif

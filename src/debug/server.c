@@ -396,15 +396,18 @@ void debug_server_destroy(struct debug_server *server)
 /* The machine's news. */
 
 /* The reason in words, for what a signal number does not tell. */
-static void print_reason(struct debug_server *server)
+static void print_reason(struct debug_server *server, const struct cpu_stop *stop)
 {
 	char why[TARGET_STOP_MAX];
 	char line[sizeof(why) + 16];
+	bool is_break = mmu_watch_describe(&server->target.mmu, why);
 	int len;
 
-	target_describe_stop(&server->target, why, sizeof(why));
-	len = snprintf(line, sizeof(line), "%s%s\n",
-		       server->target.last_stop.kind == STOP_MMU ? "" : "umbra: ", why);
+	if (!is_break && !stop_is_trouble(stop))
+		return;
+	if (!is_break)
+		stop_describe(stop, why, sizeof(why));
+	len = snprintf(line, sizeof(line), "%s%s\n", is_break ? "" : "umbra: ", why);
 	rsp_console_print(server->session, line, (size_t)len);
 }
 
@@ -419,8 +422,7 @@ bool debug_server_stopped(struct debug_server *server, const struct cpu_stop *st
 		return false;
 	if (reply.kind == RSP_STOP_EXITED)
 		server->target.has_ended = true;
-	if (stop_is_trouble(stop) || stop->kind == STOP_MMU)
-		print_reason(server);
+	print_reason(server, stop);
 	rsp_session_stopped(server->session, &reply);
 	serve(server);
 	return true;

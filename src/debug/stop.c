@@ -93,7 +93,8 @@ struct rsp_stop stop_to_rsp(const struct cpu_stop *stop)
 		out.signal = (uint8_t)stop->code;
 	} else if (stop->kind == STOP_BREAK) {
 		out.kind = break_kind_of(stop);
-	} else if (stop->kind == STOP_WATCH) {
+	} else if (stop->kind == STOP_WATCH && !stop->is_physical) {
+		/* gdb knows no address of a physical one. */
 		out.kind = RSP_STOP_WATCH;
 		out.watch = (enum rsp_break)stop->bp;
 	}
@@ -125,7 +126,8 @@ void stop_describe(const struct cpu_stop *stop, char *buf, size_t size)
 
 	describe_values(stop, values, sizeof(values));
 	if (stop->kind == STOP_BREAK || stop->kind == STOP_WATCH)
-		snprintf(buf, size, "cpu %u: %s at 0x%llx%s%s%s", stop->vcpu, row.text,
+		snprintf(buf, size, "cpu %u: %s%s at 0x%llx%s%s%s", stop->vcpu,
+			 stop->is_physical ? "physical " : "", row.text,
 			 (unsigned long long)stop->addr, values, stop->text[0] ? ": " : "",
 			 stop->text);
 	else

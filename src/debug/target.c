@@ -59,7 +59,7 @@ bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bo
 	if (stop->kind != STOP_STEP)
 		mmu_seen_note(target);
 	target->must_retell = false;
-	mmu_watch_stopped(&target->mmu);
+	mmu_watch_stopped(&target->mmu, stop);
 	if (!target->must_clean)
 		return false;
 	target->must_clean = false;
@@ -76,7 +76,7 @@ void target_describe_stop(const struct debug_target *target, char *buf, size_t s
 {
 	char line[MMU_TEXT_MAX];
 
-	if (mmu_watch_describe(&target->mmu, &target->last_stop, line))
+	if (mmu_watch_describe(&target->mmu, line))
 		snprintf(buf, size, "%s", line);
 	else
 		stop_describe(&target->last_stop, buf, size);
@@ -92,8 +92,10 @@ int target_reset(struct debug_target *target, struct umbra_err *err)
 {
 	int error = vm_reset(target->vm, err);
 
-	if (error == 0)
+	if (error == 0) {
 		target->last_stop = (struct cpu_stop){.kind = STOP_START};
+		mmu_watch_stopped(&target->mmu, &target->last_stop);
+	}
 	return error;
 }
 

@@ -27,6 +27,7 @@ unsigned break_kinds(const struct mmu_break *what)
 		return what->kinds ? what->kinds & shadow : shadow;
 	case MMU_BREAK_STEP:
 		return what->kinds ? what->kinds & MMU_EVENT_ALL : MMU_EVENT_ALL;
+	case MMU_BREAK_PA:
 	case MMU_BREAK_KIND_COUNT:
 		break;
 	}
@@ -87,18 +88,22 @@ void break_set_entry(struct mmu_stop *stop, const struct mmu_event *event, unsig
 	stop->now = bytes == 4 ? (uint32_t)(event->now >> shift) : event->now;
 }
 
-/* Only a hit that somebody stops for counts. */
-void break_hit(struct mmu_breaks *breaks, struct break_row *row, struct mmu_stop *stop)
+void break_note(struct mmu_breaks *breaks, struct break_row *row, struct mmu_stop *stop)
 {
-	const struct mmu_stop_hook *hook = &breaks->mmu->config.stop;
-
-	if (!hook->stop || !hook->stop(hook->ctx, stop->vcpu, breaks->hits))
-		return;
 	row->hits++;
 	stop->id = row->id;
 	stop->kind = row->what.kind;
 	stop->number = breaks->hits;
 	breaks->stop[breaks->hits++ % MMU_STOPS_KEPT] = *stop;
+}
+
+/* Only a hit that somebody stops for counts. */
+void break_hit(struct mmu_breaks *breaks, struct break_row *row, struct mmu_stop *stop)
+{
+	const struct mmu_stop_hook *hook = &breaks->mmu->config.stop;
+
+	if (hook->stop && hook->stop(hook->ctx, stop->vcpu, breaks->hits))
+		break_note(breaks, row, stop);
 }
 
 /* Matching. */
@@ -162,6 +167,7 @@ static bool is_hit(struct mmu_breaks *breaks, struct break_row *row, const struc
 		if (event->kind == MMU_EVENT_TABLE_WRITE)
 			break_set_entry(stop, event, 8);
 		return row->hits == 0;
+	case MMU_BREAK_PA:
 	case MMU_BREAK_KIND_COUNT:
 		break;
 	}

@@ -10,6 +10,7 @@ static const char *const NAMES[MMU_BREAK_KIND_COUNT] = {
 	[MMU_BREAK_MAP] = "map",       [MMU_BREAK_PTE] = "pte",	    [MMU_BREAK_CR3] = "cr3",
 	[MMU_BREAK_INVLPG] = "invlpg", [MMU_BREAK_FAULT] = "fault", [MMU_BREAK_WX] = "wx",
 	[MMU_BREAK_SHADOW] = "shadow", [MMU_BREAK_STEP] = "step",   [MMU_BREAK_HAZARD] = "hazard",
+	[MMU_BREAK_PA] = "pa",
 };
 
 const char *mmu_break_kind_name(enum mmu_break_kind kind)
@@ -101,6 +102,10 @@ static int check(const struct mmu_break *what, struct umbra_err *err)
 		if (what->len > UMBRA_PAGE_SIZE ||
 		    (what->gpa & ~UMBRA_PAGE_MASK) + what->len > UMBRA_PAGE_SIZE)
 			return umbra_err_set(err, E2BIG, "a pte break lies in one page");
+		return check_range(what->gpa, what->len, err);
+	case MMU_BREAK_PA:
+		if (!what->on_read && !what->on_write)
+			return umbra_err_set(err, EINVAL, "neither reads nor writes");
 		return check_range(what->gpa, what->len, err);
 	case MMU_BREAK_CR3:
 	case MMU_BREAK_INVLPG:
@@ -287,6 +292,16 @@ bool mmu_breaks_at(const struct mmu_breaks *breaks, unsigned index, struct mmu_b
 uint64_t mmu_breaks_hits(const struct mmu_breaks *breaks)
 {
 	return breaks->hits;
+}
+
+uint64_t mmu_breaks_note(struct mmu_breaks *breaks, unsigned id, struct mmu_stop *stop)
+{
+	struct break_row *row = id ? find(breaks, id) : NULL;
+
+	if (!row)
+		return ~0ull;
+	break_note(breaks, row, stop);
+	return stop->number;
 }
 
 bool mmu_breaks_hit(const struct mmu_breaks *breaks, uint64_t number, struct mmu_stop *out_stop)

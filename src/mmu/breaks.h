@@ -48,7 +48,9 @@ unsigned break_kinds(const struct mmu_break *what);
 struct mmu_stop break_stop_of(const struct mmu_event *event);
 /* The entry of @bytes that the TABLE_WRITE @event is about. */
 void break_set_entry(struct mmu_stop *stop, const struct mmu_event *event, unsigned bytes);
-/* @stop is a hit of @row: note it, and have the vCPU stopped. */
+/* @stop is a hit of @row: count and keep it. */
+void break_note(struct mmu_breaks *breaks, struct break_row *row, struct mmu_stop *stop);
+/* The same, and have the vCPU stopped; nothing when there is none to stop. */
 void break_hit(struct mmu_breaks *breaks, struct break_row *row, struct mmu_stop *stop);
 
 /* break_map.c */

@@ -7,6 +7,7 @@
 #include "umbra/mmu_hazard.h"
 #include "umbra/mmu_trace.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -256,13 +257,53 @@ static void test_parallel(void)
 	printf("ok 5 - the same with vCPUs at once\n");
 }
 
+/* Physical memory, by whatever address it is reached: frames of the guest's own, read by two vCPUs
+ * through mappings that come and go. */
+static void test_physical(void)
+{
+	struct watched w;
+	struct mmu_stop hit;
+	struct cpu_stop stop;
+	gpa_t frame;
+	unsigned id, reads = 0;
+
+	open_watched(&w, GUEST("hazard"), 2, false);
+	id = add(&w, &(struct mmu_break){.kind = MMU_BREAK_MAP,
+					 .gva = HAZARD_PAGES,
+					 .len = 1,
+					 .on = MMU_CHANGE_GPA,
+					 .is_any_root = true});
+	hit = run_to(&w, id);
+	frame = hit.before.gpa;
+	mmu_breaks_clear(w.breaks);
+	require(bp_insert_physical(w.m.world, BP_WATCH_ACCESS, frame, 8, NULL) == 0 &&
+			bp_insert(w.m.world, BP_WATCH_ACCESS, frame, 8, NULL) == 0,
+		"both address spaces have such an address");
+	for (;;) {
+		stop = run(&w);
+		if (stop.kind != STOP_WATCH)
+			break;
+		require(stop.is_physical && stop.addr == frame, "nobody uses the linear one");
+		reads += !stop.has_values || stop.old_value == stop.new_value;
+	}
+	require_end(&stop);
+	require(reads >= 3, "the widened, the unmapped and the shared page are that frame");
+	require(bp_remove_physical(w.m.world, BP_WATCH_ACCESS, frame, 8) == 0 &&
+			bp_remove_physical(w.m.world, BP_WATCH_ACCESS, frame, 8) == -ENOENT &&
+			bp_remove(w.m.world, BP_WATCH_ACCESS, frame, 8) == 0,
+		"they are told apart");
+	close_watched(&w);
+	printf("ok 6 - a physical watchpoint is met through every mapping\n");
+}
+
 int main(void)
 {
-	printf("1..5\n");
+	printf("1..6\n");
 	test_map_break();
 	test_other_breaks();
 	test_steps();
 	test_hazards();
 	test_parallel();
+	test_physical();
 	return 0;
 }

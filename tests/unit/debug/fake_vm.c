@@ -279,6 +279,19 @@ int bp_remove(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len)
 	return 0;
 }
 
+int bp_insert_physical(struct world *world, enum bp_kind kind, gpa_t gpa, uint64_t len,
+		       struct umbra_err *err)
+{
+	(void)world, (void)kind, (void)gpa, (void)len;
+	return umbra_err_set(err, ENOTSUP, "this machine has no memory");
+}
+
+int bp_remove_physical(struct world *world, enum bp_kind kind, gpa_t gpa, uint64_t len)
+{
+	(void)world, (void)kind, (void)gpa, (void)len;
+	return -ENOENT;
+}
+
 void bp_clear(struct world *world)
 {
 	world->bp_count = 0;

@@ -438,6 +438,27 @@ Test(breaks, shadow_when_filled_zapped_protected_then_as_asked)
 	cr_assert(stop.spte & SPTE_P);
 }
 
+/* The back end watches it; here it has an id, and its hits. */
+Test(breaks, pa_when_noted_then_a_hit_like_others)
+{
+	struct mmu_break what = {.kind = MMU_BREAK_PA, .gpa = 0x8000, .len = 8};
+	struct mmu_stop stop = {.vcpu = 1, .gpa = 0x8000}, kept;
+	struct mmu_break_info info;
+	unsigned id;
+
+	cr_assert_eq(mmu_breaks_add(breaks, &what, &id, NULL), -EINVAL, "read or write?");
+	what.on_write = true;
+	id = add(&what);
+	cr_assert(!rig->is_armed, "no event of the mmu is one");
+	cr_assert_eq(mmu_breaks_note(breaks, id, &stop), 0u);
+	cr_assert_eq(mmu_breaks_note(breaks, id + 1, &stop), ~0ull);
+	cr_assert(mmu_breaks_hit(breaks, 0, &kept));
+	cr_assert_eq(kept.kind, MMU_BREAK_PA);
+	cr_assert_eq(kept.id, id);
+	cr_assert(mmu_breaks_at(breaks, 0, &info));
+	cr_assert_eq(info.hits, 1u);
+}
+
 Test(breaks, step_when_the_next_event_comes_then_once)
 {
 	unsigned id = add_kind(MMU_BREAK_STEP, 0);
