@@ -90,6 +90,20 @@ static int open_elf(struct load_job *job, struct umbra_err *err)
 	return rc;
 }
 
+/* A kernel with an EFI stub that was cut before its Linux header, or a program for EFI alone: its
+ * first bytes are no code. */
+static int open_guessed_flat(struct load_job *job, struct umbra_err *err)
+{
+	if (job->head_len >= 2 && memcmp(job->head, "MZ", 2) == 0)
+		return umbra_err_set(err, ENOEXEC,
+				     "begins as a program for EFI ('MZ' at offset 0x0) and has no "
+				     "Linux header at 0x202: the file was cut (it has 0x%llx "
+				     "bytes), or is none for a bare machine; --load-addr takes it "
+				     "as it stands",
+				     (unsigned long long)job->image->file[0].size);
+	return open_flat(job, err);
+}
+
 static int open_by_content(struct load_job *job, struct umbra_err *err)
 {
 	bool is_elf = load_is_elf(job->head, job->head_len);
@@ -115,7 +129,7 @@ static int open_by_content(struct load_job *job, struct umbra_err *err)
 		break;
 	}
 	load_multiboot_warn_checksum(job);
-	return is_elf ? open_elf(job, err) : open_flat(job, err);
+	return is_elf ? open_elf(job, err) : open_guessed_flat(job, err);
 }
 
 static int open_kernel(struct load_job *job, uint8_t *head, struct umbra_err *err)

@@ -84,9 +84,9 @@ def initrd():
     return path
 
 
-def boot(cpus, append="", extra=(), **options):
-    """Start it; see Umbra for the options."""
-    config = {"image": kernel(), "cpus": str(cpus), "mem": "256M", "args": ""}
+def boot(cpus, append="", extra=(), image=None, **options):
+    """Start it, or @image in its place; see Umbra for the options."""
+    config = {"image": image or kernel(), "cpus": str(cpus), "mem": "256M", "args": ""}
     return Umbra(config, ["-initrd", initrd(), "-no-reboot", "-append",
                           (BASE_APPEND + " " + append).strip(), *extra], **options)
 

@@ -203,6 +203,18 @@ def backtrace_from_the_interrupt_stack(transcript):
             session.run("kill")
 
 
+def vmlinux_by_pvh(transcript):
+    """The kernel as it was linked, by its PVH entry."""
+    path = linuxguest.debug_file()
+    if not path:
+        raise Skip("no file of the kernel's package -dbg")
+    with linuxguest.boot(2, "guest=poweroff", gdb=None, image=path) as umbra:
+        status = umbra.wait_exit()
+        transcript += ["UART:", umbra.uart.text(), "stderr:", umbra.stderr.text()]
+        require(status == 0, "the exit status is %d" % status)
+        require("linux: up, 2 cpus" in umbra.uart.text(), "the guest is not up")
+
+
 def kaslr(transcript):
     """A kernel that chose its own place is found, and its symbols move with it."""
     linked = linuxguest.linked_symbols()
@@ -250,6 +262,7 @@ TESTS = [
     (kvm_without_every_mode_is_refused, "!paged32:runs"),
     (shell_and_ctrl_c, "paged32:runs"),
     (backtrace_from_the_interrupt_stack, "paged32:runs"),
+    (vmlinux_by_pvh, "paged32:runs"),
     (kaslr, "paged32:runs"),
     (four_cpus_by_the_32_bit_entry, "paged32:runs"),
     (seabios_looks_for_a_disk, "paged32:runs"),

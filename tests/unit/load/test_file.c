@@ -168,6 +168,24 @@ Test(file, known_but_unsupported_format_then_it_is_named)
 	}
 }
 
+/* What is left of a kernel that was cut before its Linux header. */
+Test(file, efi_program_without_a_linux_header_then_refused_unless_told_flat)
+{
+	struct load_config config = {.kernel = NULL};
+	struct image img = {.bytes = "MZ", .len = 100};
+	struct image_file file;
+
+	bench_refuse_image(&bench, &img, -ENOEXEC, "the file was cut (it has 0x64 bytes)",
+			   "--load-addr");
+	image_file_make(&file, img.bytes, img.len);
+	config.kernel = file.path;
+	config.has_load_addr = true;
+	config.load_addr = 0x1000;
+	bench_load(&bench, &config);
+	cr_assert_str_eq(load_format_name(bench.image), "flat");
+	image_file_drop(&file);
+}
+
 Test(file, both_multiboot_headers_then_version_1_is_used)
 {
 	/* Magic, architecture, length with the end tag, checksum. */
