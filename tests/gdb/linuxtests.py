@@ -1,7 +1,7 @@
 """Debian's kernel under a real gdb: from its first instruction to user space, and back to power-off.
 
-Each test is a function of the transcript list; TESTS at the end names them all with the host flags
-that they need.
+Each test is a function of the transcript list; TESTS and LONG_TESTS at the end name them all with the
+host flags that they need.
 """
 
 import os
@@ -262,10 +262,12 @@ TESTS = [
     (kvm_without_every_mode_is_refused, "!paged32:runs"),
     (shell_and_ctrl_c, "paged32:runs"),
     (backtrace_from_the_interrupt_stack, "paged32:runs"),
-    (vmlinux_by_pvh, "paged32:runs"),
     (kaslr, "paged32:runs"),
     (four_cpus_by_the_32_bit_entry, "paged32:runs"),
     (seabios_looks_for_a_disk, "paged32:runs"),
     (same_run_1_cpu, "soft:time"),
     (same_run_2_cpus, "soft:time"),
+]
+LONG_TESTS = [
+    (vmlinux_by_pvh, "paged32:runs"),
 ]
