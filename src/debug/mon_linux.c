@@ -18,10 +18,8 @@ int mon_kaslr(struct mon_call *call)
 	}
 	if (!target_linux_text(call->target, call->vcpu, &text)) {
 		print_to(call->out,
-			 "cpu %u has no mapping of the kernel's text yet: let it run to the "
-			 "kernel's "
-			 "own page tables\n",
-			 call->vcpu);
+			 "no cpu has a mapping of the kernel's text yet: let it run to the "
+			 "kernel's own page tables\n");
 		return EAGAIN;
 	}
 	print_to(call->out, "text 0x%llx, linked for 0x%llx: slide 0x%llx\n",

@@ -250,13 +250,25 @@ static int op_regs_write(void *ctx, unsigned thread, const uint8_t *bytes, size_
 
 /* Linux. */
 
-bool target_linux_text(struct debug_target *target, unsigned vcpu, gva_t *out_text)
+static bool has_text(struct debug_target *target, unsigned vcpu, gva_t *out_text)
 {
 	const struct x86_state *st =
 		vcpu_state(target->world, vcpu, X86_STATE_GPR | X86_STATE_SREG);
 
-	return st && vm_linux_text(target->vm) &&
-	       kaslr_find(st, mem_phys_read, vm_mem(target->vm), out_text);
+	return st && kaslr_find(st, mem_phys_read, vm_mem(target->vm), out_text);
+}
+
+bool target_linux_text(struct debug_target *target, unsigned vcpu, gva_t *out_text)
+{
+	unsigned count = world_vcpu_count(target->world);
+
+	if (!vm_linux_text(target->vm))
+		return false;
+	for (unsigned i = 0; i < count; i++) {
+		if (has_text(target, (vcpu + i) % count, out_text))
+			return true;
+	}
+	return false;
 }
 
 /* Base: memory. */

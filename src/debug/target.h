@@ -52,8 +52,8 @@ void target_leave(struct debug_target *target, bool is_resume);
  * runs again. */
 bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bool is_attached);
 
-/* Where the text of the guest's Linux kernel is, by the tables of @vcpu; false when the guest is no
- * Linux, or has not mapped it yet. */
+/* Where the text of the guest's Linux kernel is, by the tables of @vcpu, or of another processor
+ * when those have none; false when the guest is no Linux, or has not mapped it yet. */
 bool target_linux_text(struct debug_target *target, unsigned vcpu, gva_t *out_text);
 
 /* The last stop in a line for a person, without a line end. */

@@ -73,6 +73,10 @@ def look_around(session, cpus):
     session.run("break rest_init", "Breakpoint 2")
     session.run("continue", "Breakpoint 2, .*rest_init")
     session.run("delete")
+    # Of the last processor's own tables there are none yet.
+    session.run("thread %d" % cpus)
+    session.run("monitor kaslr", "slide 0x0$")
+    session.run("thread 1")
     session.run("watch *(int *)&system_state", "Hardware watchpoint 3")
     session.run("continue", r"Old value = 0\n+New value = 1")
     session.run("delete")
