@@ -204,7 +204,7 @@ group_linux() {
 }
 
 group_linuxlong() {
-	limit_seconds=${UMBRA_TEST_TIMEOUT:-1200}
+	limit_seconds=${UMBRA_TEST_TIMEOUT:-3600}
 	run_gdb linuxlong build/umbra soft '^(linuxlong|long)/'
 }
 

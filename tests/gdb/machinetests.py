@@ -15,7 +15,7 @@ from vm import PATIENCE_S, Umbra
 
 BAD_SURVIVED = 42  # as guests/bad has it
 FLOOD_KIB_MAX = 200 << 10  # far more than umbra needs, with sanitizers too, and less than a flood
-FLOOD_PATIENCE_S = 1100
+FLOOD_PATIENCE_S = 3000  # ten minutes on an idle host
 
 
 def monitor(client, line):

@@ -5,6 +5,7 @@
 #include "kvm.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #define PIC_LINES   16u
 #define PIN_OF_IRQ0 2u
@@ -84,21 +85,24 @@ static void route_add(struct kvm_irq_routing *table, unsigned gsi, unsigned chip
  * itself would have the cascade of the 8259A pair. */
 static int lines_route(struct accel_vm *vm)
 {
-	struct {
-		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entry[2 * KVM_GSI_COUNT];
-	} table = {.head = {.nr = 0}};
+	struct kvm_irq_routing *table =
+		calloc(1, sizeof(*table) + sizeof(table->entries[0]) * 2 * KVM_GSI_COUNT);
+	int result;
 
+	if (!table)
+		return -ENOMEM;
 	for (unsigned gsi = 0; gsi < KVM_GSI_COUNT; gsi++) {
 		if (gsi == PIN_OF_IRQ0)
 			continue;
 		if (gsi < PIC_LINES)
-			route_add(&table.head, gsi,
+			route_add(table, gsi,
 				  gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
 				  gsi & 7);
-		route_add(&table.head, gsi, KVM_IRQCHIP_IOAPIC, pin_of(gsi));
+		route_add(table, gsi, KVM_IRQCHIP_IOAPIC, pin_of(gsi));
 	}
-	return kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &table.head);
+	result = kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, table);
+	free(table);
+	return result;
 }
 
 int kvm_chips_create(struct accel_vm *vm, struct umbra_err *err)
