@@ -80,12 +80,14 @@ enum soft_pend {
 	PEND_IRQ = 1 << 1,  /* the interrupt chips changed: look again */
 	PEND_NMI = 1 << 2,
 	PEND_INIT = 1 << 3,
-	PEND_SIPI = 1 << 4,  /* sipi_vector is valid */
+	PEND_SIPI = 1 << 4,  /* its vector is among PEND_VECTOR's bits */
 	PEND_FLUSH = 1 << 5, /* forget the whole micro-TLB (parallel mode) */
 	PEND_EVICT = 1 << 6, /* code pages were written by others: see block.h */
 	PEND_LOOP = 1 << 7,  /* of its own doing: go through the loop once */
-	PEND_SMI = 1 << 8
+	PEND_SMI = 1 << 8,
+	PEND_VECTOR = 0xff << 16
 };
+#define PEND_VECTOR_SHIFT 16
 
 /* The micro-TLB: direct-mapped, indexed by bits 21:12 of the linear address.  A tag is the page's
  * linear address, TLB_NONE, or something else that does not hit; an access of `size` bytes at `la`
@@ -189,12 +191,11 @@ struct soft_cpu {
 	uint64_t mtrr[32]; /* physical base/mask pairs and fixed ranges, as msr.c numbers them */
 	enum x86_activity activity;
 	uint8_t cpl;
-	bool in_int_shadow;	  /* STI or MOV SS: no interrupt before the next instruction */
-	bool in_debug_shadow;	  /* MOV SS: no #DB either */
-	atomic_uint nmi_posts;	  /* PEND_NMI posted and not seen: a bit would lose the second */
-	unsigned nmi_pending;	  /* seen and not delivered yet */
-	bool nmi_blocked;	  /* until IRET */
-	atomic_uchar sipi_vector; /* another's thread writes it, then posts PEND_SIPI */
+	bool in_int_shadow;    /* STI or MOV SS: no interrupt before the next instruction */
+	bool in_debug_shadow;  /* MOV SS: no #DB either */
+	atomic_uint nmi_posts; /* PEND_NMI posted and not seen: a bit would lose the second */
+	unsigned nmi_pending;  /* seen and not delivered yet */
+	bool nmi_blocked;      /* until IRET */
 	_Alignas(16) uint8_t xmm[16][16];
 	uint32_t mxcsr;
 	/* x87 state while it is not in the host's x87 unit (fpu.h). */

@@ -154,9 +154,7 @@ static void lapic_signal(void *ctx, unsigned id, enum apic_delivery delivery, ui
 		cpu->post |= PEND_INIT;
 		break;
 	case APIC_SIPI:
-		if (cpu->cpu)
-			cpu->cpu->sipi_vector = vector;
-		cpu->post |= PEND_SIPI;
+		cpu->post |= PEND_SIPI | (unsigned)vector << PEND_VECTOR_SHIFT;
 		break;
 	case APIC_FIXED:
 	case APIC_LOWEST:

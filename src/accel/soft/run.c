@@ -206,7 +206,7 @@ static void take_posts(struct soft_cpu *c)
 	if (pend & PEND_INIT)
 		soft_init(c);
 	if ((pend & PEND_SIPI) && c->activity == X86_WAIT_FOR_SIPI)
-		soft_sipi(c, c->sipi_vector);
+		soft_sipi(c, (uint8_t)((pend & PEND_VECTOR) >> PEND_VECTOR_SHIFT));
 }
 
 /* True when something was delivered: a step ends there. */

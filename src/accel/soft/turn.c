@@ -118,11 +118,26 @@ void soft_wake(struct soft_cpu *c)
 		syscall(SYS_futex, &c->wakes, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+/* A processor that waits takes the first SIPI, and does not heed another until an INIT; one that
+ * came before the INIT is nothing (SDM 3A 8.4.2).  Whoever posts does not know how far it is. */
+static unsigned pend_with(unsigned old, unsigned pend)
+{
+	if (pend & PEND_INIT)
+		old &= ~(unsigned)(PEND_SIPI | PEND_VECTOR);
+	if (old & PEND_SIPI)
+		pend &= ~(unsigned)PEND_VECTOR;
+	return old | pend;
+}
+
 void soft_post(struct soft_cpu *c, unsigned pend)
 {
+	unsigned old = atomic_load_explicit(&c->pend, memory_order_relaxed);
+
 	if (pend & PEND_NMI)
 		atomic_fetch_add_explicit(&c->nmi_posts, 1, memory_order_relaxed);
-	atomic_fetch_or_explicit(&c->pend, pend, memory_order_release);
+	while (!atomic_compare_exchange_weak_explicit(&c->pend, &old, pend_with(old, pend),
+						      memory_order_release, memory_order_relaxed))
+		;
 	soft_wake(c);
 }
 

@@ -208,3 +208,28 @@ Test(soft_traps, nmi_when_another_waits_to_be_taken_then_both_come)
 	expect_step(&w, SOFT_RIG_CODE + 4, "the third found no room");
 	world_close(&w);
 }
+
+/* SDM 3A 8.4.2: a processor starts at the first SIPI after an INIT, and the others are not heeded.
+ */
+Test(soft_traps, sipi_when_the_receiver_has_not_looked_then_the_first_after_the_last_init)
+{
+	enum { FIRST = PEND_SIPI | 0x9a << PEND_VECTOR_SHIFT };
+	enum { SECOND = PEND_SIPI | 0x9b << PEND_VECTOR_SHIFT };
+	static const struct {
+		unsigned post[3], pend;
+	} rows[] = {
+		{{PEND_INIT, FIRST, SECOND}, PEND_INIT | FIRST},
+		{{FIRST, PEND_INIT, SECOND}, PEND_INIT | SECOND},
+		{{PEND_INIT, FIRST, PEND_INIT}, PEND_INIT},
+		{{FIRST, PEND_IRQ, SECOND}, FIRST | PEND_IRQ},
+	};
+	struct world w = OPEN_WORLD(0x90);
+
+	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(rows); i++) {
+		atomic_store(&w.c->pend, 0);
+		for (unsigned n = 0; n < 3; n++)
+			soft_post(w.c, rows[i].post[n]);
+		cr_expect(eq(uint, atomic_load(&w.c->pend), rows[i].pend), "row %zu", i);
+	}
+	world_close(&w);
+}
