@@ -89,6 +89,8 @@ void mmu_set_destroy(struct mmu_set *set); /* NULL is allowed */
 /* Returns true when @key was not in it. */
 bool mmu_set_add(struct mmu_set *set, uint64_t key);
 bool mmu_set_has(const struct mmu_set *set, uint64_t key);
+/* How many keys came before @key, which is in it. */
+uint64_t mmu_set_order(const struct mmu_set *set, uint64_t key);
 
 /* Ranges. */
 

@@ -111,7 +111,6 @@ void mmu_roots_get(struct debug_target *target, struct mmu_roots *out)
 	if (mmu) {
 		mmu_each_root(mmu, add_shadowed, out);
 	} else {
-		mmu_seen_note(target);
 		memcpy(out->root, target->seen.root,
 		       target->seen.count * sizeof(target->seen.root[0]));
 		out->count = target->seen.count;
@@ -146,17 +145,17 @@ void mmu_roots_get_live(struct debug_target *target, struct mmu_roots *out)
 	out->count = kept;
 }
 
-/* When all places are taken, the one that fewest stops saw gives way. */
+/* When all places are taken, the one that was seen least recently gives way. */
 static struct mmu_known_root *evict_seen(struct mmu_seen *seen, const struct x86_paging *regs)
 {
-	struct mmu_known_root *rarest = &seen->root[0];
+	struct mmu_known_root *oldest = &seen->root[0];
 
 	for (unsigned i = 1; i < seen->count; i++) {
-		if (seen->root[i].loads < rarest->loads)
-			rarest = &seen->root[i];
+		if (seen->root[i].used < oldest->used)
+			oldest = &seen->root[i];
 	}
-	*rarest = (struct mmu_known_root){.regs = *regs};
-	return rarest;
+	*oldest = (struct mmu_known_root){.regs = *regs};
+	return oldest;
 }
 
 void mmu_seen_note(struct debug_target *target)
@@ -175,6 +174,7 @@ void mmu_seen_note(struct debug_target *target)
 		if (!root)
 			root = evict_seen(seen, &regs);
 		root->loads++;
+		root->used = ++seen->stops;
 	}
 }
 

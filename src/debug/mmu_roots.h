@@ -26,6 +26,7 @@ struct mmu_roots {
 /* CR3 values that stops saw, for a back end without a shadow. */
 #define MMU_SEEN_MAX 64u
 struct mmu_seen {
+	uint64_t stops;
 	unsigned count;
 	struct mmu_known_root root[MMU_SEEN_MAX];
 };

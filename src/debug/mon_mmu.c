@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 #define DEFAULT_MAX 256u
+/* Half a second at most: every table that 64 GiB of guest can hold. */
+#define BUDGET (1ull << 26)
 
 static const struct mmu_word WORDS[] = {
 	{"info", "", "paging, the shadow, and the memory slots", "mmu info", 0, 0, mmu_word_info},
@@ -105,6 +107,21 @@ void mmu_tell_more(struct mmu_call *call, uint64_t next)
 	record_begin(&call->record, "more");
 	record_hex(&call->record, "next", next);
 	record_end(&call->record);
+}
+
+enum mmu_view_end mmu_run_view(struct mmu_call *call, struct mmu_view *view, uint64_t most,
+			       gva_t *out_next)
+{
+	uint64_t given = most ? u64_min(most, call->budget) : call->budget;
+	enum mmu_view_end end;
+
+	*out_next = view->lo;
+	if (given == 0)
+		return MMU_VIEW_BUDGET;
+	view->budget = given;
+	end = mmu_view_run(view, out_next);
+	call->budget -= given - view->budget;
+	return end;
 }
 
 /* Shared members. */
@@ -407,7 +424,8 @@ int mon_mmu(struct mon_call *mon)
 				.mem = vm_mem(mon->target->vm),
 				.mmu = vm_mmu(mon->target->vm),
 				.cpu = mon->vcpu,
-				.max = DEFAULT_MAX};
+				.max = DEFAULT_MAX,
+				.budget = BUDGET};
 	const struct mmu_word *word;
 
 	record_init(&call.record, mon->out, false);

@@ -30,7 +30,8 @@ struct mmu_call {
 	/* Of cpu, with CR3 as the options say. */
 	const struct x86_state *st;
 	struct x86_paging regs;
-	uint64_t shown; /* records that count against max */
+	uint64_t shown;	 /* records that count against max */
+	uint64_t budget; /* table entries that the word may read yet, whatever a guest made */
 };
 
 struct mmu_word {
@@ -53,6 +54,10 @@ bool mmu_parse_number(struct mmu_call *call, const char *text, uint64_t *out_val
 bool mmu_has_room(struct mmu_call *call);
 /* The last record of an answer that was cut. */
 void mmu_tell_more(struct mmu_call *call, uint64_t next);
+
+/* mmu_view_run within the call's budget, or @most of it (0: all). */
+enum mmu_view_end mmu_run_view(struct mmu_call *call, struct mmu_view *view, uint64_t most,
+			       gva_t *out_next);
 
 /* Members that many records have. */
 const char *mmu_size_name(uint64_t bytes); /* "4K"; "-" for none */

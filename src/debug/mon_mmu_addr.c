@@ -162,7 +162,7 @@ static void from_gpa(struct mmu_call *call, gpa_t gpa)
 	gva_t next;
 
 	view.ctx = &search;
-	mmu_view_run(&view, &next);
+	mmu_run_view(call, &view, 0, &next);
 	mmu_set_destroy(view.barren);
 	if (search.has_more)
 		mmu_tell_more(call, next);

@@ -15,6 +15,7 @@ struct node {
 	gpa_t gpa;
 	const uint8_t *bytes; /* NULL: a run of pages, or not in memory */
 	unsigned len, entry_bytes;
+	uint64_t hash; /* of the entries without A and D */
 };
 
 /* Entries of one table that follow each other and lead to the same node. */
@@ -165,13 +166,29 @@ static void end_below(struct dump *d, unsigned level)
 	}
 }
 
+/* The unit at @offset without the A and D of the entries in it. */
+static uint64_t unit_at(const struct node *node, unsigned offset)
+{
+	const uint64_t ad = X86_PTE_A | X86_PTE_D;
+
+	return le64_get(node->bytes + offset) & ~(node->entry_bytes == 4 ? ad | ad << 32 : ad);
+}
+
+static uint64_t hash_entries(const struct node *node)
+{
+	uint64_t hash = node->level;
+
+	for (unsigned i = 0; node->bytes && i < node->len; i += 8)
+		hash = ((hash ^ unit_at(node, i)) * 0x9e3779b97f4a7c15ull) ^ hash >> 29;
+	return hash;
+}
+
 static bool is_same_entries(const struct node *a, const struct node *b)
 {
-	for (unsigned i = 0; i < a->len; i++) {
-		bool is_first = i % a->entry_bytes == 0;
-		uint8_t mask = is_first ? (uint8_t) ~(X86_PTE_A | X86_PTE_D) : 0xff;
-
-		if ((a->bytes[i] ^ b->bytes[i]) & mask)
+	if (a->hash != b->hash || a->len != b->len)
+		return false;
+	for (unsigned i = 0; i < a->len; i += 8) {
+		if (unit_at(a, i) != unit_at(b, i))
 			return false;
 	}
 	return true;
@@ -184,8 +201,7 @@ static unsigned find_same(const struct dump *d, const struct node *node)
 
 		if (other->level != node->level || (other->bytes != NULL) != (node->bytes != NULL))
 			continue;
-		if (other->gpa == node->gpa ||
-		    (node->bytes && other->len == node->len && is_same_entries(other, node)))
+		if (other->gpa == node->gpa || (node->bytes && is_same_entries(other, node)))
 			return i;
 	}
 	return NODES_MAX;
@@ -194,20 +210,22 @@ static unsigned find_same(const struct dump *d, const struct node *node)
 static enum mmu_view_step on_table(void *ctx, const struct mmu_table *table)
 {
 	struct dump *d = ctx;
-	const struct node node = {.level = table->level,
-				  .gpa = table->gpa,
-				  .bytes = table->bytes,
-				  .len = table->entries * table->entry_bytes,
-				  .entry_bytes = table->entry_bytes};
-	unsigned id = find_same(d, &node);
-	bool is_known = id != NODES_MAX;
-	unsigned parent = table->parent_level;
+	struct node node = {.level = table->level,
+			    .gpa = table->gpa,
+			    .bytes = table->bytes,
+			    .len = table->entries * table->entry_bytes,
+			    .entry_bytes = table->entry_bytes};
+	unsigned parent = table->parent_level, id;
+	bool is_known;
 
+	node.hash = hash_entries(&node);
+	id = find_same(d, &node);
+	is_known = id != NODES_MAX;
 	end_below(d, table->level);
 	if (!is_known)
 		id = new_node(d, &node);
 	if (id == NODES_MAX)
-		return MMU_VIEW_SKIP;
+		return MMU_VIEW_STOP;
 	if (!is_known)
 		tell_table(d, id);
 	if (parent) {
@@ -259,7 +277,7 @@ static void run_dump(struct dump *d)
 	if (!r->is_json)
 		print_to(r->out, "digraph mmu {\n  rankdir=LR;\n  label=\"cr3 0x%llx\";\n",
 			 (unsigned long long)d->call->regs.cr3);
-	mmu_view_run(&view, &next);
+	mmu_run_view(d->call, &view, 0, &next);
 	end_below(d, LEVELS_MAX - 1);
 	if (d->is_cut && r->is_json)
 		mmu_tell_more(d->call, 0);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define FOUND_MAX (1u << 20)
+
 struct finding {
 	struct mmu_mapping page;
 	unsigned root;	/* the first that has it */
@@ -38,7 +40,9 @@ struct search {
 
 static size_t hash_page(const struct mmu_mapping *page)
 {
-	return (size_t)((page->entry_gpa ^ page->gva << 1) * 0x9e3779b97f4a7c15ull >> 24);
+	uint64_t h = (page->entry_gpa * 0x9e3779b97f4a7c15ull) ^ page->gva;
+
+	return (size_t)(h * 0xd6e8feb86659fd93ull >> 24);
 }
 
 static struct finding *find_known(const struct search *s, const struct mmu_mapping *page,
@@ -60,7 +64,7 @@ static struct finding *find_known(const struct search *s, const struct mmu_mappi
 static bool grow(struct search *s)
 {
 	size_t max = s->max ? s->max * 2 : 512, at;
-	struct finding *found = realloc(s->found, max * sizeof(*found));
+	struct finding *found = max > FOUND_MAX ? NULL : realloc(s->found, max * sizeof(*found));
 	uint32_t *slot;
 
 	if (!found)
@@ -117,8 +121,8 @@ static void run_search(struct search *s, mmu_view_page_fn fn, bool is_pure)
 	s->view = &view;
 	for (s->root = 0; s->root < s->roots.count; s->root++) {
 		view.regs = &s->roots.root[s->root].regs;
-		view.budget = 0;
-		mmu_view_run(&view, &next);
+		if (mmu_run_view(s->call, &view, 0, &next) == MMU_VIEW_BUDGET)
+			s->is_short = true;
 	}
 	mmu_set_destroy(view.barren);
 }
@@ -196,7 +200,7 @@ static bool tell_findings(struct search *s)
 static void end_search(struct search *s)
 {
 	if (s->is_short)
-		mmu_error(s->call, MMU_BACKEND, "out of memory: there are more");
+		mmu_error(s->call, MMU_BACKEND, "there are more: too many for this");
 	free(s->found);
 	free(s->slot);
 	free(s->any);

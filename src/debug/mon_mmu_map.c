@@ -168,7 +168,7 @@ static void run_mapper(struct mapper *m, gva_t lo, gva_t hi)
 	m->lo = lo;
 	m->hi = hi;
 	m->merge = (struct mmu_merge){.on_range = is_physical ? keep_range : on_range, .ctx = m};
-	end = mmu_view_run(&view, &next);
+	end = mmu_run_view(m->call, &view, 0, &next);
 	mmu_merge_end(&m->merge);
 	if (is_physical)
 		tell_kept(m);
@@ -230,7 +230,7 @@ static void clear_accessed(struct mmu_call *call, unsigned filter)
 				.ctx = &c};
 	gva_t next;
 
-	mmu_view_run(&view, &next);
+	mmu_run_view(call, &view, 0, &next);
 	record_begin(&call->record, "ad");
 	record_number(&call->record, "cleared", c.cleared);
 	record_end(&call->record);

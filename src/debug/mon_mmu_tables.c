@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 
+#define ROOT_BUDGET (1u << 22) /* entries of one root: `roots` counts all of them */
+#define TABLES_MAX  (1u << 20)
+
 /* Roots. */
 
 struct counter {
@@ -38,7 +41,7 @@ static void tell_root(struct mmu_call *call, const struct mmu_known_root *root)
 	gva_t next;
 
 	c.merge.ctx = &c;
-	mmu_view_run(&view, &next);
+	mmu_run_view(call, &view, ROOT_BUDGET, &next);
 	mmu_merge_end(&c.merge);
 	record_begin(r, "root");
 	record_hex(r, "cr3", root->regs.cr3);
@@ -91,36 +94,29 @@ static unsigned count_present(const struct mmu_table *table)
 	return present;
 }
 
-static struct known_table *find_table(struct table_search *s, const struct mmu_table *table)
-{
-	for (size_t i = 0; i < s->count; i++) {
-		if (s->known[i].table.gpa == table->gpa && s->known[i].table.level == table->level)
-			return &s->known[i];
-	}
-	return NULL;
-}
-
 static enum mmu_view_step look_at_table(void *ctx, const struct mmu_table *table)
 {
 	struct table_search *s = ctx;
+	uint64_t key = table->gpa | table->level; /* a multiple of 32, and less than that */
 	struct known_table *known;
 
-	/* An address is a multiple of 32, and a level less than that. */
-	if (!mmu_set_add(s->seen, table->gpa | table->level)) {
-		known = find_table(s, table);
-		if (known)
-			known->parents += table->parent_level > 0;
+	if (mmu_set_has(s->seen, key)) {
+		s->known[mmu_set_order(s->seen, key)].parents += table->parent_level > 0;
 		return MMU_VIEW_SKIP;
 	}
 	if (s->count == s->max) {
 		size_t max = s->max ? s->max * 2 : 256;
 
+		if (max > TABLES_MAX)
+			return MMU_VIEW_STOP;
 		known = realloc(s->known, max * sizeof(*known));
 		if (!known)
 			return MMU_VIEW_STOP;
 		s->known = known;
 		s->max = max;
 	}
+	if (!mmu_set_add(s->seen, key))
+		return MMU_VIEW_STOP;
 	s->known[s->count++] = (struct known_table){.table = *table,
 						    .parents = table->parent_level > 0,
 						    .present = count_present(table)};
@@ -206,8 +202,7 @@ void mmu_word_tables(struct mmu_call *call)
 	mmu_roots_get_live(call->target, &roots);
 	for (unsigned i = 0; s.seen && i < roots.count; i++) {
 		view.regs = &roots.root[i].regs;
-		view.budget = 0;
-		mmu_view_run(&view, &next);
+		mmu_run_view(call, &view, 0, &next);
 	}
 	tell_tables(call, &s, gpa & UMBRA_PAGE_MASK, call->argc > 0);
 	mmu_set_destroy(s.seen);

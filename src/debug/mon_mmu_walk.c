@@ -97,6 +97,9 @@ static void tell_step(struct walk_text *t, unsigned i)
 	mmu_format_flags(walk->mode, step->level, is_page || step->level == 1, step->entry, flags);
 	record_bare(r, "flags", flags);
 	tell_attributes(t, step, is_page);
+	/* PAE's four: memory at `at` may say something else by now. */
+	if (walk->mode == X86_PAGING_PAE && step->level == 3 && t->call->regs.has_pdpte)
+		record_mark(r, "register", true);
 	if ((step->entry & X86_PTE_P) && (i + 1 < walk->step_count || is_page))
 		record_words(r, " -> 0x%llx",
 			     (unsigned long long)(is_page ? walk->gpa & ~(walk->page_size - 1)

@@ -31,8 +31,12 @@ static bool parse(struct mon_call *call, const char *text, uint64_t *out_value)
 
 /* Info mem and info tlb. */
 
+/* What does not fit the answer is not looked for. */
+#define LIST_MAX 20000u
+
 struct lister {
 	struct mon_call *call;
+	unsigned lines;
 	unsigned linear_bits; /* of addresses that are sign-extended; 64: none */
 	/* Info mem: the range under way, in addresses that are not extended. */
 	bool has_range;
@@ -60,6 +64,7 @@ static void end_range(struct lister *l)
 			 ll(canonical(l, l->start)), ll(canonical(l, l->end)),
 			 ll(l->end - l->start), l->rights & MMU_RIGHT_U ? 'u' : '-',
 			 l->rights & MMU_RIGHT_W ? 'w' : '-');
+	l->lines += l->has_range;
 	l->has_range = false;
 }
 
@@ -76,7 +81,7 @@ static enum mmu_view_step list_range(void *ctx, const struct mmu_mapping *page)
 		l->rights = rights;
 	}
 	l->end = start + page->size;
-	return MMU_VIEW_ON;
+	return l->lines > LIST_MAX ? MMU_VIEW_STOP : MMU_VIEW_ON;
 }
 
 static enum mmu_view_step list_page(void *ctx, const struct mmu_mapping *page)
@@ -100,7 +105,7 @@ static enum mmu_view_step list_page(void *ctx, const struct mmu_mapping *page)
 	}
 	text[UMBRA_ARRAY_SIZE(flags)] = '\0';
 	print_to(l->call->out, "%016llx: %016llx %s\n", ll(page->gva), ll(page->gpa), text);
-	return MMU_VIEW_ON;
+	return l->lines++ > LIST_MAX ? MMU_VIEW_STOP : MMU_VIEW_ON;
 }
 
 static int list(struct mon_call *call, mmu_view_page_fn fn)

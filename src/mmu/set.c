@@ -9,8 +9,13 @@
 #define EMPTY 0u
 #define MARK  (1ull << 63)
 
+struct slot {
+	uint64_t key;	/* or EMPTY */
+	uint64_t order; /* of coming: 0 is the first */
+};
+
 struct mmu_set {
-	uint64_t *slot;
+	struct slot *slot;
 	uint64_t mask, used;
 };
 
@@ -37,11 +42,12 @@ void mmu_set_destroy(struct mmu_set *set)
 }
 
 /* The slot of @key: its own, or the empty one where it belongs. */
-static uint64_t *find_slot(const struct mmu_set *set, uint64_t key)
+static struct slot *find_slot(const struct mmu_set *set, uint64_t key)
 {
 	uint64_t i = (key * 0x9e3779b97f4a7c15ull) >> 20;
 
-	while (set->slot[i & set->mask] != EMPTY && set->slot[i & set->mask] != (key ^ MARK))
+	while (set->slot[i & set->mask].key != EMPTY &&
+	       set->slot[i & set->mask].key != (key ^ MARK))
 		i++;
 	return &set->slot[i & set->mask];
 }
@@ -54,8 +60,8 @@ static bool grow(struct mmu_set *set)
 	if (!bigger.slot)
 		return false;
 	for (uint64_t i = 0; i <= set->mask; i++) {
-		if (set->slot[i] != EMPTY)
-			*find_slot(&bigger, set->slot[i] ^ MARK) = set->slot[i];
+		if (set->slot[i].key != EMPTY)
+			*find_slot(&bigger, set->slot[i].key ^ MARK) = set->slot[i];
 	}
 	free(set->slot);
 	*set = bigger;
@@ -64,21 +70,25 @@ static bool grow(struct mmu_set *set)
 
 bool mmu_set_add(struct mmu_set *set, uint64_t key)
 {
-	uint64_t *slot = find_slot(set, key);
+	struct slot *slot = find_slot(set, key);
 
-	if (*slot != EMPTY)
+	if (slot->key != EMPTY)
 		return false;
 	if (set->used * 2 > set->mask) {
 		if (!grow(set))
 			return false;
 		slot = find_slot(set, key);
 	}
-	*slot = key ^ MARK;
-	set->used++;
+	*slot = (struct slot){.key = key ^ MARK, .order = set->used++};
 	return true;
 }
 
 bool mmu_set_has(const struct mmu_set *set, uint64_t key)
 {
-	return *find_slot(set, key) != EMPTY;
+	return find_slot(set, key)->key != EMPTY;
+}
+
+uint64_t mmu_set_order(const struct mmu_set *set, uint64_t key)
+{
+	return find_slot(set, key)->order;
 }

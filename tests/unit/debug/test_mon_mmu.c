@@ -294,3 +294,112 @@ Test(mon_mmu, answer_when_very_long_then_cut_with_more)
 	cr_assert_lt(m.len, 110000u);
 	cr_assert(strstr(m.text, "\"aliases\":513"));
 }
+
+Test(mon_mmu, roots_when_there_is_no_shadow_then_those_that_stops_saw)
+{
+	const struct cpu_stop stop = {.kind = STOP_BREAK}, step = {.kind = STOP_STEP};
+	struct x86_state *st = &m.vm->world->st[0];
+
+	target_stopped(&m.target, &stop, true);
+	st->cr3 = 0x5000;
+	target_stopped(&m.target, &stop, true);
+	st->cr3 = 0x6000;
+	target_stopped(&m.target, &step, true);
+	for (unsigned i = 0; i < 2 * MMU_SEEN_MAX; i++) {
+		st->cr3 = 0x100000 + (i << 12);
+		target_stopped(&m.target, &stop, true);
+	}
+	st->cr3 = PML4;
+	target_stopped(&m.target, &stop, true);
+	say("mmu roots --max 1000");
+	cr_assert(strstr(m.text, "root cr3=0x1000 paging=4level stops=1 cpus=1 pages=513"), "%s",
+		  m.text);
+	cr_assert_not(strstr(m.text, "cr3=0x6000"));
+	cr_assert_eq(m.target.seen.count, MMU_SEEN_MAX);
+}
+
+/* As many as kvm-unit-tests' rmap_chain makes. */
+Test(mon_mmu, rmap_when_aliases_are_thousands_then_counted_and_the_first_told)
+{
+	const unsigned aliases = 64536, tables = (aliases + 511) / 512;
+
+	put(PD + 8 * 2, 0);
+	put(PD + 8 * 3, 0);
+	for (unsigned i = 0; i < tables; i++)
+		put(PD + 8 * (16 + i), (0x100000 + i * 0x1000) | RW);
+	for (unsigned i = 0; i < aliases; i++)
+		put(0x100000 + 8 * i, 0x8000 | RW);
+	say("mmu rmap 0x8123");
+	cr_assert(strstr(m.text, "rmap gpa=0x8000 cr3=0x1000 gva=0x2000000 page=4K"));
+	cr_assert(strstr(m.text, "more next=0x2100000\n"));
+	cr_assert(strstr(m.text, "rmap gpa=0x8000 aliases=64536 role=model\n"));
+	say("mmu map --raw --max 1000000");
+	cr_assert_lt(m.len, 110000u);
+}
+
+/* Whatever a guest makes: each word ends soon, and what it says is bounded. */
+static void fill_with_noise(uint64_t *random, bool is_looping)
+{
+	for (gpa_t gpa = 0; gpa < 0x40000; gpa += 8) {
+		*random ^= *random << 13;
+		*random ^= *random >> 7;
+		*random ^= *random << 17;
+		put(gpa, is_looping ? (*random & 0x3f000) | (*random >> 60) | RW
+				    : *random & *random << 7);
+	}
+}
+
+static void say_everything(void)
+{
+	static const char *const lines[] = {
+		"mmu info",
+		"mmu addr 0x401000",
+		"mmu addr gpa 0x3000",
+		"mmu walk 0x401000 -j",
+		"mmu probe w cpl=3 0",
+		"mmu map",
+		"mmu map --raw -j",
+		"mmu map --phys",
+		"mmu rmap 0x3000",
+		"mmu find pte 0/0",
+		"mmu find wx",
+		"mmu find alias",
+		"mmu find user",
+		"mmu roots",
+		"mmu tables",
+		"mmu ad",
+		"mmu dump --dot",
+		"mmu dump --json",
+		"info mem",
+		"gva2gpa 0x401000",
+	};
+
+	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(lines); i++) {
+		say(lines[i]);
+		if (strncmp(lines[i], "mmu", 3) == 0)
+			cr_assert_lt(m.len, 110000u, "%s", lines[i]);
+	}
+}
+
+Test(mon_mmu, words_when_tables_are_hostile_then_bounded, .timeout = 300)
+{
+	static const uint64_t cr4s[] = {0, X86_CR4_PSE, X86_CR4_PAE, X86_CR4_PAE | X86_CR4_LA57};
+	struct x86_state *st = &m.vm->world->st[0];
+	uint64_t random = 88172645463325252ull;
+
+	for (unsigned i = 0; i < 6; i++) {
+		bool is_long = i >= 3;
+
+		fill_with_noise(&random, false);
+		st->cr4 = cr4s[is_long ? 2 + i % 2 : i];
+		st->efer = is_long ? X86_EFER_LMA | X86_EFER_LME | X86_EFER_NXE : 0;
+		st->cr3 = random & 0x3f000;
+		say_everything();
+	}
+	fill_with_noise(&random, true);
+	say("mmu map --max 3");
+	say("mmu dump --dot");
+	say("mmu tables");
+	say("mmu roots");
+	say("mmu find wx --max 3");
+}

@@ -228,7 +228,8 @@ Test(mmu_view, set_when_grown_then_knows_what_was_added)
 	for (uint64_t i = 0; i < 100000; i++)
 		cr_assert(mmu_set_add(set, i * 4096));
 	for (uint64_t i = 0; i < 100000; i++)
-		cr_assert(!mmu_set_add(set, i * 4096) && !mmu_set_has(set, i * 4096 + 1));
+		cr_assert(!mmu_set_add(set, i * 4096) && !mmu_set_has(set, i * 4096 + 1) &&
+			  mmu_set_order(set, i * 4096) == i);
 	mmu_set_destroy(set);
 }
 
