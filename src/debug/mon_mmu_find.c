@@ -19,8 +19,8 @@ struct search {
 	struct mmu_call *call;
 	const char *kind;
 	struct mmu_roots roots;
-	unsigned root; /* being looked at */
-	struct mmu_view *view;
+	unsigned root;	      /* being looked at */
+	struct mmu_view view; /* of that root */
 	bool (*is_wanted)(const struct search *search, const struct mmu_mapping *page);
 	bool has_frame; /* rmap, find phys: */
 	gpa_t frame;
@@ -89,7 +89,7 @@ static enum mmu_view_step keep(struct search *s, const struct mmu_mapping *page)
 	struct finding *known;
 	size_t slot;
 
-	s->view->hits++;
+	s->view.hits++;
 	if (s->count == s->max && !grow(s)) {
 		s->is_short = true;
 		return MMU_VIEW_STOP;
@@ -114,17 +114,16 @@ static enum mmu_view_step look_at_page(void *ctx, const struct mmu_mapping *page
 /* Look at all roots, or at those that the options name.  @is_pure: as mmu_view.barren wants it. */
 static void run_search(struct search *s, mmu_view_page_fn fn, bool is_pure)
 {
-	struct mmu_view view = {.mem = s->call->mem, .hi = ~0ull, .on_page = fn, .ctx = s};
 	gva_t next;
 
-	view.barren = is_pure ? mmu_set_create() : NULL;
-	s->view = &view;
+	s->view = (struct mmu_view){.mem = s->call->mem, .hi = ~0ull, .on_page = fn, .ctx = s};
+	s->view.barren = is_pure ? mmu_set_create() : NULL;
 	for (s->root = 0; s->root < s->roots.count; s->root++) {
-		view.regs = &s->roots.root[s->root].regs;
-		if (mmu_run_view(s->call, &view, 0, &next) == MMU_VIEW_BUDGET)
+		s->view.regs = &s->roots.root[s->root].regs;
+		if (mmu_run_view(s->call, &s->view, 0, &next) == MMU_VIEW_BUDGET)
 			s->is_short = true;
 	}
-	mmu_set_destroy(view.barren);
+	mmu_set_destroy(s->view.barren);
 }
 
 static void choose_roots(struct search *s)

@@ -324,6 +324,25 @@ def walker_agrees_on_linux(transcript):
             require(found >= 2, "only %d roots" % found)
 
 
+def a_physical_write_to_a_table_takes_effect(_transcript):
+    """A large page's entry is written by physical address between two steps that read through it."""
+    code, table_va, frames = 0x300000, 0x800000, {0x400000: 0x1111, 0xA00000: 0x2222}
+    with Umbra("hello64") as umbra, attach(umbra) as client:
+        entry = json.loads(monitor(client, "mmu walk %#x -j" % table_va))["levels"][-1]["at"]
+        client.expect("Qqemu.PhyMemMode:1", "OK")
+        client.expect("M%x,8:488b042500008000" % code, "OK")  # mov 0x800000,%rax
+        for frame, mark in frames.items():
+            client.expect("M%x,8:%s" % (frame, mark.to_bytes(8, "little").hex()), "OK")
+        for frame, mark in list(frames.items()) * 2:
+            pte = (frame | 0x83).to_bytes(8, "little").hex()
+            client.expect("M%x,8:%s" % (int(entry, 0), pte), "OK")
+            client.expect("P10=" + code.to_bytes(8, "little").hex(), "OK")
+            client.expect("vCont;s:1", "T05.*")
+            require(int.from_bytes(bytes.fromhex(client.ask("p0")), "little") == mark,
+                    "the old page is still read after %#x" % frame)
+            require("gpa=%#x " % frame in monitor(client, "mmu addr %#x" % table_va), "mmu addr")
+
+
 # QEMU.
 
 FORMATS = [letter + size for letter in "xduo" for size in "bhwg"] + ["cb"]
@@ -520,6 +539,7 @@ TESTS = (
     (json_is_one_object_a_line, ""),
     (walker_agrees_on_the_paging_guest, "pae:runs paged32:runs"),
     (walker_agrees_on_random_tables, ""),
+    (a_physical_write_to_a_table_takes_effect, ""),
     (qemu_words_answer_as_qemu_does, ""),
     (pages_agree_with_qemu, "pae:runs paged32:runs"),
     (dot_accepts_the_dump, ""),
