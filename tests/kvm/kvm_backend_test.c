@@ -194,6 +194,59 @@ static void test_mmio(struct rig *rig)
 	tap_result(rig->tap, "steps over MMIO lose no instruction");
 }
 
+/* Writes in the log: by guest code, and the A and D bits of its walks. */
+
+struct seen_pages {
+	uint64_t low; /* the first 64 pages, where the self-test's code, tables and data lie */
+	unsigned count;
+};
+
+static void see_pages(void *ctx, gpa_t first, uint64_t written)
+{
+	struct seen_pages *seen = ctx;
+
+	seen->low |= first == 0 ? written : 0;
+	seen->count += (unsigned)__builtin_popcountll(written);
+}
+
+/* mov %al,(%rbx); hlt */
+static const uint8_t STORE64[] = {0x88, 0x03, 0xf4};
+
+static struct seen_pages run_store(struct rig *rig, gpa_t at)
+{
+	struct seen_pages seen = {0};
+	struct x86_state st;
+
+	rig_load(rig, ACCEL_LONG64, STORE64, sizeof(STORE64));
+	st = rig_get(rig);
+	st.gpr[X86_RBX] = at;
+	rig_set(rig, &st, X86_STATE_GPR);
+	CHECK(rig, rig_run_to_halt(rig, 0));
+	CHECK(rig, rig->ops->written_pages(rig->vm, see_pages, &seen) == 0);
+	return seen;
+}
+
+static void test_log(struct rig *rig)
+{
+	struct seen_pages seen = {0};
+
+	if (!rig_caps(rig, ACCEL_LONG64)->can_run) {
+		tap_skip(rig->tap, "a log of written pages", "run long64");
+		return;
+	}
+	CHECK(rig, rig->ops->log_writes(rig->vm, true, NULL) == 0);
+	CHECK(rig, rig->ops->written_pages(rig->vm, see_pages, &seen) == 0);
+	seen = run_store(rig, PROBE_DATA);
+	CHECK(rig, seen.low >> (PROBE_DATA / UMBRA_PAGE_SIZE) & 1);
+	CHECK(rig, seen.count > 0 && seen.count < 16);
+	seen = run_store(rig, 0x30000);
+	CHECK(rig, seen.low >> 0x30 & 1);
+	CHECK(rig, !(seen.low >> (PROBE_DATA / UMBRA_PAGE_SIZE) & 1));
+	CHECK(rig, rig->ops->log_writes(rig->vm, false, NULL) == 0);
+	CHECK(rig, rig->ops->written_pages(rig->vm, see_pages, &seen) < 0);
+	tap_result(rig->tap, "a log of written pages names those that were written since");
+}
+
 static void text_append(void *ctx, const char *text, size_t len)
 {
 	strncat(ctx, text, len);
@@ -472,6 +525,7 @@ int main(void)
 	test_failed_text(&rig);
 	test_string_io(&rig);
 	test_mmio(&rig);
+	test_log(&rig);
 	test_lazy_zone(&rig);
 	test_lazy_step(&rig);
 	test_kick_before_run(&rig);

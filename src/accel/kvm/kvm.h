@@ -151,6 +151,7 @@ struct accel_vm {
 
 	gpa_t slot_gpa[KVM_SLOT_MAX];	/* [world] */
 	bool slot_in_use[KVM_SLOT_MAX]; /* [world] */
+	bool logs_writes;		/* [world] slots of RAM have KVM_MEM_LOG_DIRTY_PAGES */
 	void *flush_page;		/* [const] backs KVM_SLOT_FLUSH */
 
 	/* Interrupt lines; see kvm_irq_set for the order of these two. */
@@ -221,6 +222,9 @@ void kvm_vm_close(struct accel_vm *vm);
 int kvm_slots_listen(void *vm, const struct mem_region *region, bool is_added,
 		     struct umbra_err *err);
 void kvm_mmu_flush(struct accel_vm *vm);
+int kvm_log_writes(struct accel_vm *vm, bool is_on, struct umbra_err *err);
+int kvm_written_pages(struct accel_vm *vm, void (*fn)(void *ctx, gpa_t first, uint64_t written),
+		      void *ctx);
 
 /* irq.c: interrupt controllers and timer in the kernel. */
 int kvm_chips_create(struct accel_vm *vm, struct umbra_err *err);

@@ -3,6 +3,7 @@
 #include "kvm.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 /* Below the IO APIC: never RAM on a PC, and free of the TSS pages above it (see vm.c). */
 #define FLUSH_GPA_TOP 0xfebff000ull
@@ -29,9 +30,16 @@ static void slot_drop(const struct accel_vm *vm, unsigned slot, gpa_t gpa)
 	slot_set(vm, slot, &none, 0);
 }
 
+static unsigned flags_of(const struct accel_vm *vm, const struct mem_region *region)
+{
+	if (region->kind == MEM_ROM)
+		return KVM_MEM_READONLY;
+	return vm->logs_writes ? KVM_MEM_LOG_DIRTY_PAGES : 0;
+}
+
 static int region_add(struct accel_vm *vm, const struct mem_region *region, struct umbra_err *err)
 {
-	unsigned flags = region->kind == MEM_ROM ? KVM_MEM_READONLY : 0;
+	unsigned flags = flags_of(vm, region);
 	unsigned slot;
 	int result;
 
@@ -41,7 +49,8 @@ static int region_add(struct accel_vm *vm, const struct mem_region *region, stru
 		return umbra_err_set(err, ENOSPC, "memory region %s: all %d KVM slots are in use",
 				     region->name, KVM_SLOT_MAX);
 	result = slot_set(vm, slot, region, flags);
-	if (result == -EINVAL && flags) /* no KVM_CAP_READONLY_MEM: ROM can be written then */
+	if (result == -EINVAL &&
+	    flags == KVM_MEM_READONLY) /* no KVM_CAP_READONLY_MEM: ROM can be written then */
 		result = slot_set(vm, slot, region, 0);
 	if (result)
 		return umbra_err_set(err, -result,
@@ -88,4 +97,81 @@ void kvm_mmu_flush(struct accel_vm *vm)
 		dummy.gpa -= UMBRA_PAGE_SIZE;
 	if (slot_set(vm, KVM_SLOT_FLUSH, &dummy, 0) == 0)
 		slot_drop(vm, KVM_SLOT_FLUSH, dummy.gpa);
+}
+
+/* The log of written pages.  What KVM's own walks set in tables, A and D, is in it as well. */
+
+/* The RAM behind @slot, or NULL. */
+static const struct mem_region *ram_of(const struct accel_vm *vm, unsigned slot)
+{
+	const struct mem_region *region =
+		vm->slot_in_use[slot] ? mem_find(vm->mem, vm->slot_gpa[slot]) : NULL;
+
+	return region && region->kind == MEM_RAM ? region : NULL;
+}
+
+/* Flags of a slot that stays where it is may change (KVM api 4.35). */
+static int set_all(struct accel_vm *vm)
+{
+	unsigned slot;
+	int result = 0;
+
+	for (slot = 0; slot < KVM_SLOT_MAX && !result; slot++) {
+		const struct mem_region *region = ram_of(vm, slot);
+
+		if (region)
+			result = slot_set(vm, slot, region, flags_of(vm, region));
+	}
+	return result;
+}
+
+int kvm_log_writes(struct accel_vm *vm, bool is_on, struct umbra_err *err)
+{
+	int result;
+
+	if (vm->logs_writes == is_on)
+		return 0;
+	vm->logs_writes = is_on;
+	result = set_all(vm);
+	if (!result)
+		return 0;
+	vm->logs_writes = false;
+	set_all(vm);
+	return umbra_err_set(err, -result, "KVM cannot log which pages are written: %s",
+			     strerror(-result));
+}
+
+/* KVM api 4.8: the call clears what it gives.  A bit per page, in words of 64. */
+static int read_log(const struct accel_vm *vm, unsigned slot, const struct mem_region *region,
+		    void (*fn)(void *ctx, gpa_t first, uint64_t written), void *ctx)
+{
+	size_t words = (region->len / UMBRA_PAGE_SIZE + 63) / 64, i;
+	uint64_t *bitmap = calloc(words, sizeof(*bitmap));
+	struct kvm_dirty_log log = {.slot = slot, .dirty_bitmap = bitmap};
+	int result;
+
+	if (!bitmap)
+		return -ENOMEM;
+	result = kvm_ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log);
+	for (i = 0; i < words && !result; i++) {
+		if (bitmap[i])
+			fn(ctx, region->gpa + i * 64 * UMBRA_PAGE_SIZE, bitmap[i]);
+	}
+	free(bitmap);
+	return result;
+}
+
+int kvm_written_pages(struct accel_vm *vm, void (*fn)(void *ctx, gpa_t first, uint64_t written),
+		      void *ctx)
+{
+	unsigned slot;
+	int result = 0;
+
+	for (slot = 0; slot < KVM_SLOT_MAX && !result; slot++) {
+		const struct mem_region *region = ram_of(vm, slot);
+
+		if (region)
+			result = read_log(vm, slot, region, fn, ctx);
+	}
+	return result;
 }
