@@ -225,9 +225,9 @@ struct accel_ops {
 	 * valid after vm_start.  NULL: the back end has none that we could see. */
 	struct mmu *(*mmu)(struct accel_vm *vm);
 	/* Keep a log of the pages of RAM that guest code and its walks write, or end it; what
-	 * devices and the debugger write is not in it. Written_pages
-	 * calls @fn for those since it was called last, or since the log began: bit n of @written
-	 * is the page at @first + n * 4096.  World STOPPED.  NULL: the back end has no such log.
+	 * devices and the debugger write is not in it.  Written_pages calls @fn for those since it
+	 * was called last, or since the log began: bit n of @written is the page at @first + n *
+	 * 4096.  World STOPPED.  NULL: the back end has no such log.
 	 * Errors: what the host gives; nothing is logged then. */
 	int (*log_writes)(struct accel_vm *vm, bool is_on, struct umbra_err *err);
 	int (*written_pages)(struct accel_vm *vm,
