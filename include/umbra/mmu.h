@@ -85,9 +85,11 @@ struct mmu_event {
 				      * HAZARD: the entry, as cached and as it is */
 	uint32_t sp;		     /* FILL, ZAP: number of the shadow page */
 	unsigned index;		     /* FILL, ZAP: entry in it */
-	uint64_t spte;		     /* FILL: new; ZAP: old value */
-	enum mmu_flush_scope scope;  /* CR3, FLUSH */
-	uint16_t pcid;		     /* CR3, FLUSH, INVLPG: whose entries */
+	/* FILL: the guest's rights over all levels, and whether stores go through the entry. */
+	bool is_writable, is_user, is_executable, may_write;
+	uint64_t spte;		    /* FILL: new; ZAP: old value */
+	enum mmu_flush_scope scope; /* CR3, FLUSH */
+	uint16_t pcid;		    /* CR3, FLUSH, INVLPG: whose entries */
 	/* INVLPG: by INVLPG, which takes global entries as well; by INVPCID it does not. */
 	bool takes_global;
 };
@@ -169,6 +171,8 @@ void mmu_remove_listener(struct mmu *mmu, mmu_event_fn fn, void *ctx);
 /* For a listener, about the event that it was called for: who did it, with the instruction's bytes
  * where they are known.  Only from inside the call. */
 void mmu_event_who(const struct mmu *mmu, const struct mmu_event *event, struct mmu_who *out_who);
+/* Now, as mmu_event.seq.  World stopped. */
+uint64_t mmu_seq(const struct mmu *mmu);
 
 /* How registers came to change. */
 enum mmu_load {

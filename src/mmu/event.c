@@ -51,6 +51,11 @@ uint64_t mmu_who_seq(const struct mmu *mmu, unsigned vcpu)
 	return who.seq;
 }
 
+uint64_t mmu_seq(const struct mmu *mmu)
+{
+	return mmu_who_seq(mmu, MMU_NO_VCPU);
+}
+
 /* Listeners. */
 
 static void each_table(struct mmu *mmu, void (*fn)(struct mmu *mmu, struct frame *frame))
@@ -208,6 +213,10 @@ void tell_fill(struct mmu *mmu, unsigned vcpu, gva_t gva, const struct shadow_pa
 	event.sp = sp->id;
 	event.index = index;
 	event.spte = sp->spte[index];
+	event.is_writable = event.spte & SPTE_W;
+	event.is_user = event.spte & SPTE_U;
+	event.is_executable = event.spte & SPTE_X;
+	event.may_write = event.spte & SPTE_MAY_WRITE;
 	tell(mmu, &event);
 }
 

@@ -210,6 +210,8 @@ Test(mmu, events_when_a_page_is_filled_then_fault_and_the_four_steps)
 	cr_assert_eq(heard.last[MMU_EVENT_SLOT].gpa, (gpa_t)DATA);
 	cr_assert_eq(heard.last[MMU_EVENT_HOST].hva, (hva_t)(uintptr_t)page.host);
 	cr_assert(heard.last[MMU_EVENT_FILL].spte & SPTE_MAY_WRITE);
+	cr_assert(heard.last[MMU_EVENT_FILL].may_write && heard.last[MMU_EVENT_FILL].is_user);
+	cr_assert_lt(heard.last[MMU_EVENT_FILL].seq, mmu_seq(rig->mmu));
 	heard.total = 0;
 	cr_assert_eq(rig_translate(rig, 0, 0x123, X86_PF_W, false, &page), 0);
 	cr_assert_eq(heard.total, 0u, "a hit is no event");
