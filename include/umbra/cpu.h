@@ -105,6 +105,9 @@ bool world_take_stop(struct world *world, struct cpu_stop *out_stop);
 /* Leave STOPPED.  @plan one entry per vCPU.  Breakpoints are armed here.  A plan of HOLD for every
  * vCPU is allowed: the world then runs, and stands still until world_stop. */
 void world_resume(struct world *world, const struct vcpu_plan *plan);
+/* What was hit as @mmu_hit is of no interest any more: a vCPU that waits to tell of it does not.
+ * STOPPED only. */
+void world_cancel_mmu(struct world *world, uint64_t mmu_hit);
 /* Put every vCPU into its power-up state, @boot for vCPU 0; drops latched events.  STOPPED only. */
 int world_reset(struct world *world, const struct x86_state *boot, struct umbra_err *err);
 /* How soon after a resume the first look at halts is due: many test guests do little and halt. */

@@ -259,6 +259,18 @@ static struct vcpu *find_latched_locked(struct world *w, const struct vcpu_plan 
 	return found;
 }
 
+void world_cancel_mmu(struct world *w, uint64_t mmu_hit)
+{
+	pthread_mutex_lock(&w->lock);
+	for (unsigned i = 0; i < w->vcpu_count; i++) {
+		struct cpu_stop *event = &w->vcpu[i].event;
+
+		if (event->kind == STOP_MMU && event->mmu_hit == mmu_hit)
+			event->kind = STOP_NONE;
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
 static void release_locked(struct vcpu *v)
 {
 	if (v->world->is_quitting)

@@ -118,12 +118,26 @@ int mmu_watch_add(struct mmu_watch *watch, const struct mmu_break *what, unsigne
 	return rc;
 }
 
+/* Another vCPU may have hit it at the same time, and wait for its turn to say so. */
+static void cancel(struct mmu_watch *watch, unsigned id)
+{
+	uint64_t hits = mmu_breaks_hits(watch->breaks);
+	uint64_t n = hits - u64_min(hits, MMU_STOPS_KEPT);
+	struct mmu_stop stop;
+
+	for (; n < hits; n++) {
+		if (mmu_breaks_hit(watch->breaks, n, &stop) && (!id || stop.id == id))
+			world_cancel_mmu(vm_world(watch->vm), n);
+	}
+}
+
 int mmu_watch_delete(struct mmu_watch *watch, unsigned id)
 {
 	struct mmu_break_info info;
 
 	if (!find_break(watch, id, &info))
 		return -ENOENT;
+	cancel(watch, id);
 	if (info.is_enabled)
 		(void)watch_memory(watch, &info.what, false, NULL);
 	return mmu_breaks_delete(watch->breaks, id);
@@ -138,6 +152,8 @@ int mmu_watch_enable(struct mmu_watch *watch, unsigned id, bool is_enabled, stru
 		return umbra_err_set(err, ENOENT, "there is no break %u", id);
 	if (info.is_enabled == is_enabled)
 		return 0;
+	if (!is_enabled)
+		cancel(watch, id);
 	rc = watch_memory(watch, &info.what, is_enabled, err);
 	return rc < 0 ? rc : mmu_breaks_enable(watch->breaks, id, is_enabled);
 }
@@ -175,8 +191,10 @@ void mmu_watch_stopped(struct mmu_watch *watch, const struct cpu_stop *stop)
 
 void mmu_watch_leave(struct mmu_watch *watch)
 {
-	if (watch->breaks)
+	if (watch->breaks) {
+		cancel(watch, 0);
 		mmu_breaks_clear(watch->breaks);
+	}
 	if (watch->trace)
 		(void)mmu_trace_set(watch->trace, 0);
 	if (watch->hazard)

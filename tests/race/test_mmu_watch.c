@@ -192,6 +192,35 @@ static void test_steps(void)
 	printf("ok 3 - the guest goes from event to event as it goes without\n");
 }
 
+/* Two vCPUs at once: hits of the one wait while the other's is told, and may be cancelled. */
+static void test_cancel(void)
+{
+	unsigned stops = 0, extra = 0;
+	struct watched w;
+	struct cpu_stop stop;
+	struct mmu_stop hit;
+	uint64_t hits, n;
+
+	open_watched(&w, GUEST("hazard_fixed"), 2, true);
+	add(&w, &(struct mmu_break){.kind = MMU_BREAK_FAULT});
+	add(&w, &(struct mmu_break){.kind = MMU_BREAK_SHADOW});
+	for (;;) {
+		stop = run(&w);
+		if (stop.kind != STOP_MMU)
+			break;
+		require(mmu_breaks_hit(w.breaks, stop.mmu_hit, &hit), "it is known");
+		stops++;
+		hits = mmu_breaks_hits(w.breaks);
+		for (n = stop.mmu_hit + 1; n < hits; n++, extra++)
+			world_cancel_mmu(w.m.world, n);
+	}
+	require_end(&stop);
+	require(stops > 5, "there were some");
+	close_watched(&w);
+	printf("ok 7 - hits at the same time are told or cancelled: %u stops, %u more hits\n",
+	       stops, extra);
+}
+
 /* Hazards. */
 
 static uint64_t hazards_of(struct watched *w, const char *image, unsigned vcpus, bool is_parallel)
@@ -298,12 +327,13 @@ static void test_physical(void)
 
 int main(void)
 {
-	printf("1..6\n");
+	printf("1..7\n");
 	test_map_break();
 	test_other_breaks();
 	test_steps();
 	test_hazards();
 	test_parallel();
 	test_physical();
+	test_cancel();
 	return 0;
 }

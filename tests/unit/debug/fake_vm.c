@@ -279,6 +279,11 @@ int bp_remove(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len)
 	return 0;
 }
 
+void world_cancel_mmu(struct world *world, uint64_t mmu_hit)
+{
+	(void)world, (void)mmu_hit;
+}
+
 int bp_insert_physical(struct world *world, enum bp_kind kind, gpa_t gpa, uint64_t len,
 		       struct umbra_err *err)
 {
