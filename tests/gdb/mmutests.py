@@ -19,7 +19,7 @@ from gdbdriver import Gdb
 from machinetests import monitor
 from rawclient import Client
 from rawtests import attach, require
-from vm import ACCEL, GUESTS, PATIENCE_S, ROOT, Umbra
+from vm import ACCEL, GUESTS, PATIENCE_S, ROOT, Skip, Umbra
 
 LOOKING = (  # every word that must leave no trace, over addresses that are mapped and not
     "mmu info", "mmu addr {va}", "mmu addr gpa {pa}", "mmu addr hva 0x1", "mmu walk {va}",
@@ -30,6 +30,14 @@ LOOKING = (  # every word that must leave no trace, over addresses that are mapp
     "mmu dump --dot", "mmu dump --json", "mmu help", "mmu frob", "info mem", "info tlb",
     "gva2gpa {va}", "gva2gpa {hole}", "gpa2hva {pa}", "gpa2hpa {pa}", "x/4gx {va}", "xp/4gx {pa}",
     "x/3i {va}", "x {hole}")
+
+
+def program(name, package):
+    """The path of a program that a test needs; without it the test is skipped."""
+    path = shutil.which(name)
+    if not path:
+        raise Skip("no %s (package %s)" % (name, package))
+    return path
 
 
 def run_to(gdb, umbra, function, times=1):
@@ -421,10 +429,7 @@ def ask_qemu(qemu, image, symbols, function, words, stops):
 
 def qemu_words_answer_as_qemu_does(transcript):
     """The same guest stopped at the same place under QEMU, where that is installed."""
-    qemu = shutil.which("qemu-system-x86_64")
-    if not qemu:
-        transcript.append("no qemu-system-x86_64 here: nothing was compared")
-        return
+    qemu = program("qemu-system-x86_64", "qemu-system-x86")
     symbols = os.path.join(GUESTS, "hello64-mb.elf")
     image = os.path.join(GUESTS, "hello64-mb32.elf")
     theirs = ask_qemu(qemu, image, symbols, "main", QEMU_WORDS, 1)[0]
@@ -462,12 +467,9 @@ def check_ranges(client, lines):
     require(at == len(lines), "%d pages, by QEMU %d" % (at, len(lines)))
 
 
-def pages_agree_with_qemu(transcript):
+def pages_agree_with_qemu(_transcript):
     """The paging guest in its three modes: each page of QEMU's `info tlb`, by `mmu walk`."""
-    qemu = shutil.which("qemu-system-x86_64")
-    if not qemu:
-        transcript.append("no qemu-system-x86_64 here: nothing was compared")
-        return
+    qemu = program("qemu-system-x86_64", "qemu-system-x86")
     image = os.path.join(GUESTS, "paging.elf")
     words = ("info mem", "info tlb")
     theirs = ask_qemu(qemu, image, image, "check_roots", words, 3)
@@ -488,11 +490,8 @@ def pages_agree_with_qemu(transcript):
 
 # Graphviz, and the gdb extension.
 
-def dot_accepts_the_dump(transcript):
-    dot = shutil.which("dot")
-    if not dot:
-        transcript.append("no dot here (package graphviz): nothing was checked")
-        return
+def dot_accepts_the_dump(_transcript):
+    dot = program("dot", "graphviz")
     with Umbra("hello64") as umbra, attach(umbra) as client:
         text = monitor(client, "mmu dump --dot")
     result = subprocess.run([dot, "-Tplain"], input=text, capture_output=True, text=True,
