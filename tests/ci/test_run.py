@@ -6,8 +6,8 @@ from tree import CI, TreeTest
 
 # What run.sh asks of make: the builds do nothing, and the programs are those of the test.
 MAKEFILE = """
-.PHONY: all unit-programs kvm-programs diff-programs qemu-programs bench-programs race-programs fuzz-programs
-all unit-programs kvm-programs diff-programs qemu-programs bench-programs race-programs fuzz-programs:
+.PHONY: all unit-programs kvm-programs diff-programs qemu-programs walk-programs bench-programs race-programs fuzz-programs
+all unit-programs kvm-programs diff-programs qemu-programs walk-programs bench-programs race-programs fuzz-programs:
 	@$(BUILD_COMMAND)
 print-KVM_PROGRAMS:
 	@echo $(wildcard programs/*)
