@@ -187,6 +187,10 @@ struct mmu_frame_info {
 unsigned mmu_shadow_path(const struct mmu *mmu, const struct x86_paging *regs, gva_t gva,
 			 struct mmu_shadow_entry out[MMU_SHADOW_PATH_MAX]);
 
+/* What mmu_event.spte says by itself: is_leaf, and of a leaf all that is said of leaves but gpa and
+ * gpte.  The rest of @out is left alone. */
+void mmu_shadow_decode(uint64_t spte, struct mmu_shadow_entry *out);
+
 typedef void (*mmu_shadow_page_fn)(void *ctx, const struct mmu_shadow_page *page);
 void mmu_each_shadow_page(const struct mmu *mmu, mmu_shadow_page_fn fn, void *ctx);
 typedef void (*mmu_shadow_entry_fn)(void *ctx, const struct mmu_shadow_entry *entry);

@@ -83,6 +83,11 @@ static inline bool range_fits(uint64_t start, uint64_t len, uint64_t outer_start
 	       len <= outer_len - (start - outer_start);
 }
 
+static inline uint64_t u64_max(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 static inline uint64_t u64_min(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;

@@ -179,6 +179,22 @@ static void note_memory(struct mmu_watch *watch, const struct cpu_stop *stop)
 	}
 }
 
+bool mmu_watch_last(const struct mmu_watch *watch, struct mmu_stop *out_stop)
+{
+	return watch->breaks && mmu_breaks_hit(watch->breaks, watch->last_hit, out_stop);
+}
+
+/* What was traced for the step alone is traced no more. */
+static void end_step(struct mmu_watch *watch)
+{
+	struct mmu_stop stop;
+
+	if (!watch->is_stepping || !mmu_watch_last(watch, &stop) || stop.kind != MMU_BREAK_STEP)
+		return;
+	watch->is_stepping = false;
+	(void)mmu_trace_set(watch->trace, watch->kinds_before);
+}
+
 void mmu_watch_stopped(struct mmu_watch *watch, const struct cpu_stop *stop)
 {
 	watch->last_hit = stop->kind == STOP_MMU ? stop->mmu_hit : ~0ull;
@@ -186,6 +202,7 @@ void mmu_watch_stopped(struct mmu_watch *watch, const struct cpu_stop *stop)
 		return;
 	if (stop->kind == STOP_WATCH && stop->is_physical)
 		note_memory(watch, stop);
+	end_step(watch);
 	mmu_breaks_settle(watch->breaks);
 }
 
@@ -201,12 +218,59 @@ void mmu_watch_leave(struct mmu_watch *watch)
 		(void)mmu_hazard_set(watch->hazard, false);
 }
 
-bool mmu_watch_describe(const struct mmu_watch *watch, char buf[MMU_TEXT_MAX])
+bool mmu_watch_describe(const struct mmu_watch *watch, char buf[MMU_STOP_TEXT_MAX])
 {
 	struct mmu_stop hit;
 
-	if (!watch->breaks || !mmu_breaks_hit(watch->breaks, watch->last_hit, &hit))
+	if (!mmu_watch_last(watch, &hit))
 		return false;
-	mmu_text_stop(&hit, buf);
+	mmu_stop_text(&hit, buf);
 	return true;
+}
+
+uint64_t mmu_watch_now(const struct mmu_watch *watch)
+{
+	struct mmu *mmu = mmu_watch_mmu(watch, NULL);
+
+	return mmu ? mmu_seq(mmu) : 0;
+}
+
+/* Steps. */
+
+int mmu_watch_step(struct mmu_watch *watch, const struct mmu_break *what, unsigned *out_id,
+		   struct umbra_err *err)
+{
+	struct mmu_trace *trace = mmu_watch_trace(watch, err);
+	unsigned kinds;
+	int rc;
+
+	if (!trace)
+		return -ENOTSUP;
+	kinds = watch->is_stepping ? watch->kinds_before : mmu_trace_kinds(trace);
+	if (mmu_trace_set(trace, MMU_EVENT_ALL))
+		return umbra_err_set(err, ENOSPC, "too many listen to the shadow already");
+	rc = mmu_watch_add(watch, what, out_id, err);
+	if (rc < 0) {
+		(void)mmu_trace_set(trace, kinds);
+		return rc;
+	}
+	watch->is_stepping = true;
+	watch->kinds_before = kinds;
+	watch->step_from = mmu_trace_total(trace);
+	return 0;
+}
+
+void mmu_watch_tell_steps(const struct mmu_watch *watch, struct mon_record *record,
+			  const struct mem_space *mem, const struct mmu_stop *stop)
+{
+	uint64_t total, from;
+	struct mmu_trace_record event;
+
+	if (stop->kind != MMU_BREAK_STEP || !watch->trace)
+		return;
+	total = mmu_trace_total(watch->trace);
+	from = u64_max(watch->step_from, total - u64_min(total, mmu_trace_capacity(watch->trace)));
+	while (mmu_trace_get(watch->trace, from, &event) && event.event.seq != stop->seq)
+		from++;
+	mmu_tell_events(record, mem, watch->trace, from);
 }

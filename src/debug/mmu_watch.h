@@ -4,7 +4,7 @@
 #ifndef DEBUG_MMU_WATCH_H
 #define DEBUG_MMU_WATCH_H
 
-#include "mmu_text.h"
+#include "mmu_tell.h"
 
 #include "umbra/cpu.h"
 #include "umbra/mmu_breaks.h"
@@ -22,6 +22,11 @@ struct mmu_watch {
 	struct mmu_hazard *hazard;
 	struct mmu_snaps snaps;
 	uint64_t last_hit; /* of the last stop; ~0: none */
+	/* `mmu step`: the first event of the trace that it is about, and the kinds that were traced
+	 * before it was armed. */
+	bool is_stepping;
+	uint64_t step_from;
+	unsigned kinds_before;
 };
 
 void mmu_watch_init(struct mmu_watch *watch, struct vm *vm);
@@ -46,7 +51,19 @@ int mmu_watch_enable(struct mmu_watch *watch, unsigned id, bool is_enabled, stru
 void mmu_watch_stopped(struct mmu_watch *watch, const struct cpu_stop *stop);
 /* The debugger is gone: what could stop the machine or slows it down goes; what was noted stays. */
 void mmu_watch_leave(struct mmu_watch *watch);
-/* The line for the last stop; false when it was for no break. */
-bool mmu_watch_describe(const struct mmu_watch *watch, char buf[MMU_TEXT_MAX]);
+/* The last stop; false when it was for no break. */
+bool mmu_watch_last(const struct mmu_watch *watch, struct mmu_stop *out_stop);
+/* Its line for a person. */
+bool mmu_watch_describe(const struct mmu_watch *watch, char buf[MMU_STOP_TEXT_MAX]);
+
+/* Stop behind the next event of what->kinds and trace until then what leads to it.
+ * Errors: as mmu_watch_add. */
+int mmu_watch_step(struct mmu_watch *watch, const struct mmu_break *what, unsigned *out_id,
+		   struct umbra_err *err);
+/* The events that @stop, of a step, is about; nothing of other stops. */
+void mmu_watch_tell_steps(const struct mmu_watch *watch, struct mon_record *record,
+			  const struct mem_space *mem, const struct mmu_stop *stop);
+/* Instructions that the machine has executed, as mmu_event.seq; 0 without a shadow MMU. */
+uint64_t mmu_watch_now(const struct mmu_watch *watch);
 
 #endif

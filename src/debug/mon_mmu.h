@@ -23,8 +23,9 @@ struct mmu_call {
 
 	/* Options. */
 	unsigned cpu;
-	bool has_cr3, has_pcid, is_raw, is_physical, is_dot;
-	uint64_t cr3, pcid, max;
+	bool has_cr3, has_pcid, has_last, is_raw, is_physical, is_dot, is_any_root;
+	uint64_t cr3, pcid, max, last;
+	const char *on;
 	const char *filter; /* NULL: none */
 
 	/* Of cpu, with CR3 as the options say. */
@@ -92,6 +93,14 @@ void mmu_word_verify(struct mmu_call *call);
 void mmu_word_stats(struct mmu_call *call);
 void mmu_word_tlb(struct mmu_call *call);
 void mmu_word_zap(struct mmu_call *call);
-void mmu_word_dump(struct mmu_call *call); /* mon_mmu_dump.c */
+void mmu_word_dump(struct mmu_call *call);  /* mon_mmu_dump.c */
+void mmu_word_trace(struct mmu_call *call); /* mon_mmu_trace.c */
+void mmu_word_log(struct mmu_call *call);
+void mmu_word_step(struct mmu_call *call);
+void mmu_word_snap(struct mmu_call *call); /* mon_mmu_snap.c */
+void mmu_word_diff(struct mmu_call *call);
+void mmu_word_break(struct mmu_call *call); /* mon_mmu_break.c */
+void mmu_word_why(struct mmu_call *call);
+void mmu_word_hazard(struct mmu_call *call); /* mon_mmu_hazard.c */
 
 #endif

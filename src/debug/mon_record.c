@@ -71,13 +71,18 @@ static void put_key(struct mon_record *record, const char *key)
 	record->is_first = false;
 }
 
-void record_begin(struct mon_record *record, const char *kind)
+void record_begin_as(struct mon_record *record, const char *kind, const char *title)
 {
 	if (record->is_json)
 		put(record, "{\"kind\":\"%s\"", kind);
 	else
-		put(record, "%s", kind);
+		put(record, "%s", title);
 	record->is_first = false;
+}
+
+void record_begin(struct mon_record *record, const char *kind)
+{
+	record_begin_as(record, kind, kind);
 }
 
 void record_begin_number(struct mon_record *record, const char *kind, uint64_t number)

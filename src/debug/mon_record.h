@@ -29,6 +29,8 @@ void record_init(struct mon_record *record, const struct print_sink *out, bool i
 /* One record: begin, members, end.  The second form begins with a number that names it: sp=19. */
 void record_begin(struct mon_record *record, const char *kind);
 void record_begin_number(struct mon_record *record, const char *kind, uint64_t number);
+/* A person sees @title instead. */
+void record_begin_as(struct mon_record *record, const char *kind, const char *title);
 void record_end(struct mon_record *record);
 
 /* Members. */

@@ -395,6 +395,24 @@ void debug_server_destroy(struct debug_server *server)
 
 /* The machine's news. */
 
+static void print_console(void *ctx, const char *text, size_t len)
+{
+	rsp_console_print(ctx, text, len);
+}
+
+/* What `mmu step` stopped behind. */
+static void print_steps(struct debug_server *server)
+{
+	const struct print_sink sink = {print_console, server->session};
+	const struct mmu_watch *watch = &server->target.mmu;
+	struct mon_record record;
+	struct mmu_stop stop;
+
+	record_init(&record, &sink, false);
+	if (mmu_watch_last(watch, &stop))
+		mmu_watch_tell_steps(watch, &record, vm_mem(server->target.vm), &stop);
+}
+
 /* The reason in words, for what a signal number does not tell. */
 static void print_reason(struct debug_server *server, const struct cpu_stop *stop)
 {
@@ -409,6 +427,8 @@ static void print_reason(struct debug_server *server, const struct cpu_stop *sto
 		stop_describe(stop, why, sizeof(why));
 	len = snprintf(line, sizeof(line), "%s%s\n", is_break ? "" : "umbra: ", why);
 	rsp_console_print(server->session, line, (size_t)len);
+	if (is_break)
+		print_steps(server);
 }
 
 bool debug_server_stopped(struct debug_server *server, const struct cpu_stop *stop)

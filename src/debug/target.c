@@ -74,7 +74,7 @@ bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bo
 
 void target_describe_stop(const struct debug_target *target, char *buf, size_t size)
 {
-	char line[MMU_TEXT_MAX];
+	char line[MMU_STOP_TEXT_MAX];
 
 	if (mmu_watch_describe(&target->mmu, line))
 		snprintf(buf, size, "%s", line);

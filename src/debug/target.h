@@ -57,7 +57,7 @@ bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bo
 bool target_linux_text(struct debug_target *target, unsigned vcpu, gva_t *out_text);
 
 /* The last stop in a line for a person, without a line end. */
-#define TARGET_STOP_MAX (UMBRA_ERR_MAX + MMU_TEXT_MAX)
+#define TARGET_STOP_MAX (UMBRA_ERR_MAX + MMU_STOP_TEXT_MAX)
 void target_describe_stop(const struct debug_target *target, char *buf, size_t size);
 
 /* End the machine with @code as soon as the session's call returns. */

@@ -8,14 +8,12 @@
 _Static_assert(MMU_RIGHT_W == ACCESS_W && MMU_RIGHT_U == ACCESS_U && MMU_RIGHT_X == ACCESS_X,
 	       "rights are told as roles have them");
 
-static void describe_leaf(const struct shadow_page *sp, unsigned index,
-			  struct mmu_shadow_entry *out)
+void mmu_shadow_decode(uint64_t spte, struct mmu_shadow_entry *out)
 {
-	uint64_t spte = sp->spte[index];
-
-	out->is_leaf = true;
+	out->is_leaf = spte_is_leaf(spte);
+	if (!out->is_leaf)
+		return;
 	out->rights = (unsigned)(spte >> ACCESS_SHIFT) & ACCESS_ALL;
-	out->gpa = shadow_leaf_gpa(sp, index, sp->gpte[index]);
 	out->host = (const uint8_t *)(uintptr_t)(spte & SPTE_HOST);
 	out->may_write = spte & SPTE_MAY_WRITE;
 	out->is_dirty = spte & SPTE_D;
@@ -33,8 +31,9 @@ static void describe_entry(const struct shadow_page *sp, unsigned index,
 	*out = (struct mmu_shadow_entry){.sp = sp->id, .level = sp->key.role.level, .index = index};
 	if (!sp->key.role.is_direct)
 		out->gpte = sp->gpte[index];
-	if (spte_is_leaf(sp->spte[index])) {
-		describe_leaf(sp, index, out);
+	mmu_shadow_decode(sp->spte[index], out);
+	if (out->is_leaf) {
+		out->gpa = shadow_leaf_gpa(sp, index, sp->gpte[index]);
 		return;
 	}
 	child = spte_child(sp->spte[index]);

@@ -1,13 +1,13 @@
-/* Unit tests of mmu_text.c: the line of each kind of stop. */
-#include "src/debug/mmu_text.h"
+/* Unit tests of mmu_tell.c: the line of each kind of stop. */
+#include "src/debug/mmu_tell.h"
 
 #include <criterion/criterion.h>
 
 static void expect(const struct mmu_stop *stop, const char *line)
 {
-	char buf[MMU_TEXT_MAX];
+	char buf[MMU_STOP_TEXT_MAX];
 
-	mmu_text_stop(stop, buf);
+	mmu_stop_text(stop, buf);
 	cr_assert_str_eq(buf, line);
 }
 
@@ -36,7 +36,7 @@ static struct mmu_stop map_stop(unsigned change)
 
 #define BY " cpu=0 rip=0xffffffff81061f3a pte@0x1b0d008 old=0x2a01025 new=0x2a01027 seq=90412"
 
-Test(mmu_text, stop_when_a_mapping_changed_then_how)
+Test(mmu_tell, stop_when_a_mapping_changed_then_how)
 {
 	struct mmu_stop stop = map_stop(MMU_CHANGE_RIGHTS);
 
@@ -56,13 +56,13 @@ Test(mmu_text, stop_when_a_mapping_changed_then_how)
 	expect(&stop, "mmu stop id=3 kind=map gva=0x401000 change=present gpa=0x2a01000 k:rw-" BY);
 }
 
-Test(mmu_text, stop_when_of_another_kind_then_what_it_is_about)
+Test(mmu_tell, stop_when_of_another_kind_then_what_it_is_about)
 {
 	struct mmu_stop stop = {.id = 1, .kind = MMU_BREAK_CR3, .event = MMU_EVENT_CR3, .vcpu = 2};
 
 	stop.old = 0x1000;
 	stop.now = 0x2000;
-	expect(&stop, "mmu stop id=1 kind=cr3 cpu=2 rip=0 old=0x1000 new=0x2000 seq=0");
+	expect(&stop, "mmu stop id=1 kind=cr3 cpu=2 rip=0x0 old=0x1000 new=0x2000 seq=0");
 	stop = (struct mmu_stop){.id = 2,
 				 .kind = MMU_BREAK_FAULT,
 				 .has_gva = true,
@@ -90,5 +90,5 @@ Test(mmu_text, stop_when_of_another_kind_then_what_it_is_about)
 				 .has_gva = true,
 				 .gva = 0x7000,
 				 .after = {.can = MMU_MAP_W | MMU_MAP_X, .gpa = 0x9000}};
-	expect(&stop, "mmu stop id=6 kind=wx gva=0x7000 gpa=0x9000 k:rwx cpu=0 rip=0 seq=0");
+	expect(&stop, "mmu stop id=6 kind=wx gva=0x7000 gpa=0x9000 k:rwx cpu=0 rip=0x0 seq=0");
 }

@@ -1,0 +1,274 @@
+/* `mmu break` and `mmu why`: stops when a mapping changes, and what the last one was. */
+#include "mon_mmu.h"
+
+#include "mmu_tell.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define ENTRY_BYTES 8u
+
+/* Arguments. */
+
+/* "present,gone": a mask of MMU_CHANGE_*.  False after an error was told. */
+static bool parse_changes(struct mmu_call *call, const char *list, unsigned *out_mask)
+{
+	for (*out_mask = 0; *list;) {
+		size_t len = strcspn(list, ",");
+		unsigned bit = 0;
+
+		while (mmu_change_name(bit) && (strlen(mmu_change_name(bit)) != len ||
+						strncmp(mmu_change_name(bit), list, len) != 0))
+			bit++;
+		if (!mmu_change_name(bit)) {
+			mmu_error(call, MMU_BADARG,
+				  "no such change: '%.*s'; they are present, gone, gpa, rights and "
+				  "ad",
+				  (int)len, list);
+			return false;
+		}
+		*out_mask |= 1u << bit;
+		list += len + (list[len] == ',');
+	}
+	return true;
+}
+
+/* Argument @n as a number, or what is there already. */
+static bool optional_number(struct mmu_call *call, unsigned n, uint64_t *value)
+{
+	return n >= call->argc || mmu_parse_number(call, call->argv[n], value);
+}
+
+static bool required_number(struct mmu_call *call, unsigned n, const char *what, uint64_t *value)
+{
+	if (n < call->argc)
+		return mmu_parse_number(call, call->argv[n], value);
+	mmu_error(call, MMU_BADARG, "%s wants %s", call->argv[0], what);
+	return false;
+}
+
+/* One parser for each kind: the rest of @what from call->argv[1] on. */
+
+static bool parse_map(struct mmu_call *call, struct mmu_break *what)
+{
+	uint64_t gva, len = 1;
+
+	if (!required_number(call, 1, "an address", &gva) || !optional_number(call, 2, &len) ||
+	    (call->on && !parse_changes(call, call->on, &what->on)))
+		return false;
+	what->gva = gva;
+	what->len = len;
+	what->is_any_root = call->is_any_root;
+	what->root = call->regs;
+	return true;
+}
+
+static bool parse_pte(struct mmu_call *call, struct mmu_break *what)
+{
+	uint64_t gpa;
+
+	what->len =
+		x86_paging_mode(&call->regs) == X86_PAGING_32BIT ? ENTRY_BYTES / 2 : ENTRY_BYTES;
+	if (!required_number(call, 1, "the address of an entry", &gpa) ||
+	    !optional_number(call, 2, &what->len))
+		return false;
+	what->gpa = gpa;
+	return true;
+}
+
+/* break pa GPA [r|w|rw] [LEN] */
+static bool parse_pa(struct mmu_call *call, struct mmu_break *what)
+{
+	const char *rights = call->argc > 2 ? call->argv[2] : "w";
+	uint64_t gpa;
+
+	what->len = 1;
+	if (strspn(rights, "rw") != strlen(rights) || !*rights) {
+		mmu_error(call, MMU_BADARG, "'%s' is neither r, w nor rw", rights);
+		return false;
+	}
+	if (!required_number(call, 1, "a guest-physical address", &gpa) ||
+	    !optional_number(call, 3, &what->len))
+		return false;
+	what->gpa = gpa;
+	what->on_read = strchr(rights, 'r') != NULL;
+	what->on_write = strchr(rights, 'w') != NULL;
+	return true;
+}
+
+static bool parse_value(struct mmu_call *call, struct mmu_break *what)
+{
+	what->has_value = call->argc > 1;
+	return optional_number(call, 1, &what->value);
+}
+
+static bool parse_invlpg(struct mmu_call *call, struct mmu_break *what)
+{
+	uint64_t gva = 0;
+
+	what->has_value = call->argc > 1;
+	if (!optional_number(call, 1, &gva))
+		return false;
+	what->gva = gva;
+	return true;
+}
+
+/* break fault [ERR[/MASK]] */
+static bool parse_fault(struct mmu_call *call, struct mmu_break *what)
+{
+	uint64_t error, mask = UINT32_MAX;
+	char text[24];
+	char *slash;
+
+	if (call->argc < 2)
+		return true;
+	snprintf(text, sizeof(text), "%s", call->argv[1]);
+	slash = strchr(text, '/');
+	if (slash)
+		*slash = '\0';
+	if (!mmu_parse_number(call, text, &error) ||
+	    (slash && !mmu_parse_number(call, slash + 1, &mask)))
+		return false;
+	what->error = (uint32_t)error;
+	what->error_mask = (uint32_t)mask;
+	return true;
+}
+
+static bool parse_nothing(struct mmu_call *call, struct mmu_break *what)
+{
+	(void)call;
+	(void)what;
+	return true;
+}
+
+static bool parse_shadow(struct mmu_call *call, struct mmu_break *what)
+{
+	if (call->argc < 2)
+		return true;
+	what->kinds = mmu_trace_kinds_of(call->argv[1]);
+	if (strcmp(call->argv[1], "fill") == 0 || strcmp(call->argv[1], "zap") == 0 ||
+	    strcmp(call->argv[1], "wp") == 0)
+		return true;
+	mmu_error(call, MMU_BADARG, "shadow wants fill, zap or wp, not '%s'", call->argv[1]);
+	return false;
+}
+
+static const struct {
+	enum mmu_break_kind kind;
+	unsigned max_args;
+	bool (*parse)(struct mmu_call *call, struct mmu_break *what);
+} KINDS[] = {
+	{MMU_BREAK_MAP, 2, parse_map},	     {MMU_BREAK_PTE, 2, parse_pte},
+	{MMU_BREAK_PA, 3, parse_pa},	     {MMU_BREAK_CR3, 1, parse_value},
+	{MMU_BREAK_INVLPG, 1, parse_invlpg}, {MMU_BREAK_FAULT, 1, parse_fault},
+	{MMU_BREAK_WX, 0, parse_nothing},    {MMU_BREAK_HAZARD, 0, parse_nothing},
+	{MMU_BREAK_SHADOW, 1, parse_shadow},
+};
+
+/* The table of breaks. */
+
+static void tell_all(struct mmu_call *call)
+{
+	const struct mmu_breaks *breaks = call->target->mmu.breaks;
+	struct mmu_break_info info;
+
+	for (unsigned i = 0; breaks && mmu_breaks_at(breaks, i, &info); i++)
+		mmu_tell_break(&call->record, &info);
+}
+
+static void add(struct mmu_call *call, const struct mmu_break *what)
+{
+	struct umbra_err err = {.text = ""};
+	struct mmu_break_info info;
+	unsigned id;
+	int rc = mmu_watch_add(&call->target->mmu, what, &id, &err);
+
+	if (rc) {
+		mmu_error(call, rc == -ENOTSUP ? MMU_NOCAP : MMU_BADARG, "%s", err.text);
+		return;
+	}
+	for (unsigned i = 0; mmu_breaks_at(call->target->mmu.breaks, i, &info); i++) {
+		if (info.id == id)
+			mmu_tell_break(&call->record, &info);
+	}
+}
+
+/* mmu break delete|enable|disable ID|all.  Returns false when it is none of these. */
+static bool change(struct mmu_call *call)
+{
+	static const char *const words[] = {"delete", "enable", "disable"};
+	struct mmu_watch *watch = &call->target->mmu;
+	struct umbra_err err = {.text = ""};
+	bool is_all = call->argc == 2 && strcmp(call->argv[1], "all") == 0;
+	unsigned word = 0, seen = 0, i = 0;
+	struct mmu_break_info info;
+	uint64_t id = 0;
+
+	while (word < UMBRA_ARRAY_SIZE(words) && strcmp(words[word], call->argv[0]) != 0)
+		word++;
+	if (word == UMBRA_ARRAY_SIZE(words))
+		return false;
+	if (!is_all && !required_number(call, 1, "a number or `all`", &id))
+		return true;
+	while (watch->breaks && mmu_breaks_at(watch->breaks, i, &info)) {
+		bool is_meant = is_all || info.id == id;
+		int rc = 0;
+
+		seen += is_meant;
+		if (is_meant && word == 0)
+			rc = mmu_watch_delete(watch, info.id);
+		else if (is_meant)
+			rc = mmu_watch_enable(watch, info.id, word == 1, &err);
+		if (rc)
+			mmu_error(call, MMU_BACKEND, "%s", err.text);
+		i += !is_meant || word > 0;
+	}
+	if (!seen && !is_all)
+		mmu_error(call, MMU_BADARG, "there is no break %llu; `mmu break` lists them",
+			  (unsigned long long)id);
+	return true;
+}
+
+/* mmu break [KIND ...|delete ID|enable ID|disable ID] */
+void mmu_word_break(struct mmu_call *call)
+{
+	size_t i = 0;
+
+	if (call->argc == 0) {
+		tell_all(call);
+		return;
+	}
+	if (change(call))
+		return;
+	while (i < UMBRA_ARRAY_SIZE(KINDS) &&
+	       strcmp(mmu_break_kind_name(KINDS[i].kind), call->argv[0]) != 0)
+		i++;
+	if (i == UMBRA_ARRAY_SIZE(KINDS)) {
+		mmu_error(call, MMU_BADARG,
+			  "no break on '%s'; they are map, pte, pa, cr3, invlpg, fault, wx, hazard "
+			  "and shadow",
+			  call->argv[0]);
+	} else if (call->argc - 1 > KINDS[i].max_args) {
+		mmu_error(call, MMU_BADARG, "%s takes %u arguments at most", call->argv[0],
+			  KINDS[i].max_args);
+	} else {
+		struct mmu_break what = {.kind = KINDS[i].kind};
+
+		if (KINDS[i].parse(call, &what))
+			add(call, &what);
+	}
+}
+
+/* mmu why */
+void mmu_word_why(struct mmu_call *call)
+{
+	const struct mmu_watch *watch = &call->target->mmu;
+	struct mmu_stop stop;
+
+	if (!mmu_watch_last(watch, &stop)) {
+		mmu_error(call, MMU_NOTPRESENT, "the last stop was for no break of `mmu break`");
+		return;
+	}
+	mmu_tell_stop(&call->record, &stop);
+	mmu_watch_tell_steps(watch, &call->record, call->mem, &stop);
+}
