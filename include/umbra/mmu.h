@@ -85,9 +85,7 @@ struct mmu_event {
 				      * HAZARD: the entry, as cached and as it is */
 	uint32_t sp;		     /* FILL, ZAP: number of the shadow page */
 	unsigned index;		     /* FILL, ZAP: entry in it */
-	/* FILL: the guest's rights over all levels, and whether stores go through the entry. */
-	bool is_writable, is_user, is_executable, may_write;
-	uint64_t spte;		    /* FILL: new; ZAP: old value */
+	uint64_t spte; /* FILL: new; ZAP: old value; mmu_shadow_decode says what it holds */
 	enum mmu_flush_scope scope; /* CR3, FLUSH */
 	uint16_t pcid;		    /* CR3, FLUSH, INVLPG: whose entries */
 	/* INVLPG: by INVLPG, which takes global entries as well; by INVPCID it does not. */

@@ -213,10 +213,6 @@ void tell_fill(struct mmu *mmu, unsigned vcpu, gva_t gva, const struct shadow_pa
 	event.sp = sp->id;
 	event.index = index;
 	event.spte = sp->spte[index];
-	event.is_writable = event.spte & SPTE_W;
-	event.is_user = event.spte & SPTE_U;
-	event.is_executable = event.spte & SPTE_X;
-	event.may_write = event.spte & SPTE_MAY_WRITE;
 	tell(mmu, &event);
 }
 

@@ -171,7 +171,6 @@ Test(file, known_but_unsupported_format_then_it_is_named)
 /* What is left of a kernel that was cut before its Linux header. */
 Test(file, efi_program_without_a_linux_header_then_refused_unless_told_flat)
 {
-	struct load_config config = {.kernel = NULL};
 	struct image img = {.bytes = "MZ", .len = 100};
 	struct image_file file;
 

@@ -1,6 +1,8 @@
 /* The rest of umbra/mmu.h: root numbers, faults, events, statistics, paranoid mode. */
 #include "mmu_rig.h"
 
+#include "umbra/mmu_view.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 
@@ -198,6 +200,7 @@ Test(mmu, events_when_a_page_is_filled_then_fault_and_the_four_steps)
 						    MMU_EVENT_HOST, MMU_EVENT_FILL};
 	struct rig *rig = four_levels(false);
 	struct heard heard = {0};
+	struct mmu_shadow_entry entry;
 	struct mmu_page page;
 
 	listen(rig, &heard, MMU_EVENT_ALL & ~MMU_EVENT_BIT(MMU_EVENT_PROTECT));
@@ -209,8 +212,8 @@ Test(mmu, events_when_a_page_is_filled_then_fault_and_the_four_steps)
 	cr_assert(heard.last[MMU_EVENT_WALK].set_dirty);
 	cr_assert_eq(heard.last[MMU_EVENT_SLOT].gpa, (gpa_t)DATA);
 	cr_assert_eq(heard.last[MMU_EVENT_HOST].hva, (hva_t)(uintptr_t)page.host);
-	cr_assert(heard.last[MMU_EVENT_FILL].spte & SPTE_MAY_WRITE);
-	cr_assert(heard.last[MMU_EVENT_FILL].may_write && heard.last[MMU_EVENT_FILL].is_user);
+	mmu_shadow_decode(heard.last[MMU_EVENT_FILL].spte, &entry);
+	cr_assert(entry.is_leaf && entry.may_write && (entry.rights & MMU_RIGHT_U));
 	cr_assert_lt(heard.last[MMU_EVENT_FILL].seq, mmu_seq(rig->mmu));
 	heard.total = 0;
 	cr_assert_eq(rig_translate(rig, 0, 0x123, X86_PF_W, false, &page), 0);
