@@ -251,6 +251,7 @@ group_long() {
 }
 
 group_walklong() {
+	local limit_seconds=1200
 	run_tap walklong walker tests/walk/compare.py "$(programs WALK_PROGRAMS rel)" \
 		--seed "$(date +%s)" --count "${UMBRA_WALK_SETS:-100000}"
 }
