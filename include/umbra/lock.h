@@ -3,6 +3,7 @@
 #ifndef UMBRA_LOCK_H
 #define UMBRA_LOCK_H
 
+#include <assert.h>
 #include <pthread.h>
 
 struct lock {
@@ -13,7 +14,18 @@ struct lock {
  * held); that is asserted.  Errors of lock_init: -ENOMEM, -EAGAIN. */
 int lock_init(struct lock *lock);
 void lock_end(struct lock *lock);
-void lock_take(struct lock *lock);
-void lock_drop(struct lock *lock);
+/* In line: each access of a device takes a lock. */
+static inline void lock_take(struct lock *lock)
+{
+	int rc = pthread_mutex_lock(&lock->mutex);
+
+	assert(rc == 0);
+}
+static inline void lock_drop(struct lock *lock)
+{
+	int rc = pthread_mutex_unlock(&lock->mutex);
+
+	assert(rc == 0);
+}
 
 #endif

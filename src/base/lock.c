@@ -15,17 +15,3 @@ void lock_end(struct lock *lock)
 
 	assert(rc == 0);
 }
-
-void lock_take(struct lock *lock)
-{
-	int rc = pthread_mutex_lock(&lock->mutex);
-
-	assert(rc == 0);
-}
-
-void lock_drop(struct lock *lock)
-{
-	int rc = pthread_mutex_unlock(&lock->mutex);
-
-	assert(rc == 0);
-}
