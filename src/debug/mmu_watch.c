@@ -16,6 +16,7 @@ void mmu_watch_end(struct mmu_watch *watch)
 	mmu_breaks_destroy(watch->breaks);
 	mmu_history_destroy(watch->history);
 	mmu_snaps_clear(&watch->snaps);
+	mmu_lazy_destroy(watch->lazy);
 	mmu_watch_init(watch, watch->vm);
 }
 
@@ -206,6 +207,14 @@ void mmu_watch_stopped(struct mmu_watch *watch, const struct cpu_stop *stop)
 	mmu_breaks_settle(watch->breaks);
 }
 
+void mmu_watch_forget_lazy(struct mmu_watch *watch)
+{
+	if (watch->lazy)
+		(void)vm_accel(watch->vm)->log_writes(vm_accel_vm(watch->vm), false, NULL);
+	mmu_lazy_destroy(watch->lazy);
+	watch->lazy = NULL;
+}
+
 void mmu_watch_leave(struct mmu_watch *watch)
 {
 	if (watch->breaks) {
@@ -216,6 +225,7 @@ void mmu_watch_leave(struct mmu_watch *watch)
 		(void)mmu_trace_set(watch->trace, 0);
 	if (watch->hazard)
 		(void)mmu_hazard_set(watch->hazard, false);
+	mmu_watch_forget_lazy(watch);
 }
 
 bool mmu_watch_describe(const struct mmu_watch *watch, char buf[MMU_STOP_TEXT_MAX])

@@ -10,6 +10,7 @@
 #include "umbra/mmu_breaks.h"
 #include "umbra/mmu_hazard.h"
 #include "umbra/mmu_history.h"
+#include "umbra/mmu_lazy.h"
 #include "umbra/mmu_snap.h"
 #include "umbra/mmu_trace.h"
 #include "umbra/vm.h"
@@ -21,7 +22,9 @@ struct mmu_watch {
 	struct mmu_breaks *breaks;
 	struct mmu_hazard *hazard;
 	struct mmu_snaps snaps;
-	uint64_t last_hit; /* of the last stop; ~0: none */
+	struct mmu_lazy *lazy; /* `track lazy` is on: a back end that logs written pages */
+	bool is_lazy_off;      /* `track off` was said */
+	uint64_t last_hit;     /* of the last stop; ~0: none */
 	/* `mmu step`: the first event of the trace that it is about, and the kinds that were traced
 	 * before it was armed. */
 	bool is_stepping;
@@ -46,6 +49,9 @@ int mmu_watch_add(struct mmu_watch *watch, const struct mmu_break *what, unsigne
 		  struct umbra_err *err);
 int mmu_watch_delete(struct mmu_watch *watch, unsigned id);
 int mmu_watch_enable(struct mmu_watch *watch, unsigned id, bool is_enabled, struct umbra_err *err);
+
+/* Compare tables at stops no more. */
+void mmu_watch_forget_lazy(struct mmu_watch *watch);
 
 /* The machine has stopped for @stop: one-time breaks go, a hit of a physical one is noted. */
 void mmu_watch_stopped(struct mmu_watch *watch, const struct cpu_stop *stop);

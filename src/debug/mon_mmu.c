@@ -56,6 +56,8 @@ static const struct mmu_word WORDS[] = {
 	 "mmu step fault,ptw", 0, 1, mmu_word_step},
 	{"hazard", "[on [GRACE]|off]", "translations used without the flush that they needed",
 	 "mmu hazard on", 0, 2, mmu_word_hazard},
+	{"track", "[lazy|off]", "how writes to tables are seen; what changed since the last stop",
+	 "mmu track", 0, 1, mmu_word_track},
 	{"zap", "", "drop the shadow, or the accelerator's own: it fills again", "mmu zap", 0, 0,
 	 mmu_word_zap},
 };
@@ -462,9 +464,11 @@ int mon_mmu(struct mon_call *mon)
 	call.argv++;
 	if (!word)
 		return 0;
-	if (call.argc < word->min_args || call.argc > word->max_args)
+	if (call.argc < word->min_args || call.argc > word->max_args) {
 		mmu_error(&call, MMU_BADARG, "usage: mmu %s %s", word->name, word->args);
-	else if (resolve_regs(&call))
+	} else if (resolve_regs(&call)) {
+		mmu_track_begin(&call);
 		word->run(&call);
+	}
 	return 0;
 }

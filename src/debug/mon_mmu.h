@@ -101,6 +101,12 @@ void mmu_word_snap(struct mmu_call *call); /* mon_mmu_snap.c */
 void mmu_word_diff(struct mmu_call *call);
 void mmu_word_break(struct mmu_call *call); /* mon_mmu_break.c */
 void mmu_word_why(struct mmu_call *call);
-void mmu_word_hazard(struct mmu_call *call); /* mon_mmu_hazard.c */
+void mmu_word_hazard(struct mmu_call *call);		 /* mon_mmu_hazard.c */
+void mmu_word_track(struct mmu_call *call);		 /* mon_mmu_track.c */
+const char *mmu_track_name(const struct mmu_call *call); /* "exact", "lazy", "off" */
+/* The first word of a session: where the back end only logs written pages, that begins now. */
+void mmu_track_begin(struct mmu_call *call);
+/* The machine has stopped: what `track lazy` says of it from now on. */
+void mmu_track_stopped(struct debug_target *target);
 
 #endif

@@ -53,8 +53,8 @@ void mmu_word_info(struct mmu_call *call)
 	if (call->mmu) {
 		mmu_stats(call->mmu, &stats);
 		record_number(r, "shadow_pages", stats.shadow_pages);
-		record_string(r, "track", "exact");
 	}
+	record_string(r, "track", mmu_track_name(call));
 	record_end(r);
 	tell_slots(call);
 }

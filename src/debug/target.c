@@ -5,6 +5,7 @@
  * Source: gdbstub/rspstub.h; "Debugging with GDB" appendix E for what each is asked for. */
 #include "target.h"
 #include "kaslr.h"
+#include "mon_mmu.h"
 #include "monitor.h"
 #include "regs.h"
 #include "stop.h"
@@ -52,12 +53,19 @@ void target_leave(struct debug_target *target, bool is_resume)
 		resume_all(target);
 }
 
+/* What the tables are at this stop, for back ends that show nothing in between. */
+static void note_tables(struct debug_target *target)
+{
+	mmu_seen_note(target);
+	mmu_track_stopped(target);
+}
+
 bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bool is_attached)
 {
 	target->last_stop = *stop;
 	/* Not at steps: registers that nobody asks for cost a call each. */
 	if (stop->kind != STOP_STEP)
-		mmu_seen_note(target);
+		note_tables(target);
 	target->must_retell = false;
 	mmu_watch_stopped(&target->mmu, stop);
 	if (!target->must_clean)
