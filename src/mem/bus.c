@@ -248,7 +248,7 @@ static void piece_serve(struct bus_region *r, uint64_t addr, bool is_write, unsi
 /* One access of @len bytes at @addr.  It counts as unclaimed once, however many of its bytes
  * nobody answered for. */
 static inline void bus_access(struct bus *bus, enum bus_kind kind, uint64_t addr, bool is_write,
-		       unsigned len, uint8_t *bytes)
+			      unsigned len, uint8_t *bytes)
 {
 	bool is_unclaimed = false;
 
