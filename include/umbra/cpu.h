@@ -93,14 +93,18 @@ void world_destroy(struct world *world);
 
 /* Stop and resume: control thread. */
 
-/* Readable (an eventfd) once for each time that the world becomes STOPPED. */
-int world_notify_fd(const struct world *world);
+/* @fn is called each time that there is a stop to take: on any thread, with locks held, so it may
+ * do no more than wake somebody (loop_wake).  Call: before world_start. */
+typedef void (*world_notify_fn)(void *ctx);
+void world_set_notify(struct world *world, world_notify_fn fn, void *ctx);
+/* True while the world is STOPPED with a cause that was not taken yet. */
+bool world_has_stop(struct world *world);
 enum world_state world_state(const struct world *world);
 /* Ask the world to stop for @kind (ATTACH, INTERRUPT or TIMEOUT).  A stop that is under way comes
  * first, and is_awaited tells of the request.  Nothing happens once a stop was taken. */
 void world_stop(struct world *world, enum stop_kind kind);
-/* To be called when the notify fd is readable.  True when the world is STOPPED with a cause that
- * was not taken yet; @out_stop says which. */
+/* Take the stop that world_has_stop tells of; @out_stop says which.  False when there is none, or
+ * one that turned out to be no stop. */
 bool world_take_stop(struct world *world, struct cpu_stop *out_stop);
 /* Leave STOPPED.  @plan one entry per vCPU.  Breakpoints are armed here.  A plan of HOLD for every
  * vCPU is allowed: the world then runs, and stands still until world_stop. */

@@ -241,17 +241,24 @@ struct loop_waker *loop_waker_add(struct loop *loop, loop_wake_fn fn, void *ctx)
 	return waker;
 }
 
-/* Races with wakers_run, by number:
+/* Races with the loop, by number:
  *  1. The flag is set before wakers_run takes it: the callback runs after, and sees what the waking
  *     thread wrote (acq_rel here pairs with acq_rel there).
- *  2. The flag is set after it was taken: the exchange gives false, so the eventfd is written, and
- *     it was read before the flags were looked at: the loop comes round once more.
- *  3. The flag is still set from an earlier wake: its eventfd write is still to be read, or is
- *     being worked off by a pass that has not taken the flag yet; either way case 1. */
+ *  2. The flag is set after it was taken: the exchange gives false, so has_wakes is set, which was
+ *     cleared before the flags were looked at: the loop comes round once more.
+ *  3. The flag is still set from an earlier wake: its has_wakes is still to be seen, or is being
+ *     worked off by a pass that has not taken the flag yet; either way case 1.
+ *  4. The loop goes to sleep meanwhile: it says so before it looks at has_wakes, and here has_wakes
+ *     is set before is_asleep is looked at (all sequentially consistent): one sees the other. */
 void loop_wake(struct loop_waker *waker)
 {
-	if (!atomic_exchange_explicit(&waker->is_pending, true, memory_order_acq_rel))
-		wake_fd_signal(waker->loop);
+	struct loop *loop = waker->loop;
+
+	if (atomic_exchange_explicit(&waker->is_pending, true, memory_order_acq_rel))
+		return;
+	atomic_store(&loop->has_wakes, true);
+	if (atomic_load(&loop->is_asleep))
+		wake_fd_signal(loop);
 }
 
 void loop_waker_del(struct loop_waker *waker)
@@ -262,18 +269,24 @@ void loop_waker_del(struct loop_waker *waker)
 	waker->loop->has_dead = true;
 }
 
-static void wakers_run(struct loop *loop)
+static void wake_fd_drain(struct loop *loop)
 {
-	struct loop_waker *waker;
 	uint64_t count;
 	ssize_t got = read(loop->wake_fd, &count, sizeof(count));
 
 	(void)got; /* EAGAIN: an earlier pass took it; the flags alone count */
+}
+
+static void wakers_run(struct loop *loop)
+{
+	struct loop_waker *waker;
+
+	if (!atomic_exchange(&loop->has_wakes, false))
+		return;
 	for (waker = loop->wakers; waker; waker = waker->next) {
-		/* A quit keeps the flags of those that did not run, and the eventfd with them, for
-		 * the next loop_run. */
+		/* A quit keeps the flags of those that did not run for the next loop_run. */
 		if (loop_is_quitting(loop)) {
-			wake_fd_signal(loop);
+			atomic_store(&loop->has_wakes, true);
 			return;
 		}
 		if (!waker->is_dead &&
@@ -319,12 +332,13 @@ static int timeout_ms(uint64_t deadline_ns)
 	return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-/* Poll until the spin time after the last event is over.  Returns the number of events. */
+/* Poll until the spin time after the last event is over, or a waker was woken.  Returns the number
+ * of events. */
 static int spin(struct loop *loop, struct epoll_event *batch, uint64_t deadline_ns)
 {
 	int n = 0;
 
-	while (n == 0) {
+	while (n == 0 && !atomic_load(&loop->has_wakes)) {
 		uint64_t now = loop_clock_ns();
 
 		if (now >= loop->spin_until_ns || now > deadline_ns)
@@ -335,7 +349,17 @@ static int spin(struct loop *loop, struct epoll_event *batch, uint64_t deadline_
 	return n;
 }
 
-/* Wait for events.  Returns their number; 0 for a timer or a signal. */
+static int sleep_in_kernel(struct loop *loop, struct epoll_event *batch, uint64_t deadline_ns)
+{
+	int ms = timeout_ms(deadline_ns), n;
+
+	atomic_store(&loop->is_asleep, true);
+	n = epoll_wait(loop->epoll_fd, batch, LOOP_BATCH, atomic_load(&loop->has_wakes) ? 0 : ms);
+	atomic_store(&loop->is_asleep, false);
+	return n;
+}
+
+/* Wait for events.  Returns their number; 0 for a timer, a waker or a signal. */
 static int wait_events(struct loop *loop, struct epoll_event *batch)
 {
 	uint64_t deadline_ns = loop_timers_next(loop);
@@ -346,8 +370,8 @@ static int wait_events(struct loop *loop, struct epoll_event *batch)
 	if (loop->spin_ns > 0)
 		n = spin(loop, batch, deadline_ns);
 	if (n == 0)
-		n = epoll_wait(loop->epoll_fd, batch, LOOP_BATCH, timeout_ms(deadline_ns));
-	if (n > 0 && loop->spin_ns > 0)
+		n = sleep_in_kernel(loop, batch, deadline_ns);
+	if (loop->spin_ns > 0 && (n > 0 || atomic_load(&loop->has_wakes)))
 		loop->spin_until_ns = loop_clock_ns() + loop->spin_ns;
 	return n;
 }
@@ -357,7 +381,7 @@ static void event_run(struct loop *loop, const struct epoll_event *ev)
 	unsigned events = 0;
 
 	if (!ev->data.ptr) {
-		wakers_run(loop);
+		wake_fd_drain(loop);
 		return;
 	}
 	if (ev->events & EPOLLIN)
@@ -380,6 +404,7 @@ static void loop_once(struct loop *loop)
 	n = wait_events(loop, batch);
 	for (i = 0; i < n && !loop_is_quitting(loop); i++)
 		event_run(loop, &batch[i]);
+	wakers_run(loop);
 	plain_run(loop);
 	loop_timers_run(loop);
 }

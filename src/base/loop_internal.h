@@ -51,7 +51,9 @@ struct loop {
 	struct loop_timer *timers;
 	struct loop_timer *armed; /* sorted by deadline, first in first out among equals */
 	struct loop_waker *wakers;
-	bool has_dead; /* a watch or waker waits to be freed */
+	atomic_bool has_wakes; /* a waker may be pending; any thread */
+	atomic_bool is_asleep; /* in the kernel, where has_wakes is not seen */
+	bool has_dead;	       /* a watch or waker waits to be freed */
 	uint64_t spin_ns;
 	uint64_t spin_until_ns;
 	atomic_uint_least64_t quit; /* 0, or QUIT_SET | code; any thread */

@@ -157,13 +157,11 @@ static void act(struct lifecycle *life, const struct cpu_stop *stop)
 
 /* Events. */
 
-static void on_world(void *ctx, int fd, unsigned events)
+static void on_world(void *ctx)
 {
 	struct lifecycle *life = ctx;
 	struct cpu_stop stop;
 
-	(void)fd;
-	(void)events;
 	if (life->is_over || !world_take_stop(vm_world(life->vm), &stop))
 		return;
 	/* A stop that was under way when the time was up; the guest's own end still counts. */
@@ -207,13 +205,26 @@ static int watch_clock(struct lifecycle *life, struct umbra_err *err)
 	return 0;
 }
 
+static void wake_world(void *waker)
+{
+	loop_wake(waker);
+}
+
+static int watch_world(struct lifecycle *life, struct umbra_err *err)
+{
+	life->world_waker = loop_waker_add(life->loop, on_world, life);
+	if (!life->world_waker)
+		return umbra_err_set(err, ENOMEM, "out of memory for the machine's stops");
+	world_set_notify(vm_world(life->vm), wake_world, life->world_waker);
+	return 0;
+}
+
 int lifecycle_open(struct lifecycle *life, struct umbra_err *err)
 {
 	int rc = watch_clock(life, err);
 
 	if (rc == 0)
-		rc = loop_add(life->loop, world_notify_fd(vm_world(life->vm)), LOOP_READ, on_world,
-			      life);
+		rc = watch_world(life, err);
 	if (rc == 0)
 		rc = loop_add(life->loop, life->signal_fd, LOOP_READ, on_signal, life);
 	if (rc < 0 && !err->text[0])
@@ -224,7 +235,8 @@ int lifecycle_open(struct lifecycle *life, struct umbra_err *err)
 void lifecycle_close(struct lifecycle *life)
 {
 	loop_del(life->loop, life->signal_fd);
-	loop_del(life->loop, world_notify_fd(vm_world(life->vm)));
+	world_set_notify(vm_world(life->vm), NULL, NULL);
+	loop_waker_del(life->world_waker);
 	if (life->timer)
 		loop_timer_del(life->timer);
 }

@@ -36,7 +36,8 @@ struct lifecycle {
 	struct vm *vm;
 	struct debug_server *server; /* NULL with -gdb none */
 	int signal_fd;
-	struct loop_timer *timer; /* NULL without --timeout */
+	struct loop_waker *world_waker; /* there is a stop to take */
+	struct loop_timer *timer;	/* NULL without --timeout */
 	bool is_timed_out;
 	bool is_over;
 };

@@ -120,7 +120,8 @@ struct world {
 	int accel_start;       /* [lock] 1 = vm_start has not ended; else its result */
 	/* [atomic] a stop for the machine's sake: kind in the low byte, code above; 0 = none */
 	atomic_ullong posted;
-	int notify_fd;		/* [const] eventfd */
+	world_notify_fn notify; /* [lock] */
+	void *notify_ctx;
 	struct x86_state boot;	/* [const] the bootstrap processor at start */
 	bool must_flush_mmu;	/* [control] the debugger wrote memory while paging was on */
 	uint64_t halt_delay_ns; /* [control] */

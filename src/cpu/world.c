@@ -9,7 +9,7 @@
  *     REQ_PARK on every vCPU and kicks those that run.  Later causes only latch.
  *  2. A vCPU reads its requests at the top of its loop with no lock held.  It latches its own event
  *     before it stops the world, then parks.
- *  3. The last one in sets STOPPED and writes the eventfd.  The control thread never waits for it
+ *  3. The last one in sets STOPPED and notifies.  The control thread never waits for it
  *     in a blocking way.
  *  4. One cause is taken per stop.  An event that is latched and was not taken stops the world
  *     again at the next resume that lets its vCPU go, before any guest instruction; it is dropped
@@ -36,8 +36,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 enum world_state world_state(const struct world *w)
 {
@@ -49,18 +47,33 @@ static void world_set_state_locked(struct world *w, enum world_state state)
 	atomic_store_explicit(&w->state, (int)state, memory_order_release);
 }
 
-int world_notify_fd(const struct world *w)
+void world_set_notify(struct world *w, world_notify_fn fn, void *ctx)
 {
-	return w->notify_fd;
+	pthread_mutex_lock(&w->lock);
+	w->notify = fn;
+	w->notify_ctx = ctx;
+	pthread_mutex_unlock(&w->lock);
 }
 
 static void world_notify_locked(struct world *w)
 {
-	uint64_t one = 1;
-	/* An eventfd takes 2^64-2 of these before it could refuse. */
-	ssize_t written = write(w->notify_fd, &one, sizeof(one));
+	if (w->notify)
+		w->notify(w->notify_ctx);
+}
 
-	(void)written;
+static bool has_stop_locked(const struct world *w)
+{
+	return world_state(w) == WORLD_STOPPED && w->cause.kind != STOP_NONE;
+}
+
+bool world_has_stop(struct world *w)
+{
+	bool has_stop;
+
+	pthread_mutex_lock(&w->lock);
+	has_stop = has_stop_locked(w);
+	pthread_mutex_unlock(&w->lock);
+	return has_stop;
 }
 
 /* Stopping. */
@@ -188,13 +201,10 @@ static bool is_stepping_locked(const struct world *w)
 
 bool world_take_stop(struct world *w, struct cpu_stop *out_stop)
 {
-	uint64_t count;
-	ssize_t got = read(w->notify_fd, &count, sizeof(count));
 	bool is_new;
 
-	(void)got; /* the cause below tells whether there is something */
 	pthread_mutex_lock(&w->lock);
-	is_new = world_state(w) == WORLD_STOPPED && w->cause.kind != STOP_NONE;
+	is_new = has_stop_locked(w);
 	if (is_new) {
 		struct cpu_stop *event = &w->vcpu[w->cause.vcpu].event;
 
@@ -441,13 +451,9 @@ int world_create(struct world **out_world, const struct world_config *config, st
 	if (!w)
 		return umbra_err_set(err, ENOMEM, "out of memory for the vCPUs");
 	w->vcpu = calloc(config->vcpus, sizeof(*w->vcpu));
-	w->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!w->vcpu || w->notify_fd < 0) {
-		int error = w->vcpu ? errno : ENOMEM;
-
+	if (!w->vcpu) {
 		world_destroy(w);
-		return umbra_err_set(err, error, "cannot set up %u vCPUs: %s", config->vcpus,
-				     strerror(error));
+		return umbra_err_set(err, ENOMEM, "out of memory for %u vCPUs", config->vcpus);
 	}
 	w->config = *config;
 	w->accel_start = 1;
@@ -531,8 +537,6 @@ void world_destroy(struct world *w)
 		for (unsigned i = 0; i < w->vcpu_count; i++)
 			pthread_join(w->vcpu[i].thread, NULL);
 	}
-	if (w->notify_fd >= 0)
-		close(w->notify_fd);
 	bp_free(&w->bps);
 	free(w->vcpu);
 	free(w);

@@ -11,16 +11,13 @@
 #include "stop.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 
 /* Run state. */
 
 bool target_is_stopped(const struct debug_target *target)
 {
-	struct pollfd untaken = {.fd = world_notify_fd(target->world), .events = POLLIN};
-
-	return world_state(target->world) == WORLD_STOPPED && poll(&untaken, 1, 0) <= 0;
+	return world_state(target->world) == WORLD_STOPPED && !world_has_stop(target->world);
 }
 
 static void resume_all(struct debug_target *target)

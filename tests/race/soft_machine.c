@@ -8,6 +8,8 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define MEM_BYTES (16ull << 20)
 #define WAIT_MS	  60000
@@ -22,6 +24,11 @@ void require(bool condition, const char *what)
 }
 
 /* Life. */
+
+static void tell_of_stop(void *stop_fd)
+{
+	require(eventfd_write(*(int *)stop_fd, 1) == 0, "a stop can be told of");
+}
 
 static void create(struct machine *m, const struct machine_config *config)
 {
@@ -41,10 +48,12 @@ static void create(struct machine *m, const struct machine_config *config)
 	};
 	struct umbra_err err = {.text = ""};
 
-	if (loop_create(&m->loop, &err) != 0 || vm_create(&m->vm, &vm, m->loop, &err) != 0 ||
-	    vm_start(m->vm, &err) != 0)
+	m->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (loop_create(&m->loop, &err) != 0 || vm_create(&m->vm, &vm, m->loop, &err) != 0)
 		require(false, err.text);
 	m->world = vm_world(m->vm);
+	world_set_notify(m->world, tell_of_stop, &m->stop_fd);
+	require(vm_start(m->vm, &err) == 0, err.text);
 }
 
 void machine_open(struct machine *m, const struct machine_config *config)
@@ -63,18 +72,21 @@ void machine_close(struct machine *m)
 {
 	vm_destroy(m->vm);
 	loop_destroy(m->loop);
+	close(m->stop_fd);
 }
 
 /* Running. */
 
 void machine_wait(struct machine *m, struct cpu_stop *out_stop)
 {
-	struct pollfd fd = {.fd = world_notify_fd(m->world), .events = POLLIN};
+	struct pollfd fd = {.fd = m->stop_fd, .events = POLLIN};
+	eventfd_t count;
 
 	do {
 		while (poll(&fd, 1, WAIT_MS) < 0 && errno == EINTR)
 			;
 		require(fd.revents & POLLIN, "a stop comes in time");
+		eventfd_read(m->stop_fd, &count);
 	} while (!world_take_stop(m->world, out_stop));
 	m->stops++;
 	if (out_stop->text[0])

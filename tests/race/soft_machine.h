@@ -13,6 +13,7 @@ struct machine {
 	struct world *world;
 	unsigned vcpus, seed;
 	unsigned stops; /* so far */
+	int stop_fd;	/* an eventfd, readable when there is a stop to take */
 };
 
 struct machine_config {

@@ -15,6 +15,8 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define VCPUS	   4u
 #define CYCLES	   10000u
@@ -29,6 +31,7 @@ struct fixture {
 	struct mem_space *mem;
 	struct accel_vm *accel_vm;
 	struct world *world;
+	int stop_fd; /* an eventfd, readable when there is a stop to take */
 	unsigned seed;
 	/* Per vCPU and breakpoint: it was told here and may execute the instruction once. */
 	bool may_pass[VCPUS][UMBRA_ARRAY_SIZE(bp_addr)];
@@ -45,14 +48,21 @@ static void require(bool condition, const char *what)
 	abort();
 }
 
+static void tell_of_stop(void *stop_fd)
+{
+	require(eventfd_write(*(int *)stop_fd, 1) == 0, "a stop can be told of");
+}
+
 static void wait_for_stop(struct fixture *f, struct cpu_stop *stop)
 {
-	struct pollfd fd = {.fd = world_notify_fd(f->world), .events = POLLIN};
+	struct pollfd fd = {.fd = f->stop_fd, .events = POLLIN};
+	eventfd_t count;
 
 	do {
 		while (poll(&fd, 1, 10000) < 0 && errno == EINTR)
 			;
 		require(fd.revents & POLLIN, "a stop comes within ten seconds");
+		eventfd_read(f->stop_fd, &count);
 	} while (!world_take_stop(f->world, stop));
 	require(world_state(f->world) == WORLD_STOPPED, "a taken stop means STOPPED");
 	require(mock_running() == 0, "no vCPU executes while STOPPED");
@@ -143,6 +153,8 @@ static void set_up(struct fixture *f)
 	config.mem = f->mem;
 	config.accel_vm = f->accel_vm;
 	require(world_create(&f->world, &config, NULL) == 0, "world");
+	f->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	world_set_notify(f->world, tell_of_stop, &f->stop_fd);
 	x86_state_reset(&boot);
 	boot.seg[X86_CS] = x86_seg_real(0);
 	boot.rip = MOCK_START;
@@ -156,6 +168,7 @@ static void tear_down(struct fixture *f)
 	world_destroy(f->world);
 	mock_accel.vm_close(f->accel_vm);
 	mem_destroy(f->mem);
+	close(f->stop_fd);
 }
 
 static void test_random_cycles(void)

@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 /* The test's side. */
 
@@ -16,7 +14,6 @@ struct vm *fake_vm_create(void)
 	if (!vm || !world)
 		abort();
 	vm->world = world;
-	world->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	world->state = WORLD_STOPPED;
 	for (unsigned i = 0; i < FAKE_CPUS; i++)
 		x86_state_reset(&world->st[i]);
@@ -25,22 +22,19 @@ struct vm *fake_vm_create(void)
 
 void fake_vm_destroy(struct vm *vm)
 {
-	close(vm->world->notify_fd);
 	free(vm->world);
 	free(vm);
 }
 
 void fake_world_set_stopped(struct world *world)
 {
-	eventfd_write(world->notify_fd, 1);
+	world->has_stop = true;
 	world->state = WORLD_STOPPED;
 }
 
 void fake_world_take(struct world *world)
 {
-	eventfd_t count;
-
-	eventfd_read(world->notify_fd, &count);
+	world->has_stop = false;
 }
 
 /* Umbra/vm.h. */
@@ -146,9 +140,9 @@ int vm_type_text(struct vm *vm, const char *text, struct umbra_err *err)
 
 /* Umbra/cpu.h: the world. */
 
-int world_notify_fd(const struct world *world)
+bool world_has_stop(struct world *world)
 {
-	return world->notify_fd;
+	return world->has_stop;
 }
 
 enum world_state world_state(const struct world *world)

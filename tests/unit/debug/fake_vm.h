@@ -21,7 +21,7 @@ struct vm {
 };
 
 struct world {
-	int notify_fd;
+	bool has_stop;
 	enum world_state state;
 	struct x86_state st[FAKE_CPUS];
 	uint8_t mem[FAKE_MEM_BYTES];

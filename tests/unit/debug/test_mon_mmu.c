@@ -151,7 +151,7 @@ Test(mon_mmu, info_when_asked_then_model_and_slots)
 {
 	ASSERT_SAYS("mmu info",
 		    "mmu backend=fake role=model paging=4level cr0.wp=1 smep=0 smap=0 "
-		    "pke=0 nxe=1 pcid=0 maxphy=52 roots=1\nslot=0 gpa=0x0-0x3fffff hva=");
+		    "pke=0 nxe=1 pcid=0 maxphy=52 roots=1 track=off\nslot=0 gpa=0x0-0x3fffff hva=");
 	add_shadow();
 	ASSERT_SAYS("mmu info", "role=live");
 }
