@@ -81,6 +81,11 @@ class Client:
         self.close()
 
     def close(self):
+        """Shut it down first: a program that another test is just starting may hold a copy."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the other side was faster
         self.sock.close()
 
     def raw(self, data):
