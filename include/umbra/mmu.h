@@ -272,8 +272,9 @@ void mmu_stats(const struct mmu *mmu, struct mmu_stats *out_stats);
 int mmu_host_page(const uint8_t *host, uint64_t *out_hpa);
 
 /* Check I1 to I11.  Each finding is one line to @sink, beginning with the invariant's name:
- *   verify bad I2 sp=19 i=209 gva=0x.. spte.gpa=0x.. guest.gpa=0x..
- * Returns their number.  @sink may be NULL.  Without side effects. */
+ *   verify bad I2 sp=19 i=209 gva=0x.. spte.gpa=0x.. guest.gpa=0x.. last_write=seq 90412 rip=0x..
+ * While there is an mmu_history, its end is the last writer of the guest's entry.  Returns their
+ * number.  @sink may be NULL.  Without side effects. */
 unsigned mmu_verify(struct mmu *mmu, const struct print_sink *sink);
 /* Findings of paranoid mode since creation. */
 unsigned mmu_paranoid_findings(const struct mmu *mmu);

@@ -169,6 +169,9 @@ int mmu_history_create(struct mmu_history **out_history, struct mmu *mmu, unsign
 		mmu_history_destroy(history);
 		return umbra_err_set(err, ENOSPC, "too many listen to the shadow MMU already");
 	}
+	lock_take(mmu->lock);
+	mmu->history = history;
+	lock_drop(mmu->lock);
 	*out_history = history;
 	return 0;
 }
@@ -178,6 +181,10 @@ void mmu_history_destroy(struct mmu_history *history)
 	if (!history)
 		return;
 	mmu_remove_listener(history->mmu, on_event, history);
+	lock_take(history->mmu->lock);
+	if (history->mmu->history == history)
+		history->mmu->history = NULL;
+	lock_drop(history->mmu->lock);
 	free(history->hash);
 	free(history->entry);
 	free(history);

@@ -182,7 +182,8 @@ struct mmu {
 	/* Every translation by mmu_translate, whether allowed or not: the hazards.  NULL: none. */
 	void (*on_use)(void *ctx, unsigned vcpu, gva_t gva, unsigned access, bool set_dirty);
 	void *on_use_ctx;
-	unsigned actor; /* whose call is under way, or MMU_NO_VCPU */
+	const struct mmu_history *history; /* for mmu_verify to name writers by; NULL: none */
+	unsigned actor;			   /* whose call is under way, or MMU_NO_VCPU */
 	struct mmu_vcpu *vcpu;
 
 	struct shadow_page **page; /* by id; page_count exist, some of them free */

@@ -6,20 +6,53 @@
 #include "verify.h"
 
 #include "umbra/log.h"
+#include "umbra/mmu_history.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define LINE_MAX_BYTES	 256u
+#define WRITER_MAX_BYTES 64u
 #define PARANOID_LOG_MAX 64u /* findings; a broken shadow finds the same ones again and again */
 
 /* Reporting. */
 
+/* " last_write=seq 90412 rip=0x..": of the guest entry that entry @index of @sp was derived from,
+ * where the history knows.  What is below a large page comes from the large page's entry. */
+static void format_writer(const struct mmu *mmu, const struct shadow_page *sp, unsigned index,
+			  char out[WRITER_MAX_BYTES])
+{
+	unsigned up = 0;
+	struct mmu_history_record last;
+	gpa_t gpa;
+
+	*out = '\0';
+	for (; sp->key.role.is_direct && sp->parents && up < SHADOW_PATH_MAX; up++) {
+		shadow_handle handle = sp->parents;
+
+		if (handle > mmu->page_count * SHADOW_ENTRIES)
+			return;
+		sp = handle_page(mmu, handle);
+		index = handle_index(handle);
+	}
+	gpa = (sp->key.gfn << SHADOW_GFN_SHIFT) + shadow_entry_offset(sp, index);
+	if (!mmu->history || sp->key.role.is_direct ||
+	    !mmu_history_last_locked(mmu->history, gpa,
+				     sp->key.role.mode == X86_PAGING_32BIT ? 4 : 8, &last))
+		return;
+	if (last.vcpu == MMU_NO_VCPU)
+		snprintf(out, WRITER_MAX_BYTES, " last_write=seq %llu cpu=-",
+			 (unsigned long long)last.seq);
+	else
+		snprintf(out, WRITER_MAX_BYTES, " last_write=seq %llu rip=%#llx",
+			 (unsigned long long)last.seq, (unsigned long long)last.rip);
+}
+
 void verify_bad(struct verifier *v, const char *invariant, const struct shadow_page *sp,
 		unsigned index, const char *fmt, ...)
 {
-	char text[LINE_MAX_BYTES];
+	char text[LINE_MAX_BYTES], writer[WRITER_MAX_BYTES];
 	va_list args;
 
 	v->findings++;
@@ -28,8 +61,10 @@ void verify_bad(struct verifier *v, const char *invariant, const struct shadow_p
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	print_to(v->sink, "verify bad %s sp=%u i=%u gfn=%#llx level=%u%s\n", invariant, sp->id,
-		 index, (unsigned long long)sp->key.gfn, (unsigned)sp->key.role.level, text);
+	format_writer(v->mmu, sp, index, writer);
+	print_to(v->sink, "verify bad %s sp=%u i=%u gfn=%#llx level=%u%s%s\n", invariant, sp->id,
+		 index, (unsigned long long)sp->key.gfn, (unsigned)sp->key.role.level, text,
+		 writer);
 }
 
 void verify_bad_root(struct verifier *v, const char *invariant, const struct mmu_root *root,

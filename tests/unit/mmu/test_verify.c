@@ -2,6 +2,8 @@
  */
 #include "mmu_rig.h"
 
+#include "umbra/mmu_history.h"
+
 #include <criterion/criterion.h>
 
 #define PT   0x4000u
@@ -70,6 +72,56 @@ Test(mmu_verify, leaf_when_host_page_is_another_then_i2)
 	sp->spte[i] += UMBRA_PAGE_SIZE;
 	expect_named(rig, "I2");
 	cr_expect_not(rig_names(rig, "I8"));
+	rig_destroy(rig);
+}
+
+/* The leaf at DATA, whose guest entry was written at @rip while a history listened. */
+static void break_a_known_leaf(struct rig *rig, uint64_t rip)
+{
+	unsigned i;
+	struct shadow_page *sp;
+
+	rig->rip = rip;
+	rig_put64(rig, PT + (DATA >> 12) * 8, DATA | RIG_RWD | X86_PTE_NX);
+	rig_translate(rig, 0, DATA, 0, false, &(struct mmu_page){0});
+	sp = leaf(rig, DATA, &i);
+	sp->spte[i] += UMBRA_PAGE_SIZE;
+	cr_expect_gt(rig_verify(rig), 0u);
+}
+
+Test(mmu_verify, leaf_when_its_last_writer_is_known_then_named)
+{
+	struct rig *rig = four_levels();
+	struct mmu_history *history;
+
+	cr_assert_eq(mmu_history_create(&history, rig->mmu, 64, NULL), 0);
+	break_a_known_leaf(rig, 0x401234);
+	cr_expect(rig_names(rig, "I2"));
+	cr_expect(strstr(rig->text, " last_write=seq "), "%s", rig->text);
+	cr_expect(strstr(rig->text, " rip=0x401234\n"), "%s", rig->text);
+	mmu_history_destroy(history);
+	cr_expect_gt(rig_verify(rig), 0u);
+	cr_expect_not(strstr(rig->text, "last_write"), "%s", rig->text);
+	rig_destroy(rig);
+}
+
+/* Its shadow page has no table of its own: the entry above it counts. */
+Test(mmu_verify, leaf_when_in_a_large_page_then_the_writer_of_its_entry_is_named)
+{
+	struct rig *rig = four_levels();
+	struct mmu_history *history;
+	struct shadow_page *sp;
+	unsigned i;
+
+	cr_assert_eq(mmu_history_create(&history, rig->mmu, 64, NULL), 0);
+	rig->rip = 0x7777;
+	rig_put64(rig, 0x3000, 0 | RIG_RWD | X86_PTE_PS);
+	rig_translate(rig, 0, DATA, 0, false, &(struct mmu_page){0});
+	sp = leaf(rig, DATA, &i);
+	sp->spte[i] += UMBRA_PAGE_SIZE;
+	expect_named(rig, "I2");
+	cr_expect(strstr(rig->text, " rip=0x7777\n"), "%s", rig->text);
+	mmu_history_destroy(history);
 	rig_destroy(rig);
 }
 
