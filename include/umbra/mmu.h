@@ -279,4 +279,16 @@ unsigned mmu_verify(struct mmu *mmu, const struct print_sink *sink);
 /* Findings of paranoid mode since creation. */
 unsigned mmu_paranoid_findings(const struct mmu *mmu);
 
+#ifdef UMBRA_INJECT
+/* Break what the shadow has for @gva under the root of @vcpu, for mmu_verify to find.  Test builds
+ * only; the guest is not to go on after it.  Call: world stopped.
+ * Errors: -ENOENT no leaf is there, or, of WP, it maps no table. */
+enum mmu_injection {
+	MMU_INJECT_SPTE, /* the leaf names another frame's page: I2 */
+	MMU_INJECT_RMAP, /* the leaf leaves the reverse map: I4 */
+	MMU_INJECT_WP	 /* a table becomes writable: I1 */
+};
+int mmu_inject(struct mmu *mmu, unsigned vcpu, enum mmu_injection what, gva_t gva);
+#endif
+
 #endif

@@ -2,6 +2,8 @@
  * mmu_tell_event.c. */
 #include "mmu_tell.h"
 
+#include "mon_mmu.h"
+
 #include <stdio.h>
 
 static unsigned long long ll(uint64_t value)
@@ -243,6 +245,19 @@ void mmu_stop_text(const struct mmu_stop *stop, char buf[MMU_STOP_TEXT_MAX])
 
 /* Breaks. */
 
+static void tell_event_names(struct mon_record *r, unsigned kinds)
+{
+	char names[64] = "";
+	size_t n = 0;
+
+	for (unsigned kind = 0; kind < MMU_EVENT_KIND_COUNT; kind++) {
+		if ((kinds & MMU_EVENT_BIT(kind)) && n < sizeof(names))
+			n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", n ? "," : "",
+					      mmu_event_name((enum mmu_event_kind)kind));
+	}
+	record_string(r, "on", names);
+}
+
 static void tell_what(struct mon_record *r, const struct mmu_break *what)
 {
 	bool has_range = what->kind == MMU_BREAK_MAP || what->kind == MMU_BREAK_PTE ||
@@ -265,6 +280,8 @@ static void tell_what(struct mon_record *r, const struct mmu_break *what)
 	}
 	if (what->kind == MMU_BREAK_PA)
 		record_string(r, "on", what->on_read ? what->on_write ? "rw" : "r" : "w");
+	if (what->kind == MMU_BREAK_SHADOW && what->kinds)
+		tell_event_names(r, what->kinds);
 	if (what->kind == MMU_BREAK_CR3 && what->has_value)
 		record_hex(r, "value", what->value);
 	if (what->kind == MMU_BREAK_FAULT && what->error_mask) {
@@ -310,7 +327,7 @@ void mmu_tell_diff(struct mon_record *r, const struct mmu_diff *diff)
 		tell_frames(r, &diff->before, &diff->after);
 	else
 		record_hex(r, "gpa", map->gpa);
-	record_hex(r, "page", diff->page_size);
+	mmu_tell_size(r, diff->page_size);
 	if (diff->kind == MMU_DIFF_CHANGED)
 		tell_rights_change(r, &diff->before, &diff->after);
 	else

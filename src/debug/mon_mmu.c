@@ -43,16 +43,16 @@ static const struct mmu_word WORDS[] = {
 	 mmu_word_snap},
 	{"diff", "FROM [TO]", "what changed since a snapshot, and who did it",
 	 "mmu diff before now", 1, 2, mmu_word_diff},
-	{"break", "[map|pte|pa|cr3|invlpg|fault|wx|hazard|shadow ...]",
-	 "stop when a mapping changes; delete|enable|disable ID; no argument lists them",
+	{"break", "[KIND ...|delete|enable|disable ID|all]",
+	 "stop when a mapping changes; `mmu help break` has all kinds",
 	 "mmu break map 0x401000 --on present,rights", 0, 4, mmu_word_break},
 	{"why", "", "what the last stop of `mmu break` or `mmu step` was", "mmu why", 0, 0,
 	 mmu_word_why},
 	{"trace", "[on [KINDS]|off|clear]",
-	 "keep the shadow's events: fault,ptw,fill,zap,wp,cr3 ...",
+	 "keep the shadow's events; `mmu help trace` has all kinds",
 	 "mmu trace on fault,ptw,fill,zap,cr3,invlpg", 0, 2, mmu_word_trace},
-	{"log", "", "the last events of the trace; -n N", "mmu log -n 6", 0, 0, mmu_word_log},
-	{"step", "[KINDS]", "stop behind the next shadow event and tell its steps S1 to S4",
+	{"log", "[-n N]", "the last events of the trace", "mmu log -n 6", 0, 0, mmu_word_log},
+	{"step", "[KINDS]", "`continue` then stops behind the next event: S1 to S4",
 	 "mmu step fault,ptw", 0, 1, mmu_word_step},
 	{"hazard", "[on [GRACE]|off]", "translations used without the flush that they needed",
 	 "mmu hazard on", 0, 2, mmu_word_hazard},
@@ -60,6 +60,10 @@ static const struct mmu_word WORDS[] = {
 	 "mmu track", 0, 1, mmu_word_track},
 	{"zap", "", "drop the shadow, or the accelerator's own: it fills again", "mmu zap", 0, 0,
 	 mmu_word_zap},
+#ifdef UMBRA_INJECT
+	{"inject", "spte|rmap|wp GVA", "break the shadow, for `mmu verify` to find",
+	 "mmu inject spte 0x401000", 2, 2, mmu_word_inject},
+#endif
 };
 
 /* Errors. */
@@ -268,13 +272,27 @@ void mmu_tell_hpa(struct mon_record *record, const uint8_t *host)
 
 /* Help. */
 
+#define HELP_COLUMN 36 /* where the text begins; a call that is longer has a line of its own */
+
 static void help_one(const struct print_sink *out, const struct mmu_word *word)
 {
-	char left[64];
+	char left[96];
 
-	snprintf(left, sizeof(left), "mmu %s %s", word->name, word->args);
-	print_to(out, "  %-34s %s\n  %-34s (gdb) monitor %s\n", left, word->help, "",
-		 word->example);
+	snprintf(left, sizeof(left), "mmu %s%s%s", word->name, *word->args ? " " : "", word->args);
+	if (strlen(left) > HELP_COLUMN)
+		print_to(out, "  %s\n  %-*s", left, HELP_COLUMN, "");
+	else
+		print_to(out, "  %-*s", HELP_COLUMN, left);
+	print_to(out, " %s\n  %-*s (gdb) monitor %s\n", word->help, HELP_COLUMN, "", word->example);
+}
+
+/* What one line has no room for. */
+static void help_more(const struct print_sink *out, const struct mmu_word *word)
+{
+	if (word->run == mmu_word_break)
+		mmu_help_break(out);
+	else if (word->run == mmu_word_trace || word->run == mmu_word_step)
+		mmu_help_kinds(out);
 }
 
 static const struct mmu_word *find_word(struct mmu_call *call, const char *name)
@@ -314,8 +332,10 @@ static void help(struct mmu_call *call)
 
 	if (call->argc) {
 		word = find_word(call, call->argv[0]);
-		if (word)
+		if (word) {
 			help_one(out, word);
+			help_more(out, word);
+		}
 		return;
 	}
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(WORDS); i++)
@@ -465,7 +485,8 @@ int mon_mmu(struct mon_call *mon)
 	if (!word)
 		return 0;
 	if (call.argc < word->min_args || call.argc > word->max_args) {
-		mmu_error(&call, MMU_BADARG, "usage: mmu %s %s", word->name, word->args);
+		mmu_error(&call, MMU_BADARG, "usage: mmu %s%s%s", word->name,
+			  *word->args ? " " : "", word->args);
 	} else if (resolve_regs(&call)) {
 		mmu_track_begin(&call);
 		word->run(&call);

@@ -45,6 +45,9 @@ struct mmu_word {
 enum mmu_error { MMU_NOADDR, MMU_NONCANON, MMU_NOTPRESENT, MMU_BADARG, MMU_NOCAP, MMU_BACKEND };
 void mmu_error(struct mmu_call *call, enum mmu_error code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Further lines of `mmu help WORD`. */
+void mmu_help_break(const struct print_sink *out);
+void mmu_help_kinds(const struct print_sink *out);
 /* For words that need the shadow: says so and returns false where there is none. */
 bool mmu_needs_shadow(struct mmu_call *call);
 
@@ -108,5 +111,8 @@ const char *mmu_track_name(const struct mmu_call *call); /* "exact", "lazy", "of
 void mmu_track_begin(struct mmu_call *call);
 /* The machine has stopped: what `track lazy` says of it from now on. */
 void mmu_track_stopped(struct debug_target *target);
+#ifdef UMBRA_INJECT
+void mmu_word_inject(struct mmu_call *call); /* mon_mmu_inject.c */
+#endif
 
 #endif

@@ -39,11 +39,19 @@ static bool optional_number(struct mmu_call *call, unsigned n, uint64_t *value)
 	return n >= call->argc || mmu_parse_number(call, call->argv[n], value);
 }
 
-static bool required_number(struct mmu_call *call, unsigned n, const char *what, uint64_t *value)
+/* Nothing can be mapped where no address is. */
+static bool parse_linear(struct mmu_call *call, const char *text, uint64_t *gva)
 {
-	if (n < call->argc)
-		return mmu_parse_number(call, call->argv[n], value);
-	mmu_error(call, MMU_BADARG, "%s wants %s", call->argv[0], what);
+	bool is_canonical;
+	unsigned bits = x86_linear_bits(x86_paging_mode(&call->regs), &is_canonical);
+	uint64_t top;
+
+	if (!mmu_parse_number(call, text, gva))
+		return false;
+	top = *gva >> (bits - is_canonical);
+	if (top == 0 || (is_canonical && top == UINT64_MAX >> (bits - 1)))
+		return true;
+	mmu_error(call, MMU_NONCANON, "there is no linear address %s", text);
 	return false;
 }
 
@@ -53,7 +61,7 @@ static bool parse_map(struct mmu_call *call, struct mmu_break *what)
 {
 	uint64_t gva, len = 1;
 
-	if (!required_number(call, 1, "an address", &gva) || !optional_number(call, 2, &len) ||
+	if (!parse_linear(call, call->argv[1], &gva) || !optional_number(call, 2, &len) ||
 	    (call->on && !parse_changes(call, call->on, &what->on)))
 		return false;
 	what->gva = gva;
@@ -69,8 +77,7 @@ static bool parse_pte(struct mmu_call *call, struct mmu_break *what)
 
 	what->len =
 		x86_paging_mode(&call->regs) == X86_PAGING_32BIT ? ENTRY_BYTES / 2 : ENTRY_BYTES;
-	if (!required_number(call, 1, "the address of an entry", &gpa) ||
-	    !optional_number(call, 2, &what->len))
+	if (!mmu_parse_number(call, call->argv[1], &gpa) || !optional_number(call, 2, &what->len))
 		return false;
 	what->gpa = gpa;
 	return true;
@@ -87,8 +94,7 @@ static bool parse_pa(struct mmu_call *call, struct mmu_break *what)
 		mmu_error(call, MMU_BADARG, "'%s' is neither r, w nor rw", rights);
 		return false;
 	}
-	if (!required_number(call, 1, "a guest-physical address", &gpa) ||
-	    !optional_number(call, 3, &what->len))
+	if (!mmu_parse_number(call, call->argv[1], &gpa) || !optional_number(call, 3, &what->len))
 		return false;
 	what->gpa = gpa;
 	what->on_read = strchr(rights, 'r') != NULL;
@@ -107,7 +113,7 @@ static bool parse_invlpg(struct mmu_call *call, struct mmu_break *what)
 	uint64_t gva = 0;
 
 	what->has_value = call->argc > 1;
-	if (!optional_number(call, 1, &gva))
+	if (call->argc > 1 && !parse_linear(call, call->argv[1], &gva))
 		return false;
 	what->gva = gva;
 	return true;
@@ -134,6 +140,20 @@ static bool parse_fault(struct mmu_call *call, struct mmu_break *what)
 	return true;
 }
 
+/* Without the model there is nothing to stop for. */
+static bool parse_hazard(struct mmu_call *call, struct mmu_break *what)
+{
+	struct umbra_err err = {.text = ""};
+	struct mmu_hazard *hazard = mmu_watch_hazard(&call->target->mmu, &err);
+
+	(void)what;
+	if (hazard && (mmu_hazard_is_on(hazard) || mmu_hazard_set(hazard, true) == 0))
+		return true;
+	mmu_error(call, call->mmu ? MMU_BACKEND : MMU_NOCAP, "%s",
+		  hazard ? "too many listen to the shadow already" : err.text);
+	return false;
+}
+
 static bool parse_nothing(struct mmu_call *call, struct mmu_break *what)
 {
 	(void)call;
@@ -155,25 +175,51 @@ static bool parse_shadow(struct mmu_call *call, struct mmu_break *what)
 
 static const struct {
 	enum mmu_break_kind kind;
-	unsigned max_args;
+	const char *args, *help;
+	unsigned min_args, max_args;
 	bool (*parse)(struct mmu_call *call, struct mmu_break *what);
 } KINDS[] = {
-	{MMU_BREAK_MAP, 2, parse_map},	     {MMU_BREAK_PTE, 2, parse_pte},
-	{MMU_BREAK_PA, 3, parse_pa},	     {MMU_BREAK_CR3, 1, parse_value},
-	{MMU_BREAK_INVLPG, 1, parse_invlpg}, {MMU_BREAK_FAULT, 1, parse_fault},
-	{MMU_BREAK_WX, 0, parse_nothing},    {MMU_BREAK_HAZARD, 0, parse_nothing},
-	{MMU_BREAK_SHADOW, 1, parse_shadow},
+	{MMU_BREAK_MAP, "GVA [LEN] [--on present,gone,gpa,rights,ad] [--any|--cr3 X]",
+	 "the mapping changes", 1, 2, parse_map},
+	{MMU_BREAK_PTE, "GPA [LEN]", "an entry of a table is written", 1, 2, parse_pte},
+	{MMU_BREAK_PA, "GPA [r|w|rw] [LEN]", "physical memory is used, by any alias", 1, 3,
+	 parse_pa},
+	{MMU_BREAK_CR3, "[VALUE]", "CR3 is loaded", 0, 1, parse_value},
+	{MMU_BREAK_INVLPG, "[GVA]", "INVLPG, or INVPCID of one address", 0, 1, parse_invlpg},
+	{MMU_BREAK_FAULT, "[ERR[/MASK]]", "the guest gets a page fault", 0, 1, parse_fault},
+	{MMU_BREAK_WX, "", "a page becomes writable and executable, or is first used so", 0, 0,
+	 parse_nothing},
+	{MMU_BREAK_HAZARD, "", "a use without a flush; turns `mmu hazard` on", 0, 0, parse_hazard},
+	{MMU_BREAK_SHADOW, "[fill|zap|wp]", "the shadow itself changes", 0, 1, parse_shadow},
 };
 
+void mmu_help_break(const struct print_sink *out)
+{
+	print_to(out, "Kinds; who did it is in the stop's line, which `mmu why` repeats:\n");
+	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(KINDS); i++)
+		print_to(out, "  %s%s%s\n      %s\n", mmu_break_kind_name(KINDS[i].kind),
+			 *KINDS[i].args ? " " : "", KINDS[i].args, KINDS[i].help);
+}
+
 /* The table of breaks. */
+
+/* An answer that has nothing else says at least that. */
+static void tell_count(struct mmu_call *call, unsigned count)
+{
+	record_begin(&call->record, "breaks");
+	record_number(&call->record, "count", count);
+	record_end(&call->record);
+}
 
 static void tell_all(struct mmu_call *call)
 {
 	const struct mmu_breaks *breaks = call->target->mmu.breaks;
 	struct mmu_break_info info;
+	unsigned count = 0;
 
-	for (unsigned i = 0; breaks && mmu_breaks_at(breaks, i, &info); i++)
+	for (; breaks && mmu_breaks_at(breaks, count, &info); count++)
 		mmu_tell_break(&call->record, &info);
+	tell_count(call, count);
 }
 
 static void add(struct mmu_call *call, const struct mmu_break *what)
@@ -193,40 +239,49 @@ static void add(struct mmu_call *call, const struct mmu_break *what)
 	}
 }
 
-/* mmu break delete|enable|disable ID|all.  Returns false when it is none of these. */
-static bool change(struct mmu_call *call)
+static int change_one(struct mmu_watch *watch, const char *word, unsigned id, struct umbra_err *err)
 {
-	static const char *const words[] = {"delete", "enable", "disable"};
-	struct mmu_watch *watch = &call->target->mmu;
-	struct umbra_err err = {.text = ""};
+	if (strcmp(word, "delete") == 0)
+		return mmu_watch_delete(watch, id);
+	return mmu_watch_enable(watch, id, strcmp(word, "enable") == 0, err);
+}
+
+/* mmu break delete|enable|disable ID|all: what is there afterwards is the answer. */
+static void change(struct mmu_call *call)
+{
 	bool is_all = call->argc == 2 && strcmp(call->argv[1], "all") == 0;
-	unsigned word = 0, seen = 0, i = 0;
+	struct mmu_watch *watch = &call->target->mmu;
+	unsigned ids[MMU_BREAKS_MAX], count = 0;
+	struct umbra_err err = {.text = ""};
 	struct mmu_break_info info;
 	uint64_t id = 0;
 
-	while (word < UMBRA_ARRAY_SIZE(words) && strcmp(words[word], call->argv[0]) != 0)
-		word++;
-	if (word == UMBRA_ARRAY_SIZE(words))
-		return false;
-	if (!is_all && !required_number(call, 1, "a number or `all`", &id))
-		return true;
-	while (watch->breaks && mmu_breaks_at(watch->breaks, i, &info)) {
-		bool is_meant = is_all || info.id == id;
-		int rc = 0;
-
-		seen += is_meant;
-		if (is_meant && word == 0)
-			rc = mmu_watch_delete(watch, info.id);
-		else if (is_meant)
-			rc = mmu_watch_enable(watch, info.id, word == 1, &err);
-		if (rc)
-			mmu_error(call, MMU_BACKEND, "%s", err.text);
-		i += !is_meant || word > 0;
+	if (call->argc != 2) {
+		mmu_error(call, MMU_BADARG, "usage: mmu break %s ID|all", call->argv[0]);
+		return;
 	}
-	if (!seen && !is_all)
+	if (!is_all && !mmu_parse_number(call, call->argv[1], &id))
+		return;
+	for (unsigned i = 0; watch->breaks && mmu_breaks_at(watch->breaks, i, &info); i++) {
+		if (is_all || info.id == id)
+			ids[count++] = info.id;
+	}
+	if (!count && !is_all) {
 		mmu_error(call, MMU_BADARG, "there is no break %llu; `mmu break` lists them",
 			  (unsigned long long)id);
-	return true;
+		return;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		if (change_one(watch, call->argv[0], ids[i], &err))
+			mmu_error(call, MMU_BACKEND, "%s", err.text);
+	}
+	tell_all(call);
+}
+
+static bool is_change(const char *word)
+{
+	return strcmp(word, "delete") == 0 || strcmp(word, "enable") == 0 ||
+	       strcmp(word, "disable") == 0;
 }
 
 /* mmu break [KIND ...|delete ID|enable ID|disable ID] */
@@ -238,8 +293,10 @@ void mmu_word_break(struct mmu_call *call)
 		tell_all(call);
 		return;
 	}
-	if (change(call))
+	if (is_change(call->argv[0])) {
+		change(call);
 		return;
+	}
 	while (i < UMBRA_ARRAY_SIZE(KINDS) &&
 	       strcmp(mmu_break_kind_name(KINDS[i].kind), call->argv[0]) != 0)
 		i++;
@@ -248,9 +305,9 @@ void mmu_word_break(struct mmu_call *call)
 			  "no break on '%s'; they are map, pte, pa, cr3, invlpg, fault, wx, hazard "
 			  "and shadow",
 			  call->argv[0]);
-	} else if (call->argc - 1 > KINDS[i].max_args) {
-		mmu_error(call, MMU_BADARG, "%s takes %u arguments at most", call->argv[0],
-			  KINDS[i].max_args);
+	} else if (call->argc - 1 < KINDS[i].min_args || call->argc - 1 > KINDS[i].max_args) {
+		mmu_error(call, MMU_BADARG, "usage: mmu break %s%s%s", call->argv[0],
+			  *KINDS[i].args ? " " : "", KINDS[i].args);
 	} else {
 		struct mmu_break what = {.kind = KINDS[i].kind};
 

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define NOW "now" /* a name that no snapshot has */
+
 /* All roots that a processor could use now. */
 static struct mmu_snap *take(struct mmu_call *call)
 {
@@ -45,6 +47,34 @@ static void tell_snap(struct mmu_call *call, const char *name, const struct mmu_
 	record_end(&call->record);
 }
 
+static void tell_snaps(struct mmu_call *call)
+{
+	const struct mmu_snaps *snaps = &call->target->mmu.snaps;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < MMU_SNAPS_MAX; i++) {
+		if (!snaps->named[i].snap)
+			continue;
+		tell_snap(call, snaps->named[i].name, snaps->named[i].snap);
+		count++;
+	}
+	record_begin(&call->record, "snaps");
+	record_number(&call->record, "count", count);
+	record_end(&call->record);
+}
+
+/* What is there afterwards is the answer. */
+static void drop(struct mmu_call *call)
+{
+	if (call->argc != 2 || strcmp(call->argv[0], "drop") != 0)
+		mmu_error(call, MMU_BADARG, "usage: mmu snap [NAME|drop NAME]");
+	else if (mmu_snaps_drop(&call->target->mmu.snaps, call->argv[1]))
+		mmu_error(call, MMU_BADARG, "there is no snapshot '%s'; `mmu snap` lists them",
+			  call->argv[1]);
+	else
+		tell_snaps(call);
+}
+
 /* Writers are known from here on. */
 static void begin_history(struct mmu_call *call)
 {
@@ -62,17 +92,15 @@ void mmu_word_snap(struct mmu_call *call)
 	int rc;
 
 	if (call->argc == 0) {
-		for (unsigned i = 0; i < MMU_SNAPS_MAX; i++) {
-			if (snaps->named[i].snap)
-				tell_snap(call, snaps->named[i].name, snaps->named[i].snap);
-		}
+		tell_snaps(call);
 		return;
 	}
-	if (call->argc == 2) {
-		if (strcmp(call->argv[0], "drop") != 0)
-			mmu_error(call, MMU_BADARG, "usage: mmu snap [NAME|drop NAME]");
-		else if (mmu_snaps_drop(snaps, call->argv[1]))
-			mmu_error(call, MMU_BADARG, "there is no snapshot '%s'", call->argv[1]);
+	if (call->argc == 2 || strcmp(call->argv[0], "drop") == 0) {
+		drop(call);
+		return;
+	}
+	if (strcmp(call->argv[0], NOW) == 0) {
+		mmu_error(call, MMU_BADARG, "'now' is what `mmu diff` calls the present");
 		return;
 	}
 	snap = take(call);
@@ -106,7 +134,7 @@ static struct mmu_snap *find(struct mmu_call *call, const char *name, struct mmu
 {
 	struct mmu_snap *snap = mmu_snaps_get(&call->target->mmu.snaps, name);
 
-	if (!snap && strcmp(name, "now") == 0)
+	if (!snap && strcmp(name, NOW) == 0)
 		snap = *out_made = take(call);
 	else if (!snap)
 		mmu_error(call, MMU_BADARG, "there is no snapshot '%s'; `mmu snap` lists them",
@@ -128,14 +156,16 @@ void mmu_word_diff(struct mmu_call *call)
 			  call->argv[0]);
 		return;
 	}
-	to = find(call, call->argc > 1 ? call->argv[1] : "now", &made);
+	to = find(call, call->argc > 1 ? call->argv[1] : NOW, &made);
 	if (!to)
 		return;
 	count = mmu_snap_diff(from, to, &blame, on_diff, call);
-	if (count > call->max)
-		record_words(&call->record, "more: %u differences in all; --max N\n", count);
 	record_begin(&call->record, "differences");
 	record_number(&call->record, "count", count);
+	if (call->shown > call->max) {
+		record_number(&call->record, "shown", call->max);
+		record_words(&call->record, "; --max N shows more");
+	}
 	record_end(&call->record);
 	mmu_snap_free(made);
 }

@@ -23,6 +23,25 @@ static struct mmu_trace *need_trace(struct mmu_call *call)
 static const char *const KIND_WORDS[] = {"fault", "fill",   "ptw",   "zap",   "wp",
 					 "cr3",	  "invlpg", "flush", "hazard"};
 
+void mmu_help_kinds(const struct print_sink *out)
+{
+	static const char *const meanings[] = {
+		"an access that the shadow cannot serve, with S1 to S3",
+		"S4: a shadow entry is made",
+		"a guest's page table is written",
+		"a shadow entry is dropped",
+		"a page becomes a table and is write-protected",
+		"CR3 is loaded",
+		"INVLPG, or INVPCID of one address",
+		"another flush: INVPCID, CR4, CR0",
+		"a translation is used without the flush it needed",
+	};
+
+	print_to(out, "KINDS, with commas between them, or all:\n");
+	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(KIND_WORDS); i++)
+		print_to(out, "  %-8s %s\n", KIND_WORDS[i], meanings[i]);
+}
+
 /* "fault,ptw": a mask of MMU_EVENT_BIT, or 0 after an error was told. */
 static unsigned parse_kinds(struct mmu_call *call, const char *list)
 {
@@ -71,6 +90,7 @@ void mmu_word_trace(struct mmu_call *call)
 	const char *word = call->argc ? call->argv[0] : "";
 	struct mmu_trace *trace = need_trace(call);
 	unsigned kinds = MMU_EVENT_ALL;
+	struct umbra_err err;
 
 	if (!trace)
 		return;
@@ -85,6 +105,8 @@ void mmu_word_trace(struct mmu_call *call)
 			mmu_error(call, MMU_BACKEND, "too many listen to the shadow already");
 			return;
 		}
+		/* Writers are known from here on. */
+		(void)mmu_watch_history(&call->target->mmu, &err);
 	} else if (*word) {
 		mmu_error(call, MMU_BADARG, "usage: mmu trace [on [KINDS]|off|clear]");
 		return;

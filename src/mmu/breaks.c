@@ -72,7 +72,9 @@ static int check_range(uint64_t start, uint64_t len, struct umbra_err *err)
 {
 	if (len > 0 && start + (len - 1) >= start)
 		return 0;
-	return umbra_err_set(err, EINVAL, "no bytes, or none up there: %llu at %#llx",
+	if (len == 0)
+		return umbra_err_set(err, EINVAL, "the length is 0; it is 1 at least");
+	return umbra_err_set(err, EINVAL, "%#llx bytes at %#llx go beyond the last address",
 			     (unsigned long long)len, (unsigned long long)start);
 }
 
