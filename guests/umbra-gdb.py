@@ -7,8 +7,9 @@
 # does the work.
 #
 # It also brings `umbra mmu ...`, which is `monitor mmu ...` with completion and with gdb's own
-# expressions as addresses (umbra mmu walk $rsp, umbra mmu map &table); `umbra walk EXPRESSION`, a
-# page walk to look at; and functions for conditions and scripts:
+# expressions as addresses (umbra mmu walk $rsp, umbra mmu break map &table); `umbra mmu step` also goes
+# on by itself; `umbra walk EXPRESSION`, a page walk to look at; and functions for conditions and
+# scripts:
 #
 #   $gpa(x)     the guest-physical address of x, or ~0 where x is not mapped
 #   $hva(x)     the address in umbra's process that backs it, or 0
@@ -79,7 +80,16 @@ class UmbraDisassembler(gdb.disassembler.Disassembler):
 # The shadow MMU.
 
 NOT_MAPPED = (1 << 64) - 1
-OPTIONS = ("--cpu", "--cr3", "--pcid", "--max", "--raw", "--filter", "--phys", "--dot", "--json", "-j")
+OPTIONS = ("--cpu", "--cr3", "--pcid", "--max", "--raw", "--filter", "--phys", "--dot", "--json",
+           "--any", "--on", "-n", "-j")
+EVENTS = ("fault", "fill", "ptw", "zap", "wp", "cr3", "invlpg", "flush", "hazard", "all")
+ARGUMENTS = {  # what may stand behind a word, or behind a word and its argument
+    "break": ("map", "pte", "pa", "cr3", "invlpg", "fault", "wx", "hazard", "shadow", "delete", "enable",
+              "disable"),
+    "break shadow": ("fill", "zap", "wp"), "break delete": ("all",), "break enable": ("all",),
+    "break disable": ("all",), "trace": ("on", "off", "clear"), "trace on": EVENTS, "step": EVENTS,
+    "hazard": ("on", "off"), "snap": ("drop",), "addr": ("gva", "gpa", "hva", "hpa"),
+    "find": ("phys", "pte", "wx", "user", "alias"), "ad": ("clear",)}
 HELP_LINE = re.compile(r"^  mmu (\w+)", re.M)
 
 
@@ -117,7 +127,7 @@ class MmuPrefix(gdb.Command):
 
 class MmuCommand(gdb.Command):
     """umbra mmu WORD ...: monitor mmu, with completion and expressions.  `umbra mmu help` lists the
-    words."""
+    words.  `umbra mmu step` goes on by itself: the event that it stops behind is printed."""
 
     def __init__(self):
         super().__init__("umbra mmu", gdb.COMMAND_DATA)
@@ -138,12 +148,20 @@ class MmuCommand(gdb.Command):
                 return [name for name in self.words() if name.startswith(word)]
             if before[0] == "help":
                 return [name for name in self.words() if name.startswith(word)]
-            return [option for option in OPTIONS if option.startswith(word)]
+            known = ARGUMENTS.get(" ".join(before), ()) + OPTIONS
+            return [argument for argument in known if argument.startswith(word)]
         except gdb.error:
             return []
 
     def invoke(self, argument, _from_tty):
-        gdb.execute("monitor mmu " + " ".join(translate(gdb.string_to_argv(argument))))
+        words = translate(gdb.string_to_argv(argument))
+        if words[:1] != ["step"]:
+            gdb.execute("monitor mmu " + " ".join(words))
+            return
+        answer = gdb.execute("monitor mmu " + " ".join(words), to_string=True)
+        if not answer.startswith("step "):
+            raise gdb.GdbError(answer.rstrip("\n"))
+        gdb.execute("continue")
 
 
 def translate(arguments):

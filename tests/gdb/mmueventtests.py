@@ -5,13 +5,14 @@ that they need.
 """
 
 import json
+import os
 import re
 
 from gdbdriver import Gdb
 from machinetests import monitor
 from mmutests import run_to
 from rawtests import attach, register, require, symbols
-from vm import ACCEL, Umbra
+from vm import ACCEL, ROOT, Umbra
 
 SOFT = ["-accel", "soft"]
 RIP = 16
@@ -84,6 +85,34 @@ def steps_of_a_fault(transcript):
             if command == "continue":
                 require(answer.count("received signal SIGTRAP") == 1, "stops: " + answer)
         require("mov" in transcript[-2], "the instruction is not told")
+
+
+EXTENSION = (  # command, what its answer must match
+    ("complete umbra mmu break sh", r"^umbra mmu break shadow$"),
+    ("complete umbra mmu break shadow z", r"^umbra mmu break shadow zap$"),
+    ("complete umbra mmu trace on inv", r"^umbra mmu trace on invlpg$"),
+    ("complete umbra mmu hazard o", r"^umbra mmu hazard off\numbra mmu hazard on$"),
+    ("complete umbra mmu break map 0x1000 --a", r"^umbra mmu break map 0x1000 --any$"),
+    ("umbra mmu break map 0x60000000 0x1000 --on present", r"^break id=1 kind=map gva=0x60000000 "),
+    ("umbra mmu break pte &table[1]", r"^break id=2 kind=pte gpa=0x\w+8 len=0x8 "),
+    ("umbra mmu break delete all", r"^breaks count=0$"),
+    ("umbra mmu step frob", r"^error badarg no such kind: 'frob'"),
+    ("umbra mmu step fault", r"^mmu stop id=3 kind=step [\s\S]*^\d+ S1 guest-walk [\s\S]*^\d+ S4 fill "
+                             r"[\s\S]*SIGTRAP"),
+    ("umbra mmu step", r"^mmu stop id=4 kind=step "),
+    ("umbra mmu why", r"^mmu stop id=4 kind=step "),
+)
+
+
+def extension_goes_on_by_itself(transcript):
+    """guests/umbra-gdb.py: completion of kinds, expressions, and `umbra mmu step`."""
+    with Umbra("hazard", SOFT) as umbra, Gdb() as gdb:
+        run_to(gdb, umbra, "remap")
+        gdb.command("source " + os.path.join(ROOT, "guests", "umbra-gdb.py"))
+        for command, pattern in EXTENSION:
+            answer = gdb.command(command)
+            transcript.append("> %s\n%s" % (command, answer))
+            require(re.search(pattern, answer, re.M), "%s:\n%s" % (command, answer))
 
 
 # The raw client: one stop, console output before it.
@@ -448,6 +477,7 @@ def verify_names_what_is_broken(transcript):
 
 TESTS = (
     (steps_of_a_fault, ""),
+    (extension_goes_on_by_itself, ""),
     (trace_and_log, ""),
     (each_kind_of_break, "pae:runs paged32:runs"),
     (the_table_of_breaks, ""),
