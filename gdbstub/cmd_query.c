@@ -110,6 +110,37 @@ void rsp_cmd_set_physical(struct rsp_session *s, const struct rsp_args *args)
 	rsp_answer_text(s, "OK");
 }
 
+/* What a step may do, as QEMU numbers it.  Extensions of gdb that were written for QEMU ask for the
+ * bits, in a packet that begins with either letter, and take the answer as the sign of a virtual
+ * machine.  Steps here always keep interrupts out and never stop the guest's time, so there is one
+ * mode, which alone may be set. */
+#define QEMU_STEP_ENABLE 1u
+#define QEMU_STEP_NOIRQ	 2u
+#define QEMU_STEP_MODE	 (QEMU_STEP_ENABLE | QEMU_STEP_NOIRQ)
+
+void rsp_cmd_qemu_step_bits(struct rsp_session *s, const struct rsp_args *args)
+{
+	char text[32];
+
+	(void)args;
+	snprintf(text, sizeof(text), "ENABLE=%x,NOIRQ=%x", QEMU_STEP_ENABLE, QEMU_STEP_NOIRQ);
+	rsp_answer_text(s, text);
+}
+
+void rsp_cmd_qemu_step_mode(struct rsp_session *s, const struct rsp_args *args)
+{
+	char text[16];
+
+	(void)args;
+	snprintf(text, sizeof(text), "0x%x", QEMU_STEP_MODE);
+	rsp_answer_text(s, text);
+}
+
+void rsp_cmd_qemu_set_step_mode(struct rsp_session *s, const struct rsp_args *args)
+{
+	rsp_answer_result(s, args->number[0] == QEMU_STEP_MODE ? 0 : RSP_WIRE_EINVAL);
+}
+
 /* 1: the target was there before the client; gdb detaches at its end instead of killing. */
 void rsp_cmd_attached(struct rsp_session *s, const struct rsp_args *args)
 {

@@ -240,6 +240,8 @@ static const struct mon_word INFO_WORDS[] = {
 	{"cpus", "", "each cpu's mode and place, and why the machine stopped", 0, info_cpus},
 	{"regs", "[CPU]", "all of a cpu, hidden parts too; without CPU: that of gdb's thread", 1,
 	 mon_info_regs},
+	{"registers", "", "those of gdb's thread, as QEMU shows them; `info regs` has more", 0,
+	 mon_info_registers},
 	{"exits", "", "how often each cpu left the guest, by reason", 0, info_exits},
 	{"mtree", "", "memory, memory-mapped I/O and ports", 0, info_mtree},
 	{"irq", "", "interrupt lines: their level, where they lead, who raises them", 0, info_irq},

@@ -60,6 +60,7 @@ int mon_screen(struct mon_call *call);
 int mon_info_regs(struct mon_call *call);
 int mon_hash(struct mon_call *call);
 int mon_kaslr(struct mon_call *call);
+int mon_info_registers(struct mon_call *call);
 int mon_info_mem(struct mon_call *call);
 int mon_info_tlb(struct mon_call *call);
 int mon_gva2gpa(struct mon_call *call);

@@ -29,7 +29,7 @@ LOOKING = (  # every word that must leave no trace, over addresses that are mapp
     "mmu shadow 0", "mmu shadow {va}", "mmu verify", "mmu stats", "mmu tlb", "mmu ad",
     "mmu dump --dot", "mmu dump --json", "mmu help", "mmu frob", "info mem", "info tlb",
     "gva2gpa {va}", "gva2gpa {hole}", "gpa2hva {pa}", "gpa2hpa {pa}", "x/4gx {va}", "xp/4gx {pa}",
-    "x/3i {va}", "x {hole}")
+    "x/3i {va}", "x {hole}", "info registers")
 
 
 def program(name, package):

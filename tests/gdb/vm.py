@@ -66,14 +66,15 @@ class Umbra:
     @extra    further arguments; {scratch} in them is this process's scratch directory
     @gdb      argument of -gdb, or None; "unix" stands for a socket in the scratch directory
     @is_held  start with -S
+    @program  what to start, UMBRA by default
     """
 
-    def __init__(self, guest, extra=(), gdb="tcp:127.0.0.1:0", is_held=True):
+    def __init__(self, guest, extra=(), gdb="tcp:127.0.0.1:0", is_held=True, program=None):
         self.config = load_guests()[guest] if isinstance(guest, str) else guest
         self.scratch = tempfile.mkdtemp(prefix="umbra-test-")
         if gdb == "unix":
             gdb = "unix:" + os.path.join(self.scratch, "gdb.sock")
-        command = [UMBRA, self.config.get("boot", "-kernel"),
+        command = [program or UMBRA, self.config.get("boot", "-kernel"),
                    os.path.join(GUESTS, self.config["image"])]
         command += ["-accel", ACCEL, "-smp", self.config["cpus"], "-m", self.config["mem"]]
         command += self.config["args"].split()

@@ -54,6 +54,10 @@ static const struct row_case {
 	{"Qqemu.PhyMemMode",
 	 "Qqemu.PhyMemMode:1",
 	 {"Qqemu.PhyMemMode", "Qqemu.PhyMemMode:", "Qqemu.PhyMemMode:z"}},
+	{"qqemu.sstepbits", "qqemu.sstepbits", {"qqemu.sstepbits:1"}},
+	{"Qqemu.sstepbits", "Qqemu.sstepbits", {"Qqemu.sstepbits=1"}},
+	{"qqemu.sstep", "qqemu.sstep", {"qqemu.sstep:1"}},
+	{"Qqemu.sstep", "Qqemu.sstep=3", {"Qqemu.sstep", "Qqemu.sstep=", "Qqemu.sstep=z"}},
 	{"qC", "qC", {"qC:"}},
 	{"qfThreadInfo", "qfThreadInfo", {"qfThreadInfo,"}},
 	{"qsThreadInfo", "qsThreadInfo", {"qsThreadInfo,"}},
@@ -566,35 +570,5 @@ Test(commands, offsets_when_the_program_moved_then_where_its_text_is)
 	cr_assert(client_gets(mock, "qOffsets", "TextSeg=ffffffff9a600000"));
 	mock->xfer.text_start = NULL;
 	cr_assert(client_gets(mock, "qOffsets", ""));
-	rsp_mock_close(mock);
-}
-
-Test(commands, physical_mode_when_on_then_memory_packets_mean_physical_addresses)
-{
-	struct rsp_mock *mock = client_connect();
-
-	cr_assert(client_gets(mock, "qqemu.Supported", "PhyMemMode"));
-	cr_assert(client_gets(mock, "qqemu.PhyMemMode", "0"));
-	cr_assert(client_gets(mock, "M10004,2:abcd", "OK"));
-	cr_assert(client_gets(mock, "m4,2", "E0e"));
-	cr_assert(client_gets(mock, "Qqemu.PhyMemMode:1", "OK"));
-	cr_assert(client_gets(mock, "qqemu.PhyMemMode", "1"));
-	cr_assert(client_gets(mock, "m4,2", "abcd"));
-	cr_assert(client_gets(mock, "M4,1:ef", "OK"));
-	cr_assert(client_gets(mock, "M40000,1:ef", "E0e"));
-	cr_assert(client_gets(mock, "Qqemu.PhyMemMode:0", "OK"));
-	cr_assert(client_gets(mock, "m10004,2", "efcd"));
-	mock->target.phys = NULL;
-	cr_assert(client_gets(mock, "Qqemu.PhyMemMode:1", ""));
-	rsp_mock_close(mock);
-}
-
-Test(commands, physical_mode_when_another_client_comes_then_off)
-{
-	struct rsp_mock *mock = client_connect();
-
-	cr_assert(client_gets(mock, "Qqemu.PhyMemMode:1", "OK"));
-	rsp_session_reset(mock->session);
-	cr_assert(client_gets(mock, "qqemu.PhyMemMode", "0"));
 	rsp_mock_close(mock);
 }
