@@ -405,6 +405,23 @@ struct x86_insn {
 int x86_insn_decode(enum x86_mode mode, const uint8_t *bytes, size_t len,
 		    struct x86_insn *out_insn);
 
+/* The memory that an instruction writes, by the registers as they are behind it, RIP aside. */
+#define X86_INSN_STORES_MAX 2
+struct x86_insn_stores {
+	unsigned count;
+	struct {
+		gva_t addr; /* linear */
+		unsigned bytes;
+	} store[X86_INSN_STORES_MAX];
+};
+
+/* Where the instruction at the start of @bytes has stored to, if it has just been executed and left
+ * @st (X86_STATE_GPR, X86_STATE_SREG).  A register that it changed may make an address wrong:
+ * compare with what is known.  @next: RIP behind it.  Returns its length.
+ * Errors: as x86_insn_decode. */
+int x86_insn_stores(const struct x86_state *st, const uint8_t *bytes, size_t len, gva_t next,
+		    struct x86_insn_stores *out);
+
 /* Disassemble in AT&T syntax as gdb does by default, branch targets absolute for an instruction
  * at @pc.  Returns its length, or a negative errno as x86_insn_decode (then @out_text is "(bad)").
  */

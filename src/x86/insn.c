@@ -115,6 +115,74 @@ int x86_insn_decode(enum x86_mode mode, const uint8_t *bytes, size_t len, struct
 	return 0;
 }
 
+/* Where it stores. */
+
+/* The manual's number of a register of the groups that addresses are made of. */
+static uint64_t register_value(const struct x86_state *st, ZydisRegister reg, gva_t next)
+{
+	ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
+	ZyanI8 id = ZydisRegisterGetId(whole);
+
+	if (reg == ZYDIS_REGISTER_NONE)
+		return 0;
+	if (reg == ZYDIS_REGISTER_RIP || reg == ZYDIS_REGISTER_EIP)
+		return next;
+	return id >= 0 && id < X86_GPR_COUNT ? st->gpr[id] : 0;
+}
+
+/* In 64-bit mode the bases of FS and GS alone count (SDM 1 3.4.4.1). */
+static uint64_t segment_base(const struct x86_state *st, enum x86_mode mode, ZydisRegister reg)
+{
+	ZyanI8 id = ZydisRegisterGetId(reg);
+
+	if (id < 0 || id >= X86_SEG_COUNT ||
+	    (mode == X86_MODE_LONG64 && id != X86_FS && id != X86_GS))
+		return 0;
+	return st->seg[id].base;
+}
+
+static gva_t store_address(const struct x86_state *st, enum x86_mode mode,
+			   const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *op,
+			   gva_t next)
+{
+	uint64_t offset = register_value(st, op->mem.base, next) +
+			  register_value(st, op->mem.index, next) * op->mem.scale;
+	gva_t linear;
+
+	if (op->mem.disp.has_displacement)
+		offset += (uint64_t)op->mem.disp.value;
+	/* A string instruction has moved on by now. */
+	if (insn->meta.category == ZYDIS_CATEGORY_STRINGOP)
+		offset += st->rflags & X86_RFLAGS_DF ? op->size / 8u : 0 - op->size / 8ull;
+	if (insn->address_width < 64)
+		offset &= (1ull << insn->address_width) - 1;
+	linear = segment_base(st, mode, op->mem.segment) + offset;
+	return mode == X86_MODE_LONG64 ? linear : (uint32_t)linear;
+}
+
+int x86_insn_stores(const struct x86_state *st, const uint8_t *bytes, size_t len, gva_t next,
+		    struct x86_insn_stores *out)
+{
+	enum x86_mode mode = x86_mode_of(st);
+	ZydisDecodedOperand operand[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction insn;
+	int rc = decode(mode, bytes, len, &insn, operand);
+
+	*out = (struct x86_insn_stores){.count = 0};
+	if (rc < 0)
+		return rc;
+	for (unsigned i = 0; i < insn.operand_count && out->count < X86_INSN_STORES_MAX; i++) {
+		const ZydisDecodedOperand *op = &operand[i];
+
+		if (op->type != ZYDIS_OPERAND_TYPE_MEMORY || op->mem.type != ZYDIS_MEMOP_TYPE_MEM ||
+		    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) || op->size < 8)
+			continue;
+		out->store[out->count].addr = store_address(st, mode, &insn, op, next);
+		out->store[out->count++].bytes = op->size / 8u;
+	}
+	return insn.length;
+}
+
 /* Text. */
 
 static const struct {

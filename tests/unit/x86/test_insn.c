@@ -114,6 +114,62 @@ Test(x86_insn, decode_when_opcode_is_undefined_then_einval)
 	cr_expect(eq(int, x86_insn_decode(X86_MODE_LONG64, prefixes, 16, &insn), -EINVAL));
 }
 
+/* RDI is 0x2000, RSP 0x3000, RCX 2, FS.base 0x100000, RIP behind the instruction 0x1000. */
+static const struct {
+	enum { BITS_64, BITS_32 } bits;
+	const char *bytes;
+	size_t len;
+	bool is_backward;
+	unsigned count;
+	gva_t addr;
+	unsigned size;
+} STORE_TABLE[] = {
+	{BITS_64, "\x48\x89\x07", 3, false, 1, 0x2000, 8},	     /* mov %rax,(%rdi) */
+	{BITS_64, "\x89\x44\xcf\xf8", 4, false, 1, 0x2008, 4},	     /* mov -8(%rdi,%rcx,8) */
+	{BITS_64, "\x48\x8b\x07", 3, false, 0, 0, 0},		     /* a load */
+	{BITS_64, "\x48\x8d\x07", 3, false, 0, 0, 0},		     /* lea */
+	{BITS_64, "\x48\x39\x07", 3, false, 0, 0, 0},		     /* cmp */
+	{BITS_64, "\x66\x89\x05\x10\0\0\0", 7, false, 1, 0x1010, 2}, /* mov %ax,0x10(%rip) */
+	{BITS_64, "\x64\x88\x07", 3, false, 1, 0x102000, 1},	     /* mov %al,%fs:(%rdi) */
+	{BITS_64, "\x50", 1, false, 1, 0x3000, 8},		     /* push %rax */
+	{BITS_64, "\x48\xab", 2, false, 1, 0x1ff8, 8},		     /* stosq */
+	{BITS_64, "\x48\xab", 2, true, 1, 0x2008, 8},		     /* stosq, DF=1 */
+	{BITS_64, "\xf0\x48\x0f\xb1\x07", 5, false, 1, 0x2000, 8},   /* lock cmpxchg */
+	{BITS_64, "\x0f\x11\x07", 3, false, 1, 0x2000, 16},	     /* movups */
+	{BITS_64, "\x67\x89\x47\x04", 4, false, 1, 0x2004, 4},	     /* mov %eax,4(%edi) */
+	{BITS_32, "\x64\x89\x07", 3, false, 1, 0x102000, 4},	     /* mov %eax,%fs:(%edi) */
+};
+
+Test(x86_insn, stores_when_each_row_then_address_and_size)
+{
+	struct x86_state st;
+
+	x86_state_reset(&st);
+	st.cr0 = X86_CR0_PE | X86_CR0_PG;
+	st.efer = X86_EFER_LME | X86_EFER_LMA;
+	st.gpr[X86_RDI] = 0x2000;
+	st.gpr[X86_RSP] = 0x3000;
+	st.gpr[X86_RCX] = 2;
+	st.seg[X86_FS].base = 0x100000;
+	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(STORE_TABLE); i++) {
+		struct x86_insn_stores stores;
+		int rc;
+
+		st.seg[X86_CS] = x86_seg_flat(8, true, STORE_TABLE[i].bits == BITS_64 ? 64 : 32, 0);
+		st.rflags = X86_RFLAGS_FIXED | (STORE_TABLE[i].is_backward ? X86_RFLAGS_DF : 0);
+		rc = x86_insn_stores(&st, raw(STORE_TABLE[i].bytes), STORE_TABLE[i].len, 0x1000,
+				     &stores);
+		cr_expect(rc == (int)STORE_TABLE[i].len, "row %zu: rc %d", i, rc);
+		cr_expect(stores.count == STORE_TABLE[i].count, "row %zu: %u", i, stores.count);
+		if (stores.count == 0)
+			continue;
+		cr_expect(stores.store[0].addr == STORE_TABLE[i].addr, "row %zu: %#llx", i,
+			  (unsigned long long)stores.store[0].addr);
+		cr_expect(stores.store[0].bytes == STORE_TABLE[i].size, "row %zu: %u", i,
+			  stores.store[0].bytes);
+	}
+}
+
 static const struct {
 	enum x86_mode mode;
 	gva_t pc;
