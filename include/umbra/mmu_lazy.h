@@ -40,6 +40,8 @@ int mmu_lazy_look(struct mmu_lazy *lazy, const struct mmu_snap_source *source);
 /* Change number @index, in the order of addresses of each table; false past the last. */
 bool mmu_lazy_change_at(const struct mmu_lazy *lazy, unsigned index,
 			struct mmu_lazy_change *out_change);
+/* The tables that are followed, in the order of addresses; @max at most.  Returns how many. */
+unsigned mmu_lazy_tables(const struct mmu_lazy *lazy, gpa_t *out_table, unsigned max);
 struct mmu_lazy_stats {
 	unsigned tables, changes;
 	bool is_cut;		  /* there was more than fits */

@@ -244,6 +244,24 @@ bool mmu_lazy_change_at(const struct mmu_lazy *lazy, unsigned index,
 	return true;
 }
 
+static int compare_gpas(const void *a, const void *b)
+{
+	gpa_t x = *(const gpa_t *)a, y = *(const gpa_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+unsigned mmu_lazy_tables(const struct mmu_lazy *lazy, gpa_t *out_table, unsigned max)
+{
+	const struct table *table;
+	unsigned n = 0;
+
+	for (table = lazy->first; table && n < max; table = table->next)
+		out_table[n++] = table->gpa;
+	qsort(out_table, n, sizeof(*out_table), compare_gpas);
+	return n;
+}
+
 void mmu_lazy_stats(const struct mmu_lazy *lazy, struct mmu_lazy_stats *out_stats)
 {
 	*out_stats = lazy->stats;

@@ -133,3 +133,15 @@ Test(lazy, look_when_too_much_changed_then_cut)
 	change_at(MMU_LAZY_CHANGES - 1);
 	cr_assert(!look().is_cut);
 }
+
+Test(lazy, tables_when_asked_for_then_sorted_and_no_more_than_fit)
+{
+	gpa_t table[4] = {0};
+
+	cr_assert_eq(mmu_lazy_tables(lazy, table, 4), 0u);
+	look();
+	cr_assert_eq(mmu_lazy_tables(lazy, table, 2), 2u);
+	cr_assert_eq(mmu_lazy_tables(lazy, table, 4), 4u);
+	for (unsigned i = 1; i < 4; i++)
+		cr_expect(table[i - 1] < table[i], "table %u", i);
+}
