@@ -176,6 +176,47 @@ struct accel_irq {
 	uint64_t redirection; /* 82093AA 3.2.4 */
 };
 
+/* Trapped writes: guest code's stores to some pages of RAM, each applied by the back end itself. */
+
+struct accel_trapped {
+	uint64_t number; /* counts from 0, in the order in which they took effect */
+	unsigned vcpu;
+	gpa_t gpa;	   /* first byte */
+	unsigned len;	   /* 1..8; an instruction that stores more gives several */
+	uint64_t old, now; /* the 8-byte unit at gpa & ~7 */
+	uint64_t next_rip; /* RIP at the exit: behind the instruction, or at a REP one under way */
+	/* The instruction that ends there and stores to that place; insn_len 0: not known. */
+	uint64_t rip;
+	uint8_t insn_len;
+	uint8_t insn[X86_INSN_MAX];
+	enum x86_mode insn_mode;
+};
+
+/* What a guest of a few instructions found about tables in such pages. */
+struct accel_trap_verdict {
+	bool works;
+	const char *why; /* not works: constant text */
+	bool keeps_ad;	 /* walks set A and D there */
+	bool is_stale;	 /* translations outlive a write unless they are flushed, which is done */
+};
+
+struct accel_trap_ops {
+	/* Run that guest, in a machine of its own on the calling thread.
+	 * Errors: what the host gives when it has no memory or descriptors left. */
+	int (*probe)(struct accel_vm *vm, struct accel_trap_verdict *out_verdict,
+		     struct umbra_err *err);
+	/* Trap writes to these pages and no others from now on: sorted, each once, of RAM.  0 ends
+	 * it.  Written_pages tells of the pages that were written.  World STOPPED.
+	 * Errors: -E2BIG more than ACCEL_TRAP_PAGES; what the host gives; nothing is trapped then.
+	 */
+	int (*set)(struct accel_vm *vm, const gpa_t *page, unsigned count, struct umbra_err *err);
+	/* Writes so far; and one of the last ACCEL_TRAP_RECORDS.  World STOPPED. */
+	uint64_t (*total)(const struct accel_vm *vm);
+	bool (*at)(const struct accel_vm *vm, uint64_t number, struct accel_trapped *out);
+};
+#define ACCEL_TRAP_PAGES   512u
+#define ACCEL_TRAP_RECORDS 4096u
+
 struct accel_vm_config {
 	struct mem_space *mem;
 	struct bus *bus;
@@ -232,6 +273,7 @@ struct accel_ops {
 	int (*log_writes)(struct accel_vm *vm, bool is_on, struct umbra_err *err);
 	int (*written_pages)(struct accel_vm *vm,
 			     void (*fn)(void *ctx, gpa_t first, uint64_t written), void *ctx);
+	const struct accel_trap_ops *trap; /* NULL: writes cannot be trapped */
 	/* The world leaves STOPPED: bit i of @members says that vCPU i will run.  NULL: not needed.
 	 */
 	void (*vm_resume)(struct accel_vm *vm, uint64_t members);

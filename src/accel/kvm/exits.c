@@ -135,6 +135,25 @@ static void bytes_format(const uint8_t *bytes, size_t len, char *out_text, size_
 					 bytes[i]);
 }
 
+/* It would run were its page not trapped. */
+#define TRAP_HINT                                                                                  \
+	", a write to a page table: `monitor mmu track lazy' ends what keeps it from running"
+
+static bool stores_to_trap(const struct accel_vm *vm, const struct x86_state *st,
+			   const uint8_t *bytes, size_t len)
+{
+	struct x86_insn_stores stores;
+	unsigned i;
+
+	if (x86_insn_stores(st, bytes, len, st->rip + len, &stores) < 0)
+		return false;
+	for (i = 0; i < stores.count; i++) {
+		if (kvm_trap_has(vm, st, stores.store[i].addr, stores.store[i].bytes))
+			return true;
+	}
+	return false;
+}
+
 static void describe_emulation(struct accel_vcpu *vcpu, struct accel_exit *out)
 {
 	struct x86_state st = {0};
@@ -161,8 +180,9 @@ static void describe_emulation(struct accel_vcpu *vcpu, struct accel_exit *out)
 	if (insn_len > 0)
 		len = u64_min(len, (uint64_t)insn_len);
 	bytes_format(bytes, len, hex, sizeof(hex));
-	kvm_exit_fail(out, "KVM cannot emulate `%s' (%s) at %#llx (%s)", insn, hex,
-		      (unsigned long long)out->pc, x86_mode_name(x86_mode_of(&st)));
+	kvm_exit_fail(out, "KVM cannot emulate `%s' (%s) at %#llx (%s)%s", insn, hex,
+		      (unsigned long long)out->pc, x86_mode_name(x86_mode_of(&st)),
+		      stores_to_trap(vcpu->vm, &st, bytes, len) ? TRAP_HINT : "");
 }
 
 static const char *suberror_name(unsigned suberror)

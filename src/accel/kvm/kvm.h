@@ -15,7 +15,8 @@
 
 #define KVM_GSI_COUNT  24
 #define KVM_REASON_MAX 48 /* exit reasons are counted up to here; the last slot has the rest */
-#define KVM_SLOT_MAX   31
+/* 31 regions, and two more parts for each page whose writes are trapped. */
+#define KVM_SLOT_MAX   (31 + 2 * (int)ACCEL_TRAP_PAGES)
 #define KVM_ZONE_MAX   8
 #define KVM_SLOT_FLUSH KVM_SLOT_MAX /* comes and goes: see kvm_mmu_flush */
 
@@ -113,8 +114,9 @@ struct kvm_probe {
 	struct accel_caps caps;
 	struct kvm_mode_quirks quirk[ACCEL_MODE_COUNT];
 	enum kvm_probe_depth depth;
-	bool must_rearm;      /* any mode: step_needs_rearm */
-	bool must_read_ahead; /* any mode: iret_steps_two or pushf_shows_tf */
+	bool must_rearm;		/* any mode: step_needs_rearm */
+	bool must_read_ahead;		/* any mode: iret_steps_two or pushf_shows_tf */
+	struct accel_trap_verdict trap; /* of a full one */
 	unsigned case_count;
 	uint64_t cpu_ns; /* CPU time that the cases took */
 };
@@ -131,7 +133,28 @@ void kvm_probe_show(const struct kvm_probe *probe, const struct print_sink *sink
 /* What is missing in a full one, what that means and what to do, a line each.  Returns how many. */
 unsigned kvm_probe_show_missing(const struct kvm_probe *probe, const struct print_sink *sink);
 
+/* Probe_trap.c: the same question about page tables in read-only memory. */
+int kvm_trap_probe(const struct kvm_host *host, const struct kvm_cpuid2 *cpuid,
+		   struct accel_trap_verdict *out_verdict, struct umbra_err *err);
+
 /* The machine. */
+
+/* Guest memory in one slot: a region or, where writes to some of its pages are trapped, a part. */
+struct kvm_slot {
+	struct mem_region part;
+	bool is_used, is_trapped;
+};
+
+/* Pages whose writes are trapped, and the last writes. */
+struct kvm_trap {
+	unsigned count;			   /* [world] */
+	gpa_t page[ACCEL_TRAP_PAGES];	   /* [world] sorted */
+	bool is_written[ACCEL_TRAP_PAGES]; /* under lock; since kvm_written_pages */
+	/* Held over the write itself, the flush after it and its record. */
+	struct lock lock;
+	uint64_t total;					 /* under lock */
+	struct accel_trapped record[ACCEL_TRAP_RECORDS]; /* under lock */
+};
 
 /* The in-kernel chips as they were after their creation. */
 struct kvm_chips {
@@ -149,10 +172,10 @@ struct accel_vm {
 	struct kvm_probe probe;	   /* [const] after vm_start */
 	struct kvm_chips power_up; /* [const] after vm_start */
 
-	gpa_t slot_gpa[KVM_SLOT_MAX];	/* [world] */
-	bool slot_in_use[KVM_SLOT_MAX]; /* [world] */
-	bool logs_writes;		/* [world] slots of RAM have KVM_MEM_LOG_DIRTY_PAGES */
-	void *flush_page;		/* [const] backs KVM_SLOT_FLUSH */
+	struct kvm_slot slot[KVM_SLOT_MAX]; /* [world] */
+	bool logs_writes;		    /* [world] slots of RAM have KVM_MEM_LOG_DIRTY_PAGES */
+	void *flush_page;		    /* [const] backs KVM_SLOT_FLUSH */
+	struct kvm_trap *trap;		    /* [world] NULL until it is first asked for */
 
 	/* Interrupt lines; see kvm_irq_set for the order of these two. */
 	atomic_uint irq_levels;	  /* bit per GSI */
@@ -225,6 +248,26 @@ void kvm_mmu_flush(struct accel_vm *vm);
 int kvm_log_writes(struct accel_vm *vm, bool is_on, struct umbra_err *err);
 int kvm_written_pages(struct accel_vm *vm, void (*fn)(void *ctx, gpa_t first, uint64_t written),
 		      void *ctx);
+
+/* Give the slots of all RAM anew, as vm->trap has them.  Errors: those of region_add. */
+int kvm_slots_divide(struct accel_vm *vm, struct umbra_err *err);
+
+/* trap.c */
+extern const struct accel_trap_ops kvm_trap_ops;
+/* The index of the first trapped page at or behind @gpa; the number of them when there is none. */
+unsigned kvm_trap_find(const struct accel_vm *vm, gpa_t gpa);
+/* The exit under way wrote to a trapped page: it is done and noted.  False: it was another's. */
+bool kvm_trap_write(struct accel_vcpu *vcpu);
+/* Some byte of @len at linear @va is of a trapped page. */
+bool kvm_trap_has(const struct accel_vm *vm, const struct x86_state *st, gva_t va, unsigned len);
+void kvm_trap_end(struct accel_vm *vm);
+
+/* trap_insn.c */
+/* Which instruction stored @len bytes to @gpa and left @st?  Fills rip, insn_len, insn, insn_mode
+ * and next_rip of @out; insn_len stays 0 when none fits, or several do.  By the tables as they were
+ * when it ran. */
+void kvm_trap_writer(const struct accel_vm *vm, const struct x86_state *st, gpa_t gpa, unsigned len,
+		     struct accel_trapped *out);
 
 /* irq.c: interrupt controllers and timer in the kernel. */
 int kvm_chips_create(struct accel_vm *vm, struct umbra_err *err);

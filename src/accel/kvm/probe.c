@@ -218,5 +218,5 @@ int kvm_probe_run(const struct kvm_host *host, const struct kvm_cpuid2 *cpuid,
 	out_probe->case_count = vm.case_count;
 	out_probe->cpu_ns = vm.cpu_ns;
 	probe_vm_close(&vm);
-	return 0;
+	return depth == KVM_PROBE_FULL ? kvm_trap_probe(host, cpuid, &out_probe->trap, err) : 0;
 }

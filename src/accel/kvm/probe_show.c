@@ -61,6 +61,8 @@ void kvm_probe_show(const struct kvm_probe *probe, const struct print_sink *sink
 		 probe->depth == KVM_PROBE_FULL ? "int-n fpu" : "");
 	for (mode = 0; mode < ACCEL_MODE_COUNT; mode++)
 		show_mode(probe, (enum accel_mode)mode, sink);
+	if (probe->depth == KVM_PROBE_FULL)
+		print_to(sink, "%-14s %s\n", "track-trap", yes_no(probe->trap.works));
 }
 
 /* What is missing. */
@@ -153,6 +155,11 @@ unsigned kvm_probe_show_missing(const struct kvm_probe *probe, const struct prin
 	}
 	for (i = 0; i < UMBRA_ARRAY_SIZE(MISSING); i++)
 		count += show_missing_column(probe, &MISSING[i], sink);
+	if (!probe->trap.works) {
+		print_to(sink, "  track-trap: `monitor mmu track trap' is refused: %s\n",
+			 probe->trap.why);
+		count++;
+	}
 	if (count)
 		print_to(sink, "  These are limits of this KVM, not of its settings.  A host whose "
 			       "/proc/cpuinfo shows vmx or svm\n"

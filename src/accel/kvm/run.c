@@ -40,6 +40,8 @@ static void serve_mmio(struct accel_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 
+	if (kvm_trap_write(vcpu))
+		return;
 	bus_mmio(vcpu->vm->bus, run->mmio.phys_addr, run->mmio.is_write, run->mmio.len,
 		 run->mmio.data);
 }

@@ -1,4 +1,5 @@
-/* Guest memory as KVM sees it: one slot per region of the memory map.
+/* Guest memory as KVM sees it: one slot per region of the memory map, or several where writes to
+ * some of its pages are trapped.
  * Source: KVM api 4.35 (SET_USER_MEMORY_REGION). */
 #include "kvm.h"
 
@@ -30,47 +31,89 @@ static void slot_drop(const struct accel_vm *vm, unsigned slot, gpa_t gpa)
 	slot_set(vm, slot, &none, 0);
 }
 
-static unsigned flags_of(const struct accel_vm *vm, const struct mem_region *region)
+static unsigned flags_of(const struct accel_vm *vm, const struct kvm_slot *slot)
 {
-	if (region->kind == MEM_ROM)
+	if (slot->part.kind == MEM_ROM || slot->is_trapped)
 		return KVM_MEM_READONLY;
 	return vm->logs_writes ? KVM_MEM_LOG_DIRTY_PAGES : 0;
 }
 
-static int region_add(struct accel_vm *vm, const struct mem_region *region, struct umbra_err *err)
+static int part_add(struct accel_vm *vm, const struct mem_region *part, bool is_trapped,
+		    struct umbra_err *err)
 {
-	unsigned flags = flags_of(vm, region);
-	unsigned slot;
+	struct kvm_slot *slot;
+	unsigned i, flags;
 	int result;
 
-	for (slot = 0; slot < KVM_SLOT_MAX && vm->slot_in_use[slot]; slot++)
+	for (i = 0; i < KVM_SLOT_MAX && vm->slot[i].is_used; i++)
 		;
-	if (slot == KVM_SLOT_MAX)
+	if (i == KVM_SLOT_MAX)
 		return umbra_err_set(err, ENOSPC, "memory region %s: all %d KVM slots are in use",
-				     region->name, KVM_SLOT_MAX);
-	result = slot_set(vm, slot, region, flags);
-	if (result == -EINVAL &&
-	    flags == KVM_MEM_READONLY) /* no KVM_CAP_READONLY_MEM: ROM can be written then */
-		result = slot_set(vm, slot, region, 0);
+				     part->name, KVM_SLOT_MAX);
+	slot = &vm->slot[i];
+	*slot = (struct kvm_slot){.part = *part, .is_trapped = is_trapped};
+	flags = flags_of(vm, slot);
+	result = slot_set(vm, i, part, flags);
+	if (result == -EINVAL && flags == KVM_MEM_READONLY &&
+	    !is_trapped) /* no KVM_CAP_READONLY_MEM: ROM can be written then */
+		result = slot_set(vm, i, part, 0);
 	if (result)
 		return umbra_err_set(err, -result,
 				     "KVM_SET_USER_MEMORY_REGION of %s, %#llx bytes at %#llx: %s",
-				     region->name, (unsigned long long)region->len,
-				     (unsigned long long)region->gpa, strerror(-result));
-	vm->slot_gpa[slot] = region->gpa;
-	vm->slot_in_use[slot] = true;
+				     part->name, (unsigned long long)part->len,
+				     (unsigned long long)part->gpa, strerror(-result));
+	slot->is_used = true;
 	return 0;
+}
+
+/* The first part of @rest: trapped pages in a row, or what lies before the first of them. */
+static struct mem_region first_part(const struct accel_vm *vm, const struct mem_region *rest,
+				    bool *out_is_trapped)
+{
+	const struct kvm_trap *trap = vm->trap;
+	unsigned i = kvm_trap_find(vm, rest->gpa);
+	struct mem_region part = *rest;
+
+	*out_is_trapped = trap && i < trap->count && trap->page[i] == rest->gpa;
+	if (!*out_is_trapped) {
+		if (trap && i < trap->count)
+			part.len = u64_min(part.len, trap->page[i] - part.gpa);
+		return part;
+	}
+	part.len = UMBRA_PAGE_SIZE;
+	while (++i < trap->count && part.len < rest->len && trap->page[i] == part.gpa + part.len)
+		part.len += UMBRA_PAGE_SIZE;
+	return part;
+}
+
+static int region_add(struct accel_vm *vm, const struct mem_region *region, struct umbra_err *err)
+{
+	struct mem_region rest = *region;
+	int result = 0;
+
+	while (rest.len && !result) {
+		bool is_trapped;
+		struct mem_region part = first_part(vm, &rest, &is_trapped);
+
+		result = part_add(vm, &part, is_trapped, err);
+		rest.gpa += part.len;
+		rest.host += part.len;
+		rest.len -= part.len;
+	}
+	return result;
 }
 
 static void region_drop(struct accel_vm *vm, const struct mem_region *region)
 {
-	unsigned slot;
+	unsigned i;
 
-	for (slot = 0; slot < KVM_SLOT_MAX; slot++) {
-		if (!vm->slot_in_use[slot] || vm->slot_gpa[slot] != region->gpa)
+	for (i = 0; i < KVM_SLOT_MAX; i++) {
+		struct kvm_slot *slot = &vm->slot[i];
+
+		if (!slot->is_used || !range_fits(slot->part.gpa, 1, region->gpa, region->len))
 			continue;
-		slot_drop(vm, slot, region->gpa);
-		vm->slot_in_use[slot] = false;
+		slot_drop(vm, i, slot->part.gpa);
+		slot->is_used = false;
 	}
 }
 
@@ -83,6 +126,23 @@ int kvm_slots_listen(void *ctx, const struct mem_region *region, bool is_added,
 		return region_add(vm, region, err);
 	region_drop(vm, region);
 	return 0;
+}
+
+/* Memory is not there for a moment: no vCPU may run.  A slot can become read-only in no other way
+ * (KVM api 4.35). */
+int kvm_slots_divide(struct accel_vm *vm, struct umbra_err *err)
+{
+	const struct mem_region *region;
+	unsigned i;
+	int result = 0;
+
+	for (i = 0; (region = mem_region_at(vm->mem, i)) != NULL && !result; i++) {
+		if (region->kind != MEM_RAM)
+			continue;
+		region_drop(vm, region);
+		result = region_add(vm, region, err);
+	}
+	return result;
 }
 
 /* KVM notices writes to page tables that the guest makes, not ours: where it shadows them, it would
@@ -101,26 +161,21 @@ void kvm_mmu_flush(struct accel_vm *vm)
 
 /* The log of written pages.  What KVM's own walks set in tables, A and D, is in it as well. */
 
-/* The RAM behind @slot, or NULL. */
-static const struct mem_region *ram_of(const struct accel_vm *vm, unsigned slot)
+/* Slot @i is one whose writes KVM can log. */
+static bool is_logged(const struct kvm_slot *slot)
 {
-	const struct mem_region *region =
-		vm->slot_in_use[slot] ? mem_find(vm->mem, vm->slot_gpa[slot]) : NULL;
-
-	return region && region->kind == MEM_RAM ? region : NULL;
+	return slot->is_used && slot->part.kind == MEM_RAM && !slot->is_trapped;
 }
 
 /* Flags of a slot that stays where it is may change (KVM api 4.35). */
 static int set_all(struct accel_vm *vm)
 {
-	unsigned slot;
+	unsigned i;
 	int result = 0;
 
-	for (slot = 0; slot < KVM_SLOT_MAX && !result; slot++) {
-		const struct mem_region *region = ram_of(vm, slot);
-
-		if (region)
-			result = slot_set(vm, slot, region, flags_of(vm, region));
+	for (i = 0; i < KVM_SLOT_MAX && !result; i++) {
+		if (is_logged(&vm->slot[i]))
+			result = slot_set(vm, i, &vm->slot[i].part, flags_of(vm, &vm->slot[i]));
 	}
 	return result;
 }
@@ -161,17 +216,30 @@ static int read_log(const struct accel_vm *vm, unsigned slot, const struct mem_r
 	return result;
 }
 
+/* Trapped pages are in no log, as KVM writes nothing there. */
+static void read_trapped(struct kvm_trap *trap,
+			 void (*fn)(void *ctx, gpa_t first, uint64_t written), void *ctx)
+{
+	unsigned i;
+
+	for (i = 0; i < trap->count; i++) {
+		if (trap->is_written[i])
+			fn(ctx, trap->page[i], 1);
+		trap->is_written[i] = false;
+	}
+}
+
 int kvm_written_pages(struct accel_vm *vm, void (*fn)(void *ctx, gpa_t first, uint64_t written),
 		      void *ctx)
 {
-	unsigned slot;
+	unsigned i;
 	int result = 0;
 
-	for (slot = 0; slot < KVM_SLOT_MAX && !result; slot++) {
-		const struct mem_region *region = ram_of(vm, slot);
-
-		if (region)
-			result = read_log(vm, slot, region, fn, ctx);
+	for (i = 0; i < KVM_SLOT_MAX && !result; i++) {
+		if (is_logged(&vm->slot[i]))
+			result = read_log(vm, i, &vm->slot[i].part, fn, ctx);
 	}
+	if (!result && vm->trap)
+		read_trapped(vm->trap, fn, ctx);
 	return result;
 }

@@ -152,6 +152,7 @@ void kvm_vm_close(struct accel_vm *vm)
 	if (vm->flush_page != MAP_FAILED)
 		munmap(vm->flush_page, UMBRA_PAGE_SIZE);
 	free(vm->cpuid);
+	kvm_trap_end(vm);
 	lock_end(&vm->ring_lock);
 	free(vm);
 }
@@ -253,6 +254,7 @@ const struct accel_ops accel_kvm = {
 	.mmu_flush = kvm_mmu_flush,
 	.log_writes = kvm_log_writes,
 	.written_pages = kvm_written_pages,
+	.trap = &kvm_trap_ops,
 	.show = vm_show,
 	.show_exits = kvm_exits_show,
 	.vcpu_open = kvm_vcpu_open,
