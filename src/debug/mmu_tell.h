@@ -5,6 +5,7 @@
 
 #include "mon_record.h"
 
+#include "umbra/accel.h"
 #include "umbra/mem.h"
 #include "umbra/mmu_breaks.h"
 #include "umbra/mmu_hazard.h"
@@ -21,6 +22,8 @@ struct mmu_drops {
 };
 void mmu_tell_event(struct mon_record *record, const struct mem_space *mem,
 		    const struct mmu_trace_record *event, const struct mmu_drops *drops);
+/* In the same form; seq counts such writes. */
+void mmu_tell_trapped(struct mon_record *record, const struct accel_trapped *write);
 /* Those of the trace from number @from on. */
 void mmu_tell_events(struct mon_record *record, const struct mem_space *mem,
 		     const struct mmu_trace *trace, uint64_t from);

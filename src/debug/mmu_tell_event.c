@@ -208,11 +208,8 @@ static void tell_insn(struct mon_record *r, const struct mmu_trace_record *t)
 		record_string(r, "insn", text);
 }
 
-static void tell_table_write(struct mon_record *r, const struct mmu_trace_record *t,
-			     const struct mmu_drops *drops)
+static void begin_table_write(struct mon_record *r, const struct mmu_event *event)
 {
-	const struct mmu_event *event = &t->event;
-
 	begin(r, event, "ptw");
 	if (r->is_json)
 		record_hex(r, "at", event->gpa);
@@ -220,12 +217,50 @@ static void tell_table_write(struct mon_record *r, const struct mmu_trace_record
 		record_words(r, " pte@0x%llx", ll(event->gpa));
 	record_hex(r, "old", event->old);
 	record_hex(r, "new", event->now);
+}
+
+static void tell_table_write(struct mon_record *r, const struct mmu_trace_record *t,
+			     const struct mmu_drops *drops)
+{
+	const struct mmu_event *event = &t->event;
+
+	begin_table_write(r, event);
 	tell_who(r, event);
 	record_number(r, "len", event->len);
 	tell_insn(r, t);
 	record_number(r, "shadows", drops->count);
 	if (drops->first && !r->is_json)
 		tell_dropped(r, &drops->first->event);
+	record_end(r);
+}
+
+/* Without what no trapped write tells: the shadow's part, and at times the instruction. */
+void mmu_tell_trapped(struct mon_record *r, const struct accel_trapped *write)
+{
+	struct mmu_trace_record t = {.event = {.kind = MMU_EVENT_TABLE_WRITE,
+					       .vcpu = write->vcpu,
+					       .seq = write->number,
+					       .rip = write->rip,
+					       .gpa = write->gpa,
+					       .old = write->old,
+					       .now = write->now}};
+
+	t.insn_len = write->insn_len;
+	t.insn_mode = (uint8_t)write->insn_mode;
+	memcpy(t.insn, write->insn, sizeof(t.insn));
+	begin_table_write(r, &t.event);
+	if (write->insn_len) {
+		tell_who(r, &t.event);
+	} else {
+		record_number(r, "cpu", write->vcpu);
+		record_hex(r, "next_rip", write->next_rip);
+	}
+	record_number(r, "len", write->len);
+	if (write->insn_len)
+		tell_insn(r, &t);
+	else
+		record_string(r, "insn", "unknown");
+	record_string(r, "role", "model");
 	record_end(r);
 }
 

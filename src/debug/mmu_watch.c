@@ -207,8 +207,16 @@ void mmu_watch_stopped(struct mmu_watch *watch, const struct cpu_stop *stop)
 	mmu_breaks_settle(watch->breaks);
 }
 
+void mmu_watch_end_trap(struct mmu_watch *watch)
+{
+	if (watch->is_trapping)
+		(void)vm_accel(watch->vm)->trap->set(vm_accel_vm(watch->vm), NULL, 0, NULL);
+	watch->is_trapping = false;
+}
+
 void mmu_watch_forget_lazy(struct mmu_watch *watch)
 {
+	mmu_watch_end_trap(watch);
 	if (watch->lazy)
 		(void)vm_accel(watch->vm)->log_writes(vm_accel_vm(watch->vm), false, NULL);
 	mmu_lazy_destroy(watch->lazy);

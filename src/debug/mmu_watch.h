@@ -24,7 +24,15 @@ struct mmu_watch {
 	struct mmu_snaps snaps;
 	struct mmu_lazy *lazy; /* `track lazy` is on: a back end that logs written pages */
 	bool is_lazy_off;      /* `track off` was said */
-	uint64_t last_hit;     /* of the last stop; ~0: none */
+	/* `track trap`: on; what its self-test found, once it was asked; and the number of the
+	 * first write since the last stop, and at that stop. */
+	bool is_trapping, has_verdict;
+	struct accel_trap_verdict verdict;
+	uint64_t trap_from, trap_seen;
+	/* The pages, and those until the last stop. */
+	unsigned trap_count, trap_before_count;
+	gpa_t trap_table[ACCEL_TRAP_PAGES], trap_before[ACCEL_TRAP_PAGES];
+	uint64_t last_hit; /* of the last stop; ~0: none */
 	/* `mmu step`: the first event of the trace that it is about, and the kinds that were traced
 	 * before it was armed. */
 	bool is_stepping;
@@ -50,7 +58,9 @@ int mmu_watch_add(struct mmu_watch *watch, const struct mmu_break *what, unsigne
 int mmu_watch_delete(struct mmu_watch *watch, unsigned id);
 int mmu_watch_enable(struct mmu_watch *watch, unsigned id, bool is_enabled, struct umbra_err *err);
 
-/* Compare tables at stops no more. */
+/* Writes to tables come out no more. */
+void mmu_watch_end_trap(struct mmu_watch *watch);
+/* Compare tables at stops no more, and the same. */
 void mmu_watch_forget_lazy(struct mmu_watch *watch);
 
 /* The machine has stopped for @stop: one-time breaks go, a hit of a physical one is noted. */

@@ -104,9 +104,10 @@ void mmu_word_snap(struct mmu_call *call); /* mon_mmu_snap.c */
 void mmu_word_diff(struct mmu_call *call);
 void mmu_word_break(struct mmu_call *call); /* mon_mmu_break.c */
 void mmu_word_why(struct mmu_call *call);
-void mmu_word_hazard(struct mmu_call *call);		 /* mon_mmu_hazard.c */
-void mmu_word_track(struct mmu_call *call);		 /* mon_mmu_track.c */
-const char *mmu_track_name(const struct mmu_call *call); /* "exact", "lazy", "off" */
+void mmu_word_hazard(struct mmu_call *call); /* mon_mmu_hazard.c */
+void mmu_word_track(struct mmu_call *call);  /* mon_mmu_track.c */
+/* "exact", "trap", "lazy", "off" */
+const char *mmu_track_name(const struct mmu_call *call);
 /* The first word of a session: where the back end only logs written pages, that begins now. */
 void mmu_track_begin(struct mmu_call *call);
 /* The machine has stopped: what `track lazy` says of it from now on. */
@@ -114,5 +115,16 @@ void mmu_track_stopped(struct debug_target *target);
 #ifdef UMBRA_INJECT
 void mmu_word_inject(struct mmu_call *call); /* mon_mmu_inject.c */
 #endif
+
+/* Mon_mmu_trap.c: `track trap`.  Begin it, or follow the tables of the last look. */
+bool mmu_trap_switch_on(struct mmu_call *call, struct umbra_err *err);
+void mmu_trap_stopped(struct debug_target *target);
+bool mmu_trap_covers(const struct mmu_watch *watch, gpa_t gpa);
+/* What its self-test found, as members; nothing before it was asked. */
+void mmu_trap_tell_verdict(struct mmu_call *call);
+/* Writes since the last stop; and the last @count. */
+void mmu_trap_tell_new(struct mmu_call *call);
+void mmu_trap_tell_last(struct mmu_call *call, uint64_t count);
+uint64_t mmu_trap_total(const struct mmu_call *call);
 
 #endif

@@ -55,6 +55,7 @@ void mmu_word_info(struct mmu_call *call)
 		record_number(r, "shadow_pages", stats.shadow_pages);
 	}
 	record_string(r, "track", mmu_track_name(call));
+	mmu_trap_tell_verdict(call);
 	record_end(r);
 	tell_slots(call);
 }

@@ -157,9 +157,18 @@ void mmu_tell_events(struct mon_record *r, const struct mem_space *mem,
 /* mmu log: the last -n events */
 void mmu_word_log(struct mmu_call *call)
 {
-	struct mmu_trace *trace = need_trace(call);
 	uint64_t total, count = call->has_last ? call->last : LOG_DEFAULT;
+	struct mmu_trace *trace;
 
+	if (!call->mmu && mmu_trap_total(call)) {
+		mmu_trap_tell_last(call, u64_min(count, call->max));
+		return;
+	}
+	if (!call->mmu && call->target->mmu.is_trapping) {
+		mmu_error(call, MMU_NOTPRESENT, "no table was written since `mmu track trap`");
+		return;
+	}
+	trace = need_trace(call);
 	if (!trace)
 		return;
 	total = mmu_trace_total(trace);

@@ -1,6 +1,7 @@
 /* `mmu track`: how writes to tables are seen.  The software CPU tells of each as it happens; for a
  * back end that only logs which pages were written, tables are compared at stops, from the first
- * `mmu` word of a session on: a log costs the guest a little, and a stop. */
+ * `mmu` word of a session on: a log costs the guest a little, and a stop.  With `track trap` the
+ * tables that are known tell of each write besides (mon_mmu_trap.c). */
 #include "mon_mmu.h"
 
 /* Compare now.  What the debugger itself wrote is in no log. */
@@ -25,6 +26,7 @@ void mmu_track_stopped(struct debug_target *target)
 {
 	if (target->mmu.lazy)
 		(void)look(target);
+	mmu_trap_stopped(target);
 }
 
 static void tell_change(struct mmu_call *call, const struct mmu_lazy_change *change)
@@ -47,8 +49,12 @@ static void tell_state(struct mmu_call *call)
 	struct mmu_lazy_stats stats;
 	unsigned i;
 
-	for (i = 0; lazy && mmu_lazy_change_at(lazy, i, &change) && mmu_has_room(call); i++)
-		tell_change(call, &change);
+	mmu_trap_tell_new(call);
+	for (i = 0; lazy && mmu_lazy_change_at(lazy, i, &change) && mmu_has_room(call); i++) {
+		/* Those were told as they were made. */
+		if (!mmu_trap_covers(&call->target->mmu, change.gpa))
+			tell_change(call, &change);
+	}
 	record_begin(r, "track");
 	record_string(r, "track", mmu_track_name(call));
 	record_string(r, "backend", vm_accel(call->target->vm)->name);
@@ -58,6 +64,7 @@ static void tell_state(struct mmu_call *call)
 		record_number(r, "changes", stats.changes);
 		record_mark(r, "cut", stats.is_cut);
 	}
+	mmu_trap_tell_verdict(call);
 	record_end(r);
 }
 
@@ -78,6 +85,8 @@ const char *mmu_track_name(const struct mmu_call *call)
 {
 	if (call->mmu)
 		return "exact";
+	if (call->target->mmu.is_trapping)
+		return "trap";
 	return call->target->mmu.lazy ? "lazy" : "off";
 }
 
@@ -106,13 +115,15 @@ void mmu_word_track(struct mmu_call *call)
 	call->target->mmu.is_lazy_off = strcmp(how, "off") == 0;
 	if (call->target->mmu.is_lazy_off) {
 		mmu_watch_forget_lazy(&call->target->mmu);
-	} else if (strcmp(how, "lazy") == 0) {
-		if (!switch_on(call, &err)) {
+	} else if (strcmp(how, "lazy") == 0 || strcmp(how, "trap") == 0) {
+		mmu_watch_end_trap(&call->target->mmu);
+		if (!switch_on(call, &err) || (*how == 't' && !mmu_trap_switch_on(call, &err))) {
 			mmu_error(call, MMU_BACKEND, "%s", err.text);
 			return;
 		}
 	} else if (*how) {
-		mmu_error(call, MMU_NOCAP, "track %s is not to be had here; lazy is", how);
+		mmu_error(call, MMU_NOCAP, "track %s is not to be had here; lazy and trap may be",
+			  how);
 		return;
 	}
 	tell_state(call);
