@@ -127,14 +127,15 @@ def linked_symbols():
         return linked_symbols_once()
 
 
-def write_elf(path, symbols):
-    """A file for gdb that holds nothing but @symbols: one segment, one section, a symbol table."""
+def write_elf(path, symbols, size=16):
+    """A file for gdb that holds nothing but @symbols: one segment, one section, a symbol table.
+    @size is how far each one reaches; 0: to the next one."""
     start, end = symbols["_text"], symbols["_end"]
     names = b"\0.text\0.symtab\0.strtab\0"
     strings, table = b"\0", bytes(24)
     for name, address in symbols.items():
         kind = 0x11 if name == "system_state" else 0x12  # a global object or function
-        table += struct.pack("<IBBHQQ", len(strings), kind, 0, 1, address, 16)
+        table += struct.pack("<IBBHQQ", len(strings), kind, 0, 1, address, size)
         strings += name.encode() + b"\0"
     at = 64 + 56
     sections = [(0,) * 10, (1, 8, 6, start, at, end - start, 0, 0, 16, 0),
