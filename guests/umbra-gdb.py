@@ -8,15 +8,17 @@
 #
 # It also brings `umbra mmu ...`, which is `monitor mmu ...` with completion and with gdb's own
 # expressions as addresses (umbra mmu walk $rsp, umbra mmu break map &table); `umbra mmu step` also goes
-# on by itself; `umbra walk EXPRESSION`, a page walk to look at; and functions for conditions and
-# scripts:
+# on by itself; `umbra walk EXPRESSION`, a page walk to look at; `umbra draw FILE.svg`, all
+# tables as a picture; and functions for conditions and scripts:
 #
 #   $gpa(x)     the guest-physical address of x, or ~0 where x is not mapped
 #   $hva(x)     the address in umbra's process that backs it, or 0
 #   $mapped(x)  1 where x is mapped
 
 import json
+import os
 import re
+import subprocess
 
 import gdb
 import gdb.disassembler
@@ -201,6 +203,29 @@ def draw_walk(record):
     return lines
 
 
+class DrawCommand(gdb.Command):
+    """umbra draw FILE: the tables as a picture, in the format that the file's name ends in (svg, png,
+    pdf ...), by Graphviz's dot."""
+
+    def __init__(self):
+        super().__init__("umbra draw", gdb.COMMAND_DATA, gdb.COMPLETE_FILENAME)
+
+    def invoke(self, argument, _from_tty):
+        kind = os.path.splitext(argument)[1][1:]
+        if not kind:
+            raise gdb.GdbError("umbra draw FILE.svg")
+        graph = gdb.execute("monitor mmu dump --dot", to_string=True)
+        if not graph.startswith("digraph"):
+            raise gdb.GdbError(graph.rstrip("\n"))
+        try:
+            done = subprocess.run(["dot", "-T" + kind, "-o", os.path.expanduser(argument)], input=graph,
+                                  capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            raise gdb.GdbError("there is no dot: install graphviz") from None
+        if done.returncode != 0:
+            raise gdb.GdbError(done.stderr.rstrip("\n"))
+
+
 class GpaFunction(gdb.Function):
     """$gpa(x): the guest-physical address of x, or ~0 where x is not mapped."""
 
@@ -234,7 +259,7 @@ class MappedFunction(gdb.Function):
 
 
 def install():
-    for part in (MmuPrefix, MmuCommand, WalkCommand, GpaFunction, HvaFunction, MappedFunction):
+    for part in (MmuPrefix, MmuCommand, WalkCommand, DrawCommand, GpaFunction, HvaFunction, MappedFunction):
         part()
     disassembler = UmbraDisassembler()
     gdb.disassembler.register_disassembler(disassembler)

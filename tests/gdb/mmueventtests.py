@@ -10,7 +10,7 @@ import re
 
 from gdbdriver import Gdb
 from machinetests import monitor
-from mmutests import run_to
+from mmutests import program, run_to
 from rawtests import attach, register, require, symbols
 from vm import ACCEL, ROOT, Umbra
 
@@ -113,6 +113,23 @@ def extension_goes_on_by_itself(transcript):
             answer = gdb.command(command)
             transcript.append("> %s\n%s" % (command, answer))
             require(re.search(pattern, answer, re.M), "%s:\n%s" % (command, answer))
+
+
+def tables_are_drawn(_transcript):
+    """`umbra draw` makes a picture of the small guest's tables, in the format of the file's name."""
+    program("dot", "graphviz")
+    with Umbra("hazard", SOFT) as umbra, Gdb() as gdb:
+        run_to(gdb, umbra, "unmap")
+        gdb.command("source " + os.path.join(ROOT, "guests", "umbra-gdb.py"))
+        path = os.path.join(umbra.scratch, "tables.svg")
+        answer = gdb.command("umbra draw " + path)
+        require(answer == "", answer)
+        with open(path, encoding="utf-8") as file:
+            picture_text = file.read()
+        for part in ("<svg", "L1 0x%x" % symbols("hazard.elf")["table"], "1 x 4K at 0x60000000"):
+            require(part in picture_text, "%s is not in the picture" % part)
+        require("umbra draw FILE.svg" in gdb.command("umbra draw tables"), "a file without a format")
+        require("format" in gdb.command("umbra draw %s.nonsense" % path).lower(), "a format that is none")
 
 
 # The raw client: one stop, console output before it.
@@ -478,6 +495,7 @@ def verify_names_what_is_broken(transcript):
 TESTS = (
     (steps_of_a_fault, ""),
     (extension_goes_on_by_itself, ""),
+    (tables_are_drawn, ""),
     (trace_and_log, ""),
     (each_kind_of_break, "pae:runs paged32:runs"),
     (the_table_of_breaks, ""),
