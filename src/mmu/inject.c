@@ -14,7 +14,7 @@ static int move_host(const struct mmu *mmu, struct shadow_page *sp, unsigned ind
 	const struct mem_region *region =
 		mem_find(mmu->mem, shadow_leaf_gpa(sp, index, sp->gpte[index]));
 
-	if (!region || region->len < 2 * UMBRA_PAGE_SIZE)
+	if (!region || region->len < 2ull * UMBRA_PAGE_SIZE)
 		return -ENOENT;
 	if (sp->spte[index] & UMBRA_PAGE_SIZE)
 		sp->spte[index] -= UMBRA_PAGE_SIZE;
