@@ -54,7 +54,6 @@ void mmu_destroy(struct mmu *mmu)
 {
 	if (!mmu)
 		return;
-	mmu_destroy(mmu->rebuilt);
 	shadow_pages_end(mmu);
 	free(mmu->root);
 	free(mmu->vcpu);

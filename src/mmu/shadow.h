@@ -208,7 +208,6 @@ struct mmu {
 	unsigned open_writes; /* mmu_write_begin without its end */
 	struct mmu_stats stats;
 	unsigned paranoid_findings;
-	struct mmu *rebuilt; /* I11's second shadow; made when first needed */
 };
 
 static inline shadow_handle handle_of(const struct shadow_page *sp, unsigned index)

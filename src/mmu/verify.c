@@ -1,5 +1,5 @@
-/* The invariants, as far as they can be judged page by page: I1 to I6 and I8.  verify_root.c has
- * what needs a linear address.
+/* The invariants, as far as they can be judged page by page: I1 to I6 and I8.  verify_walk.c
+ * and verify_root.c have what needs a linear address.
  *
  * Each check is written from the promise, not from the code that keeps it: counts are counted
  * again, guest entries are read again. */
@@ -49,38 +49,52 @@ static void format_writer(const struct mmu *mmu, const struct shadow_page *sp, u
 			 (unsigned long long)last.seq, (unsigned long long)last.rip);
 }
 
-void verify_bad(struct verifier *v, const char *invariant, const struct shadow_page *sp,
-		unsigned index, const char *fmt, ...)
+__attribute__((format(printf, 4, 0))) static void
+report(struct verifier *v, const char *head, const char *tail, const char *fmt, va_list args)
 {
-	char text[LINE_MAX_BYTES], writer[WRITER_MAX_BYTES];
-	va_list args;
+	char text[LINE_MAX_BYTES];
 
 	v->findings++;
 	if (!v->sink)
 		return;
-	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
+	print_to(v->sink, "verify bad %s%s%s\n", head, text, tail);
+}
+
+void verify_bad(struct verifier *v, const char *invariant, const struct shadow_page *sp,
+		unsigned index, const char *fmt, ...)
+{
+	char head[LINE_MAX_BYTES], writer[WRITER_MAX_BYTES];
+	va_list args;
+
+	snprintf(head, sizeof(head), "%s sp=%u i=%u gfn=%#llx level=%u", invariant, sp->id, index,
+		 (unsigned long long)sp->key.gfn, (unsigned)sp->key.role.level);
 	format_writer(v->mmu, sp, index, writer);
-	print_to(v->sink, "verify bad %s sp=%u i=%u gfn=%#llx level=%u%s%s\n", invariant, sp->id,
-		 index, (unsigned long long)sp->key.gfn, (unsigned)sp->key.role.level, text,
-		 writer);
+	va_start(args, fmt);
+	report(v, head, writer, fmt, args);
+	va_end(args);
 }
 
 void verify_bad_root(struct verifier *v, const char *invariant, const struct mmu_root *root,
 		     const char *fmt, ...)
 {
-	char text[LINE_MAX_BYTES];
+	char head[LINE_MAX_BYTES];
 	va_list args;
 
-	v->findings++;
-	if (!v->sink)
-		return;
+	snprintf(head, sizeof(head), "%s root=%llu cr3=%#llx", invariant,
+		 (unsigned long long)root->id, (unsigned long long)root->regs.cr3);
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	report(v, head, "", fmt, args);
 	va_end(args);
-	print_to(v->sink, "verify bad %s root=%llu cr3=%#llx%s\n", invariant,
-		 (unsigned long long)root->id, (unsigned long long)root->regs.cr3, text);
+}
+
+void verify_bad_shadow(struct verifier *v, const char *invariant, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	report(v, invariant, "", fmt, args);
+	va_end(args);
 }
 
 bool verify_is_stale(const struct shadow_page *sp, unsigned index)
@@ -134,19 +148,28 @@ static const struct mem_region *region_of_host(const struct mmu *mmu, const uint
 	return region;
 }
 
+/* One leaf's frame is mostly in the region of the one before. */
+static const struct mem_region *region_of(struct verifier *v, gpa_t gpa)
+{
+	if (!v->region || gpa < v->region->gpa || gpa - v->region->gpa >= v->region->len)
+		v->region = mem_find(v->mmu->mem, gpa);
+	return v->region;
+}
+
 static void check_host(struct verifier *v, const struct shadow_page *sp, unsigned index)
 {
 	uint64_t spte = sp->spte[index];
 	gpa_t gpa = shadow_leaf_gpa(sp, index, sp->gpte[index]);
 	const uint8_t *host = (const uint8_t *)(uintptr_t)(spte & SPTE_HOST);
-	const struct mem_region *region = mem_find(v->mmu->mem, gpa);
+	const struct mem_region *region = region_of(v, gpa);
 	bool has_host = !(spte & SPTE_MMIO);
+	bool is_in_place = region && host == region->host + (gpa - region->gpa);
 
 	if (has_host != (region != NULL) || has_host != (host != NULL) ||
-	    (has_host && !region_of_host(v->mmu, host)))
+	    (has_host && !is_in_place && !region_of_host(v->mmu, host)))
 		verify_bad(v, "I8", sp, index, " gpa=%#llx spte=%#llx is not in the memory map",
 			   (unsigned long long)gpa, (unsigned long long)spte);
-	else if (has_host && host != region->host + (gpa - region->gpa))
+	else if (has_host && !is_in_place)
 		verify_bad(v, "I2", sp, index, " gpa=%#llx host=%p is another frame's page",
 			   (unsigned long long)gpa, (const void *)host);
 	if (region && !(spte & SPTE_ROM) != (region->kind == MEM_RAM))
@@ -154,43 +177,21 @@ static void check_host(struct verifier *v, const struct shadow_page *sp, unsigne
 			   (unsigned long long)gpa, (unsigned long long)spte);
 }
 
-/* No harm to the guest, but each of its stores would take the slow path: a shadow built anew would
- * not withhold the right. */
-static void check_withheld(struct verifier *v, const struct shadow_page *sp, unsigned index,
-			   const struct frame *frame)
-{
-	uint64_t spte = sp->spte[index];
-
-	if ((spte & SPTE_D) && !(spte & (SPTE_ROM | SPTE_MMIO)) &&
-	    !(frame && frame_is_table(frame)))
-		verify_bad(v, "I11", sp, index, " spte=%#llx is withheld from stores, and no table",
-			   (unsigned long long)spte);
-}
-
+/* What the frame decides, its reverse map has checked: check_frame. */
 static void check_leaf(struct verifier *v, const struct shadow_page *sp, unsigned index)
 {
 	uint64_t spte = sp->spte[index];
-	gpa_t gpa = shadow_leaf_gpa(sp, index, sp->gpte[index]);
-	const struct frame *frame = frame_find(v->mmu, gpa >> SHADOW_GFN_SHIFT);
-	const uint64_t by_frame = SPTE_HOST | SPTE_MAY_WRITE | SPTE_ROM | SPTE_MMIO;
 
 	v->leaves++;
 	check_host(v, sp, index);
-	if ((spte & ~by_frame) != shadow_leaf_rights(sp, sp->gpte[index]))
+	if ((spte & ~SPTE_BY_FRAME) != shadow_leaf_rights(sp, sp->gpte[index]))
 		verify_bad(v, "I2", sp, index, " spte=%#llx, its guest entry says %#llx",
 			   (unsigned long long)spte,
 			   (unsigned long long)shadow_leaf_rights(sp, sp->gpte[index]));
-	if (!frame || !is_linked(v->mmu, frame->leaves, sp, index))
+	if (!(v->listed[sp->id][index / 64] >> (index % 64) & 1))
 		verify_bad(v, "I4", sp, index, " gpa=%#llx is not in the reverse map",
-			   (unsigned long long)gpa);
-	if (!(spte & SPTE_MAY_WRITE)) {
-		check_withheld(v, sp, index, frame);
-		return;
-	}
-	if (frame && frame_is_table(frame))
-		verify_bad(v, "I1", sp, index, " table at gpa=%#llx is writable",
-			   (unsigned long long)gpa);
-	if (!(spte & SPTE_D) || (spte & (SPTE_ROM | SPTE_MMIO)))
+			   (unsigned long long)shadow_leaf_gpa(sp, index, sp->gpte[index]));
+	if ((spte & SPTE_MAY_WRITE) && (!(spte & SPTE_D) || (spte & (SPTE_ROM | SPTE_MMIO))))
 		verify_bad(v, "I3", sp, index, " spte=%#llx is writable without D, or no RAM",
 			   (unsigned long long)spte);
 }
@@ -284,47 +285,80 @@ static void check_pages(struct verifier *v)
 	}
 }
 
-/* The reverse map, from its side. */
+/* The reverse map, from its side, which comes first: each leaf that it names is marked. */
 
-static uint64_t check_frame(struct verifier *v, const struct frame *frame)
+/* Stores to a leaf that is withheld from them without a reason do no harm to the guest, but each
+ * would take the slow path: a shadow built anew would not withhold the right. */
+static void check_writes(struct verifier *v, const struct shadow_page *sp, unsigned index,
+			 bool is_table)
 {
-	shadow_handle handle = frame->leaves;
-	uint64_t count = 0;
+	uint64_t spte = sp->spte[index];
 
-	while (handle && count <= v->leaves) {
+	if (is_table && (spte & SPTE_MAY_WRITE))
+		verify_bad(v, "I1", sp, index, " table at gpa=%#llx is writable",
+			   (unsigned long long)shadow_leaf_gpa(sp, index, sp->gpte[index]));
+	if (!is_table && (spte & SPTE_D) && !(spte & (SPTE_MAY_WRITE | SPTE_ROM | SPTE_MMIO)))
+		verify_bad(v, "I11", sp, index, " spte=%#llx is withheld from stores, and no table",
+			   (unsigned long long)spte);
+}
+
+/* False: it was there already.  Lists that run in circles end so. */
+static bool mark_listed(struct verifier *v, const struct shadow_page *sp, unsigned index)
+{
+	uint64_t *word = &v->listed[sp->id][index / 64], bit = 1ull << (index % 64);
+
+	if (*word & bit)
+		return false;
+	*word |= bit;
+	return true;
+}
+
+static void check_frame(struct verifier *v, const struct frame *frame)
+{
+	shadow_handle handle = frame->leaves, before = 0;
+	bool is_table = frame_is_table(frame);
+
+	while (handle) {
 		unsigned index = handle_index(handle);
 		const struct shadow_page *sp = listed_page(v->mmu, handle);
 
 		if (!sp || !spte_is_leaf(sp->spte[index]) ||
-		    shadow_leaf_gpa(sp, index, sp->gpte[index]) >> SHADOW_GFN_SHIFT != frame->gfn) {
-			verify_bad(v, "I4", v->mmu->page[(handle - 1) / SHADOW_ENTRIES], index,
-				   " is no leaf of gfn=%#llx", (unsigned long long)frame->gfn);
+		    shadow_leaf_gpa(sp, index, sp->gpte[index]) >> SHADOW_GFN_SHIFT != frame->gfn ||
+		    sp->link[index].prev != before || !mark_listed(v, sp, index)) {
+			verify_bad_shadow(v, "I4",
+					  " entry %u is no leaf of gfn=%#llx, or not in its place",
+					  handle - 1, (unsigned long long)frame->gfn);
 			break;
 		}
-		count++;
+		check_writes(v, sp, index, is_table);
+		v->listed_count++;
+		before = handle;
 		handle = sp->link[index].next;
 	}
-	return count;
 }
 
 static void check_frames(struct verifier *v)
 {
-	uint64_t count = 0, i;
+	uint64_t i;
 
 	for (i = 0; i <= v->mmu->frame_hash_mask; i++) {
 		const struct frame *frame;
 
-		for (frame = v->mmu->frame_hash[i]; frame; frame = frame->next)
-			count += check_frame(v, frame);
+		for (frame = v->mmu->frame_hash[i]; frame; frame = frame->next) {
+			check_frame(v, frame);
+			if (frame_find(v->mmu, frame->gfn) != frame)
+				verify_bad_shadow(v, "I4", " gfn=%#llx is not found by its number",
+						  (unsigned long long)frame->gfn);
+		}
 	}
-	if (count != v->leaves || v->leaves != v->mmu->stats.leaves) {
-		v->findings++;
-		if (v->sink)
-			print_to(v->sink,
-				 "verify bad I4 %llu leaves, %u counted, %llu in the reverse map\n",
-				 (unsigned long long)v->leaves, v->mmu->stats.leaves,
-				 (unsigned long long)count);
-	}
+}
+
+static void check_counts(struct verifier *v)
+{
+	if (v->listed_count != v->leaves || v->leaves != v->mmu->stats.leaves)
+		verify_bad_shadow(v, "I4", " %llu leaves, %u counted, %llu in the reverse map",
+				  (unsigned long long)v->leaves, v->mmu->stats.leaves,
+				  (unsigned long long)v->listed_count);
 }
 
 static void count_roots(struct verifier *v)
@@ -339,22 +373,36 @@ static void count_roots(struct verifier *v)
 	}
 }
 
+static bool begin(struct verifier *v)
+{
+	v->roots_of_page = calloc(v->mmu->max_pages, sizeof(*v->roots_of_page));
+	v->listed = calloc(v->mmu->page_count + 1ul, sizeof(*v->listed));
+	v->seen = calloc(v->mmu->page_count + 1ul, sizeof(*v->seen));
+	return v->roots_of_page && v->listed && v->seen;
+}
+
+static void end(struct verifier *v)
+{
+	free(v->roots_of_page);
+	free(v->listed);
+	free(v->seen);
+}
+
 unsigned verify_locked(struct mmu *mmu, const struct print_sink *sink)
 {
 	struct verifier v = {.mmu = mmu, .sink = sink};
 
-	v.roots_of_page = calloc(mmu->max_pages, sizeof(*v.roots_of_page));
-	if (!v.roots_of_page) {
-		if (sink)
-			print_to(sink, "verify bad: no memory to check with\n");
-		return 1;
+	if (begin(&v)) {
+		count_roots(&v);
+		check_frames(&v);
+		check_pages(&v);
+		check_counts(&v);
+		verify_roots(&v);
+		verify_tlbs(&v);
+	} else {
+		verify_bad_shadow(&v, "-", " no memory to check with");
 	}
-	count_roots(&v);
-	check_pages(&v);
-	check_frames(&v);
-	verify_roots(&v);
-	verify_tlbs(&v);
-	free(v.roots_of_page);
+	end(&v);
 	return v.findings;
 }
 

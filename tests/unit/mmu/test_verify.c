@@ -161,6 +161,23 @@ Test(mmu_verify, leaf_when_writable_and_a_table_not_accessed_then_i3)
 	rig_destroy(rig);
 }
 
+/* What two roots share is sound by way of the first one. */
+Test(mmu_verify, leaf_when_a_table_of_the_second_root_alone_is_not_accessed_then_i3)
+{
+	struct rig *rig = four_levels();
+	struct x86_paging regs = rig_regs(X86_PAGING_4LEVEL, 0x5000);
+
+	rig_put64(rig, 0x5000, 0x2000 | RIG_RW);
+	rig_load(rig, 1, &regs);
+	cr_assert_eq(rig_translate(rig, 1, DATA, X86_PF_W, false, &(struct mmu_page){0}), 0);
+	rig_check(rig);
+	cr_assert_eq(rig->mmu->vcpu[0].root->top[0]->spte[0],
+		     rig->mmu->vcpu[1].root->top[0]->spte[0]);
+	le64_put(mem_ptr(rig->mem, 0x5000, 8), 0x2000 | (RIG_RW & ~X86_PTE_A));
+	expect_named(rig, "I3");
+	rig_destroy(rig);
+}
+
 Test(mmu_verify, leaf_when_missing_in_reverse_map_then_i4)
 {
 	struct rig *rig = four_levels();
@@ -183,6 +200,41 @@ Test(mmu_verify, reverse_map_when_it_names_no_leaf_then_i4)
 
 	frame->leaves = handle_of(sp, i);
 	expect_named(rig, "I4");
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, reverse_map_when_its_links_disagree_then_i4)
+{
+	struct rig *rig = four_levels();
+	unsigned i;
+	struct shadow_page *sp = leaf(rig, DATA, &i);
+
+	sp->link[i].prev = handle_of(sp, 0);
+	expect_named(rig, "I4");
+	sp->link[i].prev = 0;
+	sp->link[i].next = handle_of(sp, i); /* in a circle */
+	expect_named(rig, "I4");
+	sp->link[i].next = ~0u; /* of a page that does not exist */
+	expect_named(rig, "I4");
+	sp->link[i].next = 0;
+	rig_check(rig);
+	rig_destroy(rig);
+}
+
+Test(mmu_verify, frame_when_it_is_not_found_by_its_number_then_i4)
+{
+	struct rig *rig = four_levels();
+	struct frame *frame = frame_find(rig->mmu, DATA >> 12), *next = frame->next;
+	uint64_t chain = (frame->gfn + 1) & rig->mmu->frame_hash_mask, own = chain - 1;
+
+	cr_assert_eq(rig->mmu->frame_hash[own], frame);
+	rig->mmu->frame_hash[own] = next;
+	frame->next = rig->mmu->frame_hash[chain];
+	rig->mmu->frame_hash[chain] = frame;
+	expect_named(rig, "I4");
+	rig->mmu->frame_hash[chain] = frame->next;
+	frame->next = next;
+	rig->mmu->frame_hash[own] = frame;
 	rig_destroy(rig);
 }
 
@@ -409,6 +461,21 @@ Test(mmu_verify, path_when_another_than_a_new_shadow_would_take_then_i11)
 
 	sp->gpte[i] = 0x9000 | RIG_RWD;
 	expect_named(rig, "I11");
+	rig_destroy(rig);
+}
+
+/* A page that fits its parent, which is not the one that the root's table leads to. */
+Test(mmu_verify, path_when_its_top_entry_is_of_another_table_then_i11)
+{
+	struct rig *rig = four_levels();
+	struct shadow_page *top = rig->mmu->vcpu[0].root->top[0];
+
+	le64_put(mem_ptr(rig->mem, 0x1000, 8), 0x6000 | RIG_RWD);
+	memcpy(mem_ptr(rig->mem, 0x6000, 4096), mem_ptr(rig->mem, 0x2000, 4096), 4096);
+	expect_named(rig, "I11");
+	cr_expect(rig_names(rig, "I6"));
+	cr_expect_not(rig_names(rig, "I2"));
+	cr_expect(top->is_live);
 	rig_destroy(rig);
 }
 
