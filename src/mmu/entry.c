@@ -9,7 +9,8 @@
 
 #define PSE_GFNS 512u /* a large page of 4 MiB is two entries of 2 MiB */
 
-/* Guest memory, whatever its type is to the rest of the program. */
+/* Guest memory, whatever its type is to the rest of the program.  Guest and host are x86: bytes are
+ * in the same order. */
 typedef uint32_t __attribute__((may_alias)) guest_entry32;
 typedef uint64_t __attribute__((may_alias)) guest_entry64;
 
@@ -63,19 +64,19 @@ unsigned shadow_entries_at(const struct shadow_page *sp, size_t offset, size_t l
 }
 
 /* Another vCPU may be storing there; its mmu_write_end brings us back. */
-__attribute__((no_sanitize("thread"))) uint64_t shadow_read_entry(const struct shadow_page *sp,
-								  unsigned index)
+__attribute__((no_sanitize("thread"))) uint64_t guest_entry_read(const uint8_t *host,
+								 unsigned entry_bytes)
+{
+	if (entry_bytes == sizeof(guest_entry32))
+		return host ? *(const volatile guest_entry32 *)(const void *)host : UINT32_MAX;
+	return host ? *(const volatile guest_entry64 *)(const void *)host : UINT64_MAX;
+}
+
+uint64_t shadow_read_entry(const struct shadow_page *sp, unsigned index)
 {
 	const uint8_t *host = sp->table ? sp->table + shadow_entry_offset(sp, index) : NULL;
-	uint8_t raw[8] = {0};
 
-	if (!host)
-		return has_small_entries(sp) ? UINT32_MAX : UINT64_MAX;
-	if (has_small_entries(sp))
-		le32_put(raw, *(const volatile guest_entry32 *)(const void *)host);
-	else
-		le64_put(raw, *(const volatile guest_entry64 *)(const void *)host);
-	return le64_get(raw);
+	return guest_entry_read(host, has_small_entries(sp) ? 4 : 8);
 }
 
 static bool maps_large_page(union shadow_role role, uint64_t gpte)

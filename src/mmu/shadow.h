@@ -247,6 +247,8 @@ size_t shadow_entry_offset(const struct shadow_page *sp, unsigned index);
 /* The entries that bytes @offset..@offset+@len of the guest table decide.  Returns their number. */
 unsigned shadow_entries_at(const struct shadow_page *sp, size_t offset, size_t len,
 			   unsigned *out_first);
+/* An entry of @entry_bytes in guest memory as it is now; all ones where @host is NULL. */
+uint64_t guest_entry_read(const uint8_t *host, unsigned entry_bytes);
 /* The guest entry as it is now; all ones outside memory. */
 uint64_t shadow_read_entry(const struct shadow_page *sp, unsigned index);
 /* The shadow page that an entry above level 1 names. */

@@ -28,21 +28,6 @@ struct place {
 	bool has_accessed;    /* A is kept there */
 };
 
-/* Another vCPU may be storing there; its mmu_write_end checks again. */
-__attribute__((no_sanitize("thread"))) static uint64_t read_entry(const struct place *at,
-								  unsigned index)
-{
-	const volatile uint8_t *bytes;
-	uint8_t raw[8] = {0};
-
-	if (!at->table)
-		return at->form->entry_bytes == 4 ? UINT32_MAX : UINT64_MAX;
-	bytes = at->table + (size_t)index * at->form->entry_bytes;
-	for (unsigned i = 0; i < at->form->entry_bytes; i++)
-		raw[i] = bytes[i];
-	return le64_get(raw);
-}
-
 static uint64_t narrow(uint64_t rights, uint64_t entry)
 {
 	if (!(entry & X86_PTE_RW))
@@ -66,7 +51,8 @@ static uint64_t page_bits(const struct x86_table_form *form, uint64_t entry)
 static void step_table(const struct place *at, gva_t gva, struct verify_way *way)
 {
 	const struct x86_table_form *form = at->form;
-	uint64_t entry = read_entry(at, (unsigned)(gva >> form->shift) % form->entries);
+	size_t offset = (gva >> form->shift) % form->entries * form->entry_bytes;
+	uint64_t entry = guest_entry_read(at->table ? at->table + offset : NULL, form->entry_bytes);
 
 	way->entry = entry;
 	way->is_page = x86_entry_is_page(form, entry);
