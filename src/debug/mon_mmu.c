@@ -56,9 +56,8 @@ static const struct mmu_word WORDS[] = {
 	 "mmu step fault,ptw", 0, 1, mmu_word_step},
 	{"hazard", "[on [GRACE]|off]", "translations used without the flush that they needed",
 	 "mmu hazard on", 0, 2, mmu_word_hazard},
-	{"track", "[lazy|trap|off]",
-	 "how writes to tables are seen; what changed since the last stop", "mmu track", 0, 1,
-	 mmu_word_track},
+	{"track", "[lazy|trap|off]", "how table writes are seen; what changed since the last stop",
+	 "mmu track", 0, 1, mmu_word_track},
 	{"zap", "", "drop the shadow, or the accelerator's own: it fills again", "mmu zap", 0, 0,
 	 mmu_word_zap},
 #ifdef UMBRA_INJECT
