@@ -49,6 +49,23 @@ def control_writes_are_all_or_nothing(_transcript):
                     require(client.ask("g") == before, what)
 
 
+def pause_without_another_one_to_run_goes_on(_transcript):
+    """Three processors wait for their SIPI: a PAUSE of the fourth one has nobody to give way to, and
+    does not leave the guest's code."""
+    rounds, code, breakpoint = 50000, 0x300000, 0x300009
+    with Umbra("hello64", ["-accel", "soft", "-smp", "4"]) as umbra, attach(umbra) as client:
+        # mov $rounds,%ecx; 1: pause; dec %ecx; jnz 1b; jmp .
+        loop = "b9" + rounds.to_bytes(4, "little").hex() + "f390ffc975faebfe"
+        client.expect("M%x,%x:%s" % (code, len(loop) // 2, loop), "OK")
+        client.expect("P10=" + code.to_bytes(8, "little").hex(), "OK")
+        client.expect("Z1,%x,1" % (breakpoint + 2), "OK")
+        client.expect("vCont;c", "T05.*")
+        require(register(client, RIP) == breakpoint + 2, "it is not at the end of its loop")
+        exits = monitor(client, "info exits")
+        passed = re.search(r"turn passed on +(\d+)", exits)
+        require(not passed or int(passed[1]) < rounds // 100, exits)
+
+
 def reset_ends_a_step(_transcript):
     """A step over the OUT that resets the machine stops at its first instruction."""
     with Umbra("hello64") as umbra, attach(umbra) as client:
@@ -138,6 +155,7 @@ def eight_gibibytes_that_nobody_reads(_transcript):
 
 TESTS = [
     (control_writes_are_all_or_nothing, ""),
+    (pause_without_another_one_to_run_goes_on, ""),
     (reset_ends_a_step, ""),
     (interrupt_ends_a_boot_loop, ""),
     (waiting_cpu_gets_no_breakpoints, ""),

@@ -2,6 +2,7 @@
  * what does nothing.  MOV of segment, control and debug registers is handed over (translate.h).
  * Source: SDM 2A and 2B, the instructions by name. */
 #include "exec_int.h"
+#include "run.h"
 
 /* MOV. */
 
@@ -348,13 +349,19 @@ static bool emit_nothing(struct tr *t)
 	return true;
 }
 
-/* PAUSE says that this vCPU waits for another one: let it run. */
-static void yield_turn(struct soft_cpu *c, const struct insn *i)
+/* PAUSE says that this vCPU waits for another one: let it run, if there is one; else go on, for the
+ * loop costs many times what the guest's does.  At the end of a slice timers come first, which may
+ * wake one. */
+static soft_ret op_yield_turn(SOFT_ARGS)
 {
-	(void)i;
-	c->wants_yield = true;
+	SOFT_SPILL();
+	c->wants_yield = left <= 0 || soft_turn_has_other(c);
+	if (!c->wants_yield)
+		SOFT_NEXT();
+	c->rip = soft_next_rip(c);
+	c->cur = NULL;
+	SOFT_LEAVE();
 }
-SOFT_PLAIN_END(yield_turn)
 
 static bool emit_pause(struct tr *t)
 {
@@ -363,7 +370,7 @@ static bool emit_pause(struct tr *t)
 	if (vm->cpu_count == 1 || vm->is_parallel)
 		return true;
 	tr_slot(t, op_yield_turn);
-	t->is_end = true;
+	t->is_cut = true;
 	return true;
 }
 

@@ -38,6 +38,8 @@ void soft_slice_begin(struct soft_cpu *c);
 void soft_slice_end(struct soft_cpu *c);
 /* Give the turn to the next vCPU that can use it. */
 void soft_turn_pass(struct soft_cpu *c);
+/* Whether that would be another one.  Call: by the holder, in deterministic mode. */
+bool soft_turn_has_other(const struct soft_cpu *c);
 /* The vCPU cannot go on (HLT, wait for SIPI) and is between slices: pass the turn, skip to the next
  * timer when everybody is idle, sleep.  Returns with the turn, when there may be something to look
  * at; false when a request came first. */

@@ -350,6 +350,7 @@ static void begin_instruction(struct maker *m)
 	t->rip = m->start + m->offset;
 	t->place = (uint16_t)(m->count << 10 | m->offset);
 	t->is_end = false;
+	t->is_cut = false;
 	t->flag_slot = NULL;
 	t->no_flags_fn = NULL;
 }
@@ -447,7 +448,7 @@ static void add_instruction(struct maker *m)
 	if (m->t.is_end) {
 		append(m, NULL, 0);
 		m->is_done = true;
-	} else if (m->gpa2 != ~(gpa_t)0) {
+	} else if (m->t.is_cut || m->gpa2 != ~(gpa_t)0) {
 		finish_with_link(m, m->t.next);
 	}
 }

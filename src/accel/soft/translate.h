@@ -63,6 +63,7 @@ struct tr {
 	unsigned address_bits; /* effective address size */
 	unsigned stack_bits;   /* width of (E/R)SP */
 	bool is_locked, has_rep, has_repne;
+	bool is_cut; /* emit sets it where the block ends behind this one, to go on in the next */
 	bool is_end; /* emit sets it where this form of the mnemonic leaves the block: ROW_END */
 	const ZydisDecodedInstruction *z;
 	const ZydisDecodedOperand *op; /* all operands, the visible ones first */

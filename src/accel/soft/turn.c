@@ -303,6 +303,11 @@ static unsigned next_after(const struct soft_vm *vm, unsigned index)
 	return index;
 }
 
+bool soft_turn_has_other(const struct soft_cpu *c)
+{
+	return next_after(c->vm, c->index) != c->index;
+}
+
 static void set_holder(struct soft_vm *vm, unsigned index)
 {
 	struct soft_turn *turn = vm->turn;
