@@ -281,6 +281,8 @@ struct accel_ops {
 	/* Exit counts by reason of one vCPU; reading while it runs is racy by nature. */
 	void (*show_exits)(const struct accel_vcpu *vcpu, const struct print_sink *sink);
 
+	/* One vCPU at a time, until state_set has given it its first state.
+	 * Call: vCPU thread. */
 	int (*vcpu_open)(struct accel_vcpu **out_vcpu, struct accel_vm *vm,
 			 const struct accel_vcpu_config *config, struct umbra_err *err);
 	void (*vcpu_close)(struct accel_vcpu *vcpu);

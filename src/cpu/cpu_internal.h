@@ -107,6 +107,7 @@ struct bp_table {
 struct world {
 	struct world_config config; /* [const] */
 	pthread_mutex_t lock;
+	pthread_mutex_t opening; /* around the opening of each vCPU; before lock */
 	pthread_cond_t
 		started; /* vCPU threads wait here for accel_start, and at the end for looping */
 	pthread_cond_t back;   /* the control thread waits here for a call */

@@ -343,8 +343,12 @@ static void vcpu_set_up(struct vcpu *v)
 	struct umbra_err err = {.text = ""};
 	int error = start_accel(v, &err);
 
-	if (!error)
+	if (!error) {
+		/* A back end's vCPU that gets its state may look at the others. */
+		pthread_mutex_lock(&w->opening);
 		error = vcpu_open(v, &err);
+		pthread_mutex_unlock(&w->opening);
+	}
 	if (!error)
 		return;
 	pthread_mutex_lock(&w->lock);

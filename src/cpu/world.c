@@ -440,6 +440,7 @@ static void world_init_locks(struct world *w)
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
 	pthread_mutex_init(&w->lock, &attr);
 	pthread_mutexattr_destroy(&attr);
+	pthread_mutex_init(&w->opening, NULL);
 	pthread_cond_init(&w->started, NULL);
 	pthread_cond_init(&w->back, NULL);
 }

@@ -13,6 +13,7 @@ struct accel_vcpu {
 
 struct accel_vm {
 	struct accel_vm_config config;
+	unsigned opened; /* vCPUs: without a lock, for they are opened one at a time */
 };
 
 /* Test-wide counters: the program under test is one process per case. */
@@ -92,6 +93,7 @@ static int vcpu_open(struct accel_vcpu **out_vcpu, struct accel_vm *vm,
 	v->copy = *config;
 	v->vm = vm;
 	v->seed = config->index + 1;
+	vm->opened++;
 	*out_vcpu = v;
 	return 0;
 }
