@@ -5,7 +5,7 @@
 
 #define VECTOR_PF 14u
 #define ALIAS	  0x200000000ul
-#define ACCESSES  6000u
+#define ACCESSES  2000u
 
 static volatile uint64_t pd[512] BAD_PAGE, pt[512] BAD_PAGE;
 static volatile uint64_t page[2][512] BAD_PAGE;
