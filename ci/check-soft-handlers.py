@@ -18,8 +18,8 @@ import re
 import subprocess
 import sys
 
-# Handlers that look for a block, or raise, or work on many bytes.
-COLD = {"op_link_taken", "op_link_behind", "op_jump_miss", "op_gone", "op_raise",
+# Handlers that look for a block, or raise, or work on many bytes, or say that they wait.
+COLD = {"op_link_taken", "op_link_behind", "op_jump_miss", "op_gone", "op_raise", "op_yield_turn",
         "cmps", "lods", "movs", "scas", "stos"}
 # What costs little beside the operation itself, or does not return.
 CALLABLE = {"flags_status", "soft_native_ax", "idiv_fits", "bad_target", "divide_error",
