@@ -502,7 +502,8 @@ def verify_names_what_is_broken(transcript):
             answer = monitor(client, "mmu verify")
             transcript.append(answer)
             require("verify bad %s " % invariant in answer and "errors=0" not in answer, answer)
-            writer = re.search(r"gva=0x60000000 .* last_write=seq (\d+) rip=(0x\w+)$", answer, re.M)
+            writer = re.search(r"^verify bad I2 sp=\d+ i=0 .* last_write=seq (\d+) rip=(0x\w+)$",
+                               answer, re.M)
             if invariant == "I2":
                 require(writer and names["map"] <= int(writer[2], 0) < names["use"], answer)
 
