@@ -37,6 +37,17 @@ void fake_world_take(struct world *world)
 	world->has_stop = false;
 }
 
+void fake_collect(void *said, const char *text, size_t len)
+{
+	struct fake_text *t = said;
+
+	if (t->len + len >= sizeof(t->text))
+		abort();
+	memcpy(t->text + t->len, text, len);
+	t->len += len;
+	t->text[t->len] = '\0';
+}
+
 /* Umbra/vm.h. */
 
 struct world *vm_world(struct vm *vm)

@@ -42,4 +42,11 @@ void fake_vm_destroy(struct vm *vm);
 void fake_world_set_stopped(struct world *world);
 void fake_world_take(struct world *world);
 
+/* What a monitor word said: fake_collect as print_sink.text, with this as its context. */
+struct fake_text {
+	char text[262144];
+	size_t len;
+};
+void fake_collect(void *said, const char *text, size_t len);
+
 #endif

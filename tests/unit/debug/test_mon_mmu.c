@@ -16,18 +16,8 @@
 static struct {
 	struct debug_target target;
 	struct vm *vm;
-	char text[262144];
-	size_t len;
+	struct fake_text said;
 } m;
-
-static void collect(void *ctx, const char *text, size_t len)
-{
-	(void)ctx;
-	cr_assert_lt(m.len + len, sizeof(m.text));
-	memcpy(m.text + m.len, text, len);
-	m.len += len;
-	m.text[m.len] = '\0';
-}
 
 static void put(gpa_t gpa, uint64_t value)
 {
@@ -72,12 +62,12 @@ TestSuite(mon_mmu, .init = set_up, .fini = tear_down);
 
 static const char *say(const char *line)
 {
-	const struct print_sink out = {.text = collect};
+	const struct print_sink out = {.text = fake_collect, .ctx = &m.said};
 
-	m.len = 0;
-	m.text[0] = '\0';
+	m.said.len = 0;
+	m.said.text[0] = '\0';
 	cr_assert_eq(monitor_run(&m.target, 0, line, &out), 0, "%s", line);
-	return m.text;
+	return m.said.text;
 }
 
 static void add_shadow(void)
@@ -92,7 +82,7 @@ static void add_shadow(void)
 }
 
 #define ASSERT_SAYS(line, part)                                                                    \
-	cr_assert(strstr(say(line), part), "%s: '%s' is not in: %s", line, part, m.text)
+	cr_assert(strstr(say(line), part), "%s: '%s' is not in: %s", line, part, m.said.text)
 
 /* The frame. */
 
@@ -129,7 +119,7 @@ Test(mon_mmu, help_when_asked_then_each_word_with_an_example)
 		char part[64];
 
 		snprintf(part, sizeof(part), "monitor mmu %s", words[i]);
-		cr_assert(strstr(m.text, part), "%s", part);
+		cr_assert(strstr(m.said.text, part), "%s", part);
 	}
 	ASSERT_SAYS("mmu help probe", "(gdb) monitor mmu probe w cpl=3 0x401000\n");
 	ASSERT_SAYS("mmu", "Options anywhere");
@@ -231,7 +221,7 @@ Test(mon_mmu, map_when_filtered_then_matching_ranges)
 	cr_assert(strncmp(say("mmu map --phys"), "map 0x0000000000600000", 22) == 0);
 	ASSERT_SAYS("mmu map 0x11000 0x11fff --phys --filter x,u", "0000401000-0x0000000000401fff");
 	say("mmu map --raw --max 1000");
-	cr_assert(strstr(m.text, "map 0x0000000000403000-0x0000000000403fff"));
+	cr_assert(strstr(m.said.text, "map 0x0000000000403000-0x0000000000403fff"));
 }
 
 Test(mon_mmu, rmap_when_page_has_aliases_then_all)
@@ -264,7 +254,7 @@ Test(mon_mmu, tables_when_asked_then_each_with_its_level)
 Test(mon_mmu, dump_when_asked_then_a_graph)
 {
 	ASSERT_SAYS("mmu dump --dot", "digraph mmu {");
-	cr_assert(strstr(m.text, "n2 -> n3 [label=\"2\"];") && strstr(m.text, "}\n"));
+	cr_assert(strstr(m.said.text, "n2 -> n3 [label=\"2\"];") && strstr(m.said.text, "}\n"));
 	ASSERT_SAYS("mmu dump --json",
 		    "{\"kind\":\"edge\",\"from\":2,\"to\":3,\"first\":2,\"last\":2}");
 	ASSERT_SAYS("mmu dump", "error badarg usage");
@@ -272,7 +262,7 @@ Test(mon_mmu, dump_when_asked_then_a_graph)
 	for (unsigned i = 0; i < 512; i++)
 		put(PML4 + 8 * i, PML4 | RW);
 	say("mmu dump --dot");
-	cr_assert_lt(m.len, 100000u);
+	cr_assert_lt(m.said.len, 100000u);
 }
 
 Test(mon_mmu, ad_when_cleared_then_only_a_of_pages_is_gone)
@@ -280,7 +270,7 @@ Test(mon_mmu, ad_when_cleared_then_only_a_of_pages_is_gone)
 	put(PT, 0x10000 | RW | X86_PTE_A | X86_PTE_D);
 	m.vm->world->st[0].cr0 |= X86_CR0_PG;
 	ASSERT_SAYS("mmu ad", "ad 0x0000000000400000-0x0000000000400fff");
-	cr_assert(strstr(m.text, "ad accessed=1\n"));
+	cr_assert(strstr(m.said.text, "ad accessed=1\n"));
 	ASSERT_SAYS("mmu ad frob", "error badarg");
 }
 
@@ -289,10 +279,10 @@ Test(mon_mmu, answer_when_very_long_then_cut_with_more)
 	for (unsigned i = 0; i < 512; i++)
 		put(PT + 8 * i, 0x10000 | RW);
 	say("mmu map --max 100000 -j");
-	cr_assert_lt(m.len, 110000u);
+	cr_assert_lt(m.said.len, 110000u);
 	say("mmu rmap 0x10000 --max 100000 -j");
-	cr_assert_lt(m.len, 110000u);
-	cr_assert(strstr(m.text, "\"aliases\":513"));
+	cr_assert_lt(m.said.len, 110000u);
+	cr_assert(strstr(m.said.text, "\"aliases\":513"));
 }
 
 Test(mon_mmu, roots_when_there_is_no_shadow_then_those_that_stops_saw)
@@ -312,9 +302,9 @@ Test(mon_mmu, roots_when_there_is_no_shadow_then_those_that_stops_saw)
 	st->cr3 = PML4;
 	target_stopped(&m.target, &stop, true);
 	say("mmu roots --max 1000");
-	cr_assert(strstr(m.text, "root cr3=0x1000 paging=4level stops=1 cpus=1 pages=513"), "%s",
-		  m.text);
-	cr_assert_not(strstr(m.text, "cr3=0x6000"));
+	cr_assert(strstr(m.said.text, "root cr3=0x1000 paging=4level stops=1 cpus=1 pages=513"),
+		  "%s", m.said.text);
+	cr_assert_not(strstr(m.said.text, "cr3=0x6000"));
 	cr_assert_eq(m.target.seen.count, MMU_SEEN_MAX);
 }
 
@@ -330,11 +320,11 @@ Test(mon_mmu, rmap_when_aliases_are_thousands_then_counted_and_the_first_told)
 	for (unsigned i = 0; i < aliases; i++)
 		put(0x100000 + 8 * i, 0x8000 | RW);
 	say("mmu rmap 0x8123");
-	cr_assert(strstr(m.text, "rmap gpa=0x8000 cr3=0x1000 gva=0x2000000 page=4K"));
-	cr_assert(strstr(m.text, "more next=0x2100000\n"));
-	cr_assert(strstr(m.text, "rmap gpa=0x8000 aliases=64536 role=model\n"));
+	cr_assert(strstr(m.said.text, "rmap gpa=0x8000 cr3=0x1000 gva=0x2000000 page=4K"));
+	cr_assert(strstr(m.said.text, "more next=0x2100000\n"));
+	cr_assert(strstr(m.said.text, "rmap gpa=0x8000 aliases=64536 role=model\n"));
 	say("mmu map --raw --max 1000000");
-	cr_assert_lt(m.len, 110000u);
+	cr_assert_lt(m.said.len, 110000u);
 }
 
 /* Whatever a guest makes: each word ends soon, and what it says is bounded. */
@@ -377,7 +367,7 @@ static void say_everything(void)
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(lines); i++) {
 		say(lines[i]);
 		if (strncmp(lines[i], "mmu", 3) == 0)
-			cr_assert_lt(m.len, 110000u, "%s", lines[i]);
+			cr_assert_lt(m.said.len, 110000u, "%s", lines[i]);
 	}
 }
 

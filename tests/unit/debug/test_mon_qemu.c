@@ -10,18 +10,8 @@
 static struct {
 	struct debug_target target;
 	struct vm *vm;
-	char text[65536];
-	size_t len;
+	struct fake_text said;
 } m;
-
-static void collect(void *ctx, const char *text, size_t len)
-{
-	(void)ctx;
-	cr_assert_lt(m.len + len, sizeof(m.text));
-	memcpy(m.text + m.len, text, len);
-	m.len += len;
-	m.text[m.len] = '\0';
-}
 
 static void set_up(void)
 {
@@ -47,12 +37,12 @@ TestSuite(mon_qemu, .init = set_up, .fini = tear_down);
 
 static const char *say(const char *line)
 {
-	const struct print_sink out = {.text = collect};
+	const struct print_sink out = {.text = fake_collect, .ctx = &m.said};
 
-	m.len = 0;
-	m.text[0] = '\0';
+	m.said.len = 0;
+	m.said.text[0] = '\0';
 	cr_assert_eq(monitor_run(&m.target, 0, line, &out), 0, "%s", line);
-	return m.text;
+	return m.said.text;
 }
 
 Test(mon_qemu, x_when_format_is_given_then_as_qemu)
@@ -87,7 +77,7 @@ Test(mon_qemu, x_when_format_is_given_then_as_qemu)
 
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(cases); i++)
 		cr_assert_eq(strncmp(say(cases[i].line), cases[i].answer, strlen(cases[i].answer)),
-			     0, "%s: %s", cases[i].line, m.text);
+			     0, "%s: %s", cases[i].line, m.said.text);
 }
 
 Test(mon_qemu, addresses_when_asked_then_as_qemu)
@@ -149,5 +139,6 @@ Test(mon_qemu, tables_when_listed_then_as_qemu)
 			 "fffffffffffff000-0001000000000000 0000000000001000 -rw\n");
 	cr_assert(strncmp(say("info tlb"), "0000000000000000: 0000000000000000 -GP-A---W\n", 45) ==
 		  0);
-	cr_assert(strstr(m.text, "fffffffffffff000: 000000000000a000 X--D---UW\n"), "%s", m.text);
+	cr_assert(strstr(m.said.text, "fffffffffffff000: 000000000000a000 X--D---UW\n"), "%s",
+		  m.said.text);
 }

@@ -10,18 +10,8 @@
 
 static struct {
 	struct debug_target target;
-	char text[32768];
-	size_t len;
+	struct fake_text said;
 } m;
-
-static void collect(void *ctx, const char *text, size_t len)
-{
-	(void)ctx;
-	cr_assert_lt(m.len + len, sizeof(m.text));
-	memcpy(m.text + m.len, text, len);
-	m.len += len;
-	m.text[m.len] = '\0';
-}
 
 static void set_up(void)
 {
@@ -34,17 +24,18 @@ static void tear_down(void)
 	fake_vm_destroy(m.target.vm);
 }
 
-/* Run @line; its text is in m.text. */
+/* Run @line; its text is in m.said.text. */
 static int run(const char *line)
 {
-	const struct print_sink out = {.text = collect};
+	const struct print_sink out = {.text = fake_collect, .ctx = &m.said};
 
-	m.len = 0;
-	m.text[0] = '\0';
+	m.said.len = 0;
+	m.said.text[0] = '\0';
 	return monitor_run(&m.target, 0, line, &out);
 }
 
-#define ASSERT_SAYS(part) cr_assert(strstr(m.text, part), "'%s' is not in: %s", part, m.text)
+#define ASSERT_SAYS(part)                                                                          \
+	cr_assert(strstr(m.said.text, part), "'%s' is not in: %s", part, m.said.text)
 
 /* Finding words. */
 
@@ -140,7 +131,7 @@ Test(monitor, help_when_asked_then_every_word, .init = set_up, .fini = tear_down
 	for (size_t i = 0; i < count; i++)
 		ASSERT_SAYS(words[i].help);
 	cr_assert_eq(run("help dis"), 0);
-	cr_assert_null(strstr(m.text, "reset"));
+	cr_assert_null(strstr(m.said.text, "reset"));
 	cr_assert_eq(run("help info"), 0);
 	ASSERT_SAYS("info cpus");
 	cr_assert_eq(run("help nothing"), EINVAL);
@@ -241,7 +232,7 @@ Test(monitor, info_regs_when_printed_then_everything_within_100_columns, .init =
 	cr_assert_eq(run("info regs"), 0);
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(parts); i++)
 		ASSERT_SAYS(parts[i]);
-	for (const char *line = m.text; *line; line += strcspn(line, "\n") + 1)
+	for (const char *line = m.said.text; *line; line += strcspn(line, "\n") + 1)
 		cr_assert_leq(strcspn(line, "\n"), 100, "%s", line);
 }
 
@@ -291,7 +282,7 @@ Test(monitor, why_when_something_was_refused_then_both_reasons, .init = set_up, 
 {
 	cr_assert_eq(run("why"), 0);
 	ASSERT_SAYS("last stop: cpu 0: at its first instruction");
-	cr_assert_null(strstr(m.text, "refusal"));
+	cr_assert_null(strstr(m.said.text, "refusal"));
 	umbra_err_set(&m.target.refusal, EINVAL, "rip cannot be that");
 	cr_assert_eq(run("why"), 0);
 	ASSERT_SAYS("last refusal: rip cannot be that");
@@ -347,10 +338,10 @@ Test(monitor, dis_raw_when_asked_then_address_length_text, .init = set_up, .fini
 {
 	put_code(0, 0x1000, code16, sizeof(code16));
 	cr_assert_eq(run("dis-raw 0x1000 4"), 0);
-	cr_assert_str_eq(m.text, "0x1000 3 mov    $0x3f8,%dx\n0x1003 2 add    %bl,%al\n"
-				 "0x1005 2 jmp    0x1005\n0x1007 1 hlt\n");
+	cr_assert_str_eq(m.said.text, "0x1000 3 mov    $0x3f8,%dx\n0x1003 2 add    %bl,%al\n"
+				      "0x1005 2 jmp    0x1005\n0x1007 1 hlt\n");
 	cr_assert_eq(run("dis-raw 0x2fff 9"), 0, "the end of memory ends the list");
-	cr_assert_eq(strncmp(m.text, "0x2fff 1 ", 9), 0);
+	cr_assert_eq(strncmp(m.said.text, "0x2fff 1 ", 9), 0);
 	cr_assert_eq(run("dis-raw 0x3000 1"), EFAULT);
 	cr_assert_eq(run("dis-raw 0x1000"), EINVAL);
 }

@@ -13,18 +13,8 @@ static struct {
 	struct debug_target target;
 	struct mem_space *mem;
 	struct vgatext_screen *screen;
-	char text[65536];
-	size_t len;
+	struct fake_text said;
 } m;
-
-static void collect(void *ctx, const char *text, size_t len)
-{
-	(void)ctx;
-	cr_assert_lt(m.len + len, sizeof(m.text));
-	memcpy(m.text + m.len, text, len);
-	m.len += len;
-	m.text[m.len] = '\0';
-}
 
 static void set_up(void)
 {
@@ -52,10 +42,10 @@ static void tear_down(void)
 
 static int run(void)
 {
-	const struct print_sink out = {.text = collect};
+	const struct print_sink out = {.text = fake_collect, .ctx = &m.said};
 
-	m.len = 0;
-	m.text[0] = '\0';
+	m.said.len = 0;
+	m.said.text[0] = '\0';
 	return monitor_run(&m.target, 0, "screen", &out);
 }
 
@@ -71,14 +61,14 @@ static void write_at(unsigned cell, const char *text)
 Test(screen, screen_when_empty_then_only_the_cursor, .init = set_up, .fini = tear_down)
 {
 	cr_assert_eq(run(), 0);
-	cr_expect_str_eq(m.text, "(80 by 25; the cursor is in row 0, column 0)\n");
+	cr_expect_str_eq(m.said.text, "(80 by 25; the cursor is in row 0, column 0)\n");
 	m.screen->has_cursor = false;
 	run();
-	cr_expect_str_eq(m.text, "(80 by 25; the cursor is off)\n");
+	cr_expect_str_eq(m.said.text, "(80 by 25; the cursor is off)\n");
 	m.screen->has_cursor = true;
 	m.screen->cursor = 2000;
 	run();
-	cr_expect_str_eq(m.text, "(80 by 25; the cursor is outside)\n");
+	cr_expect_str_eq(m.said.text, "(80 by 25; the cursor is outside)\n");
 }
 
 Test(screen, screen_when_text_then_rows_without_blanks_at_their_ends, .init = set_up,
@@ -88,8 +78,9 @@ Test(screen, screen_when_text_then_rows_without_blanks_at_their_ends, .init = se
 	write_at(162, "third");
 	m.screen->cursor = 167;
 	cr_assert_eq(run(), 0);
-	cr_expect_str_eq(m.text, "first\n\n  third\n(80 by 25; the cursor is in row 2, column 7)\n",
-			 "%s", m.text);
+	cr_expect_str_eq(m.said.text,
+			 "first\n\n  third\n(80 by 25; the cursor is in row 2, column 7)\n", "%s",
+			 m.said.text);
 }
 
 Test(screen, screen_when_it_starts_elsewhere_then_from_there_and_round_the_end, .init = set_up,
@@ -100,8 +91,9 @@ Test(screen, screen_when_it_starts_elsewhere_then_from_there_and_round_the_end, 
 	write_at(16384 - 82, "above");
 	write_at(16384 - 2, "across");
 	cr_assert_eq(run(), 0);
-	cr_expect_str_eq(m.text, "above\nacross\n(80 by 25; the cursor is in row 1, column 3)\n",
-			 "%s", m.text);
+	cr_expect_str_eq(m.said.text,
+			 "above\nacross\n(80 by 25; the cursor is in row 1, column 3)\n", "%s",
+			 m.said.text);
 }
 
 Test(screen, screen_when_code_page_437_then_utf8, .init = set_up, .fini = tear_down)
@@ -110,7 +102,8 @@ Test(screen, screen_when_code_page_437_then_utf8, .init = set_up, .fini = tear_d
 
 	write_at(0, "\001\x10\x7f\x80\x9c\xb0\xc4\xdb\xe3\xff.");
 	cr_assert_eq(run(), 0);
-	cr_expect_eq(strncmp(m.text, "☺►⌂Ç£░─█π .\n", strlen("☺►⌂Ç£░─█π .\n")), 0, "%s", m.text);
+	cr_expect_eq(strncmp(m.said.text, "☺►⌂Ç£░─█π .\n", strlen("☺►⌂Ç£░─█π .\n")), 0, "%s",
+		     m.said.text);
 	for (unsigned i = 0; i < 256; i++)
 		all[i] = (char)(i ? i : ' ');
 	all[256] = '\0';
@@ -118,7 +111,7 @@ Test(screen, screen_when_code_page_437_then_utf8, .init = set_up, .fini = tear_d
 	m.screen->rows = 1;
 	write_at(0, all);
 	cr_assert_eq(run(), 0);
-	for (const char *c = m.text; *c; c++)
+	for (const char *c = m.said.text; *c; c++)
 		cr_assert((unsigned char)*c >= 0x20 || *c == '\n', "no control characters");
 }
 
@@ -138,12 +131,12 @@ Test(screen, screen_when_registers_are_strange_then_something_bounded, .init = s
 	}
 	m.screen->is_text = false;
 	cr_expect_eq(run(), EINVAL);
-	cr_expect_not_null(strstr(m.text, "graphics"));
+	cr_expect_not_null(strstr(m.said.text, "graphics"));
 }
 
 Test(screen, screen_when_memory_is_not_there_then_blank, .init = set_up, .fini = tear_down)
 {
 	m.screen->base = 0x1000000;
 	cr_expect_eq(run(), 0);
-	cr_expect_str_eq(m.text, "(80 by 25; the cursor is in row 0, column 0)\n");
+	cr_expect_str_eq(m.said.text, "(80 by 25; the cursor is in row 0, column 0)\n");
 }
