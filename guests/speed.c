@@ -69,7 +69,7 @@ static uint64_t run_cr3(uint64_t count)
 			 "	mov %3, %%cr3\n"
 			 "	add (%2), %0\n"
 			 "	sub $2, %1\n"
-			 "	jnz 1b\n"
+			 "	ja 1b\n"
 			 : "+r"(sum), "+r"(count)
 			 : "r"(second_pml4), "r"(root)
 			 : "cc", "memory");

@@ -175,9 +175,9 @@ extern const struct soft_forms soft_add_quiet, soft_sub_quiet, soft_and_quiet, s
 /* Others that exec_fuse.c and exec_pair.c know, by width. */
 extern soft_op_fn *const soft_dec_r[4], *const soft_lea[4], *const soft_lea_base[4];
 extern soft_op_fn *const soft_shl_quiet_ri[4], *const soft_shr_quiet_ri[4];
-extern soft_op_fn *const soft_imul_quiet_rr[4];
+extern soft_op_fn *const soft_imul_quiet_rr[4], *const soft_imul_quiet_rri[4];
 extern soft_op_fn *const soft_push_reg[2][4], *const soft_pop_reg[2][4]; /* [1]: 64-bit stack */
-extern soft_op_fn *const soft_movzx_m8[4];
+extern soft_op_fn *const soft_movzx_r8[4], *const soft_movzx_m8[4], *const soft_movsx_r32[4];
 /* exec_fuse.c: the handler that does @cmp and jumps on condition @cc; NULL = none. */
 soft_op_fn *soft_fused_op(soft_op_fn *cmp, unsigned cc);
 

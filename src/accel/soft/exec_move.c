@@ -139,7 +139,9 @@ EXTEND(movsx, int, 16, 32)
 EXTEND(movsx, int, 16, 64)
 EXTEND(movsx, int, 32, 64)
 
+soft_op_fn *const soft_movzx_r8[4] = {NULL, movzx_r8_16, movzx_r8_32, NULL};
 soft_op_fn *const soft_movzx_m8[4] = {NULL, movzx_m8_16, movzx_m8_32, NULL};
+soft_op_fn *const soft_movsx_r32[4] = {NULL, NULL, NULL, movsx_r32_64};
 
 /* By destination and source width; a zero extension to 32 bits reaches 64.  Where both widths are
  * equal the instruction is a move. */

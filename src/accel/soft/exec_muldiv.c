@@ -220,6 +220,7 @@ static bool emit_pair(struct tr *t)
 SOFT_WIDE_WIDTHS(IMUL_FORMS)
 
 soft_op_fn *const soft_imul_quiet_rr[4] = SOFT_BY_WIDE_WIDTH(imul_nf_rr);
+soft_op_fn *const soft_imul_quiet_rri[4] = SOFT_BY_WIDE_WIDTH(imul_nf_rri);
 
 static bool emit_imul(struct tr *t)
 {

@@ -39,6 +39,7 @@
 #define DO_sub_rr(bits, miss) ALU(bits, SOFT_GET(bits, i->src), a - b, FLAGS_SUB, b)
 #define DO_sub_ri(bits, miss) ALU(bits, i->imm, a - b, FLAGS_SUB, b)
 #define DO_and_ri(bits, miss) ALU(bits, i->imm, a &b, FLAGS_LOGIC, 0)
+#define DO_and_rr(bits, miss) ALU(bits, SOFT_GET(bits, i->src), a &b, FLAGS_LOGIC, 0)
 #define DO_xor_rr(bits, miss) ALU(bits, SOFT_GET(bits, i->src), a ^ b, FLAGS_LOGIC, 0)
 #define DO_shl_ri(bits, miss)                                                                      \
 	SOFT_PUT(bits, i->dst, SOFT_GET(bits, i->dst) << (i->imm & ((bits)-1)))
@@ -46,13 +47,19 @@
 	SOFT_PUT(bits, i->dst, SOFT_GET(bits, i->dst) >> (i->imm & ((bits)-1)))
 #define DO_imul_rr(bits, miss)                                                                     \
 	SOFT_PUT(bits, i->dst, SOFT_GET(bits, i->dst) * SOFT_GET(bits, i->src))
+#define DO_imul_rri(bits, miss)                                                                    \
+	SOFT_PUT(bits, i->dst, SOFT_GET(bits, i->src) * (uint##bits##_t)i->imm)
 #define DO_lea(bits, miss)	   SOFT_PUT(bits, i->dst, SOFT_EA())
 #define DO_lea_base(bits, miss)	   SOFT_PUT(bits, i->dst, SOFT_EA_BASE())
 #define DO_mov_rm(bits, miss)	   LOAD(bits, SOFT_EA(), miss)
 #define DO_mov_rm_base(bits, miss) LOAD(bits, SOFT_EA_BASE(), miss)
 #define DO_mov_mr(bits, miss)	   STORE(bits, SOFT_EA(), miss)
 #define DO_mov_mr_base(bits, miss) STORE(bits, SOFT_EA_BASE(), miss)
-#define DO_movzx_m8(bits, miss)	   WITH_BYTES(8, SOFT_EA(), rtag, miss, SOFT_PUT(bits, i->dst, *p))
+#define DO_add_rm(bits, miss)                                                                      \
+	WITH_BYTES(bits, SOFT_EA(), rtag, miss, ALU(bits, *p, a + b, FLAGS_ADD, b))
+#define DO_movzx_r8(bits, miss)	 SOFT_PUT(bits, i->dst, SOFT_GET(8, i->src))
+#define DO_movsx_r32(bits, miss) SOFT_PUT(bits, i->dst, (int32_t)SOFT_GET(32, i->src))
+#define DO_movzx_m8(bits, miss)	 WITH_BYTES(8, SOFT_EA(), rtag, miss, SOFT_PUT(bits, i->dst, *p))
 /* RSP moves behind the access; PUSH RSP and POP RSP are right too. */
 #define DO_push(bits, miss)                                                                        \
 	WITH_BYTES(bits, c->r[X86_RSP] - (bits) / 8, wtag, miss,                                   \
@@ -74,6 +81,7 @@
 	MAKE(sub_rr, 64, soft_sub_forms.rr, soft_sub_quiet.rr, ##__VA_ARGS__)                      \
 	MAKE(sub_ri, 64, soft_sub_forms.ri, soft_sub_quiet.ri, ##__VA_ARGS__)                      \
 	MAKE(and_ri, 32, soft_and_forms.ri, soft_and_quiet.ri, ##__VA_ARGS__)                      \
+	MAKE(and_rr, 32, soft_and_forms.rr, soft_and_quiet.rr, ##__VA_ARGS__)                      \
 	MAKE(xor_rr, 32, soft_xor_forms.rr, soft_xor_quiet.rr, ##__VA_ARGS__)                      \
 	MAKE(xor_rr, 64, soft_xor_forms.rr, soft_xor_quiet.rr, ##__VA_ARGS__)                      \
 	MAKE(shl_ri, 32, soft_shl_quiet_ri, soft_shl_quiet_ri, ##__VA_ARGS__)                      \
@@ -82,6 +90,9 @@
 	MAKE(shr_ri, 64, soft_shr_quiet_ri, soft_shr_quiet_ri, ##__VA_ARGS__)                      \
 	MAKE(imul_rr, 32, soft_imul_quiet_rr, soft_imul_quiet_rr, ##__VA_ARGS__)                   \
 	MAKE(imul_rr, 64, soft_imul_quiet_rr, soft_imul_quiet_rr, ##__VA_ARGS__)                   \
+	MAKE(imul_rri, 32, soft_imul_quiet_rri, soft_imul_quiet_rri, ##__VA_ARGS__)                \
+	MAKE(imul_rri, 64, soft_imul_quiet_rri, soft_imul_quiet_rri, ##__VA_ARGS__)                \
+	MAKE(lea, 32, soft_lea, soft_lea, ##__VA_ARGS__)                                           \
 	MAKE(lea, 64, soft_lea, soft_lea, ##__VA_ARGS__)                                           \
 	MAKE(lea_base, 64, soft_lea_base, soft_lea_base, ##__VA_ARGS__)                            \
 	MAKE(mov_rm, 32, soft_mov_forms.rm, soft_mov_forms.rm, ##__VA_ARGS__)                      \
@@ -92,6 +103,10 @@
 	MAKE(mov_mr, 64, soft_mov_forms.mr, soft_mov_forms.mr, ##__VA_ARGS__)                      \
 	MAKE(mov_mr_base, 32, soft_mov_base_forms.mr, soft_mov_base_forms.mr, ##__VA_ARGS__)       \
 	MAKE(mov_mr_base, 64, soft_mov_base_forms.mr, soft_mov_base_forms.mr, ##__VA_ARGS__)       \
+	MAKE(add_rm, 32, soft_add_forms.rm, soft_add_forms.rm, ##__VA_ARGS__)                      \
+	MAKE(add_rm, 64, soft_add_forms.rm, soft_add_forms.rm, ##__VA_ARGS__)                      \
+	MAKE(movzx_r8, 32, soft_movzx_r8, soft_movzx_r8, ##__VA_ARGS__)                            \
+	MAKE(movsx_r32, 64, soft_movsx_r32, soft_movsx_r32, ##__VA_ARGS__)                         \
 	MAKE(movzx_m8, 32, soft_movzx_m8, soft_movzx_m8, ##__VA_ARGS__)                            \
 	MAKE(push, 64, soft_push_reg[1], soft_push_reg[1], ##__VA_ARGS__)                          \
 	MAKE(pop, 64, soft_pop_reg[1], soft_pop_reg[1], ##__VA_ARGS__)

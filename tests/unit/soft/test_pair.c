@@ -14,7 +14,16 @@
 #define NOWHERE 0x140000000ull
 
 /* How an operation's bytes are made up behind its opcode. */
-enum form { REG_REG, REG_IMM32, REG_IMM8, IMM_ONLY, MEM_INDEX, MEM_BASE, OPCODE_REG };
+enum form {
+	REG_REG,
+	REG_REG_IMM32,
+	REG_IMM32,
+	REG_IMM8,
+	IMM_ONLY,
+	MEM_INDEX,
+	MEM_BASE,
+	OPCODE_REG
+};
 
 struct operation {
 	const char *name;
@@ -35,6 +44,7 @@ static const struct operation OPERATIONS[] = {
 	{"sub r64, r64", REG_REG, true, 1, {0x29}, 0},
 	{"sub r64, imm32", REG_IMM32, true, 1, {0x81}, 5},
 	{"and r32, imm32", REG_IMM32, false, 1, {0x81}, 4},
+	{"and r32, r32", REG_REG, false, 1, {0x21}, 0},
 	{"xor r32, r32", REG_REG, false, 1, {0x31}, 0},
 	{"xor r64, r64", REG_REG, true, 1, {0x31}, 0},
 	{"shl r32, imm8", REG_IMM8, false, 1, {0xc1}, 4},
@@ -43,6 +53,9 @@ static const struct operation OPERATIONS[] = {
 	{"shr r64, imm8", REG_IMM8, true, 1, {0xc1}, 5},
 	{"imul r32, r32", REG_REG, false, 2, {0x0f, 0xaf}, 0},
 	{"imul r64, r64", REG_REG, true, 2, {0x0f, 0xaf}, 0},
+	{"imul r32, r32, imm32", REG_REG_IMM32, false, 1, {0x69}, 0},
+	{"imul r64, r64, imm32", REG_REG_IMM32, true, 1, {0x69}, 0},
+	{"lea r32, [base + index]", MEM_INDEX, false, 1, {0x8d}, 0},
 	{"lea r64, [base + index]", MEM_INDEX, true, 1, {0x8d}, 0},
 	{"lea r64, [base]", MEM_BASE, true, 1, {0x8d}, 0},
 	{"mov r32, [base + index]", MEM_INDEX, false, 1, {0x8b}, 0},
@@ -53,6 +66,10 @@ static const struct operation OPERATIONS[] = {
 	{"mov [base + index], r64", MEM_INDEX, true, 1, {0x89}, 0},
 	{"mov [base], r32", MEM_BASE, false, 1, {0x89}, 0},
 	{"mov [base], r64", MEM_BASE, true, 1, {0x89}, 0},
+	{"add r32, [base + index]", MEM_INDEX, false, 1, {0x03}, 0},
+	{"add r64, [base + index]", MEM_INDEX, true, 1, {0x03}, 0},
+	{"movzx r32, r8", REG_REG, false, 2, {0x0f, 0xb6}, 0},
+	{"movsxd r64, r32", REG_REG, true, 1, {0x63}, 0},
 	{"movzx r32, byte [base + index]", MEM_INDEX, false, 2, {0x0f, 0xb6}, 0},
 	{"push r64", OPCODE_REG, false, 1, {0x50}, 0},
 	{"pop r64", OPCODE_REG, false, 1, {0x58}, 0},
@@ -120,6 +137,10 @@ static void put_operation(struct pair_case *pc, const struct operation *op)
 	switch (op->form) {
 	case REG_REG:
 		put(pc, 0xc0 | other << 3 | reg);
+		break;
+	case REG_REG_IMM32:
+		put(pc, 0xc0 | other << 3 | reg);
+		put_imm32(pc, (uint32_t)draw());
 		break;
 	case REG_IMM32:
 		put(pc, 0xc0u | op->extension << 3 | reg);
@@ -274,10 +295,10 @@ static bool is_paired(const struct pair_case *pc)
  * only paired without flags, are not then. */
 static bool can_pair(const struct operation *a, const struct operation *b)
 {
-	bool needs_flags_dead = a->form == REG_IMM8 || a->len == 2;
+	bool is_shift = a->form == REG_IMM8;
+	bool is_product = a->form == REG_REG_IMM32 || a->opcode[1] == 0xaf;
 
-	return !needs_flags_dead || a->form == MEM_INDEX || b->form < IMM_ONLY ||
-	       b->opcode[0] == 0x8d || b->opcode[0] == 0xb8;
+	return !(is_shift || is_product) || b->form <= IMM_ONLY || b->opcode[0] == 0x8d;
 }
 
 Test(pair, run_when_two_in_one_handler_then_as_one_at_a_time)
