@@ -144,7 +144,7 @@ static uint64_t load_slow(struct soft_cpu *c, gva_t la, unsigned size, unsigned 
 }
 
 /* The bytes at @la when their page is watched and they lie beside what is. */
-static uint8_t *hit_beside(const struct soft_cpu *c, gva_t la, size_t len, bool is_write)
+SOFT_INLINE uint8_t *hit_beside(const struct soft_cpu *c, gva_t la, size_t len, bool is_write)
 {
 	const struct tlb_entry *e = soft_tlb_entry(c, la);
 	uint64_t offset = la ^ (is_write ? e->wtag : e->rtag) ^ TLB_WATCHED;
@@ -155,8 +155,8 @@ static uint8_t *hit_beside(const struct soft_cpu *c, gva_t la, size_t len, bool 
 	return e->host + offset;
 }
 
-/* The bytes at @la by the current bank, or NULL. */
-static uint8_t *hit(const struct soft_cpu *c, gva_t la, size_t len, bool is_write)
+/* The bytes at @la by the current bank, or NULL.  A watched page's accesses all come by here. */
+SOFT_INLINE uint8_t *hit(const struct soft_cpu *c, gva_t la, size_t len, bool is_write)
 {
 	const struct tlb_entry *e = soft_tlb_entry(c, la);
 	uint64_t offset = la ^ (is_write ? e->wtag : e->rtag);
@@ -168,14 +168,17 @@ static uint8_t *hit(const struct soft_cpu *c, gva_t la, size_t len, bool is_writ
 	return hit_beside(c, la, len, is_write);
 }
 
+static SOFT_COLD uint64_t load_missed(struct soft_cpu *c, gva_t la, unsigned size)
+{
+	soft_check_alignment(c, la, size);
+	return load_slow(c, la, size, 0);
+}
+
 uint64_t soft_load(struct soft_cpu *c, gva_t la, unsigned size)
 {
 	const uint8_t *host = hit(c, la, size, false);
 
-	if (SOFT_LIKELY(host != NULL))
-		return value_at(host, size);
-	soft_check_alignment(c, la, size);
-	return load_slow(c, la, size, 0);
+	return SOFT_LIKELY(host != NULL) ? value_at(host, size) : load_missed(c, la, size);
 }
 
 uint64_t soft_load_sys(struct soft_cpu *c, gva_t la, unsigned size)
@@ -214,25 +217,36 @@ static void look_at_stores(struct soft_cpu *c, const struct spans *s)
 	}
 }
 
-GUEST_RACE static void put_value(uint8_t *host, const uint8_t *bytes, unsigned size)
+/* One host access, as atomic as the guest's. */
+GUEST_RACE static void put_value(uint8_t *host, uint64_t value, unsigned size)
 {
 	switch (size) {
 	case 1:
-		*host = *bytes;
+		*host = (uint8_t)value;
 		break;
 	case 2:
-		*(soft_u16 *)host = *(const soft_u16 *)bytes;
+		*(soft_u16 *)host = (uint16_t)value;
 		break;
 	case 4:
-		*(soft_u32 *)host = *(const soft_u32 *)bytes;
-		break;
-	case 8:
-		*(soft_u64 *)host = *(const soft_u64 *)bytes;
+		*(soft_u32 *)host = (uint32_t)value;
 		break;
 	default:
-		soft_guest_copy(host, bytes, size);
+		*(soft_u64 *)host = value;
 		break;
 	}
+}
+
+static bool is_value(size_t len)
+{
+	return len == 8 || len == 4 || len == 2 || len == 1;
+}
+
+static void put_bytes(uint8_t *host, const uint8_t *bytes, size_t len)
+{
+	if (is_value(len))
+		put_value(host, value_at(bytes, (unsigned)len), (unsigned)len);
+	else
+		soft_guest_copy(host, bytes, len);
 }
 
 static void write_span(struct soft_cpu *c, const struct tlb_span *span, const uint8_t *bytes)
@@ -249,7 +263,7 @@ static void write_span(struct soft_cpu *c, const struct tlb_span *span, const ui
 	if (span->is_table)
 		SOFT_MMU_CALL(c, mmu_write(c->vm->mmu, c->index, span->gpa, bytes, span->len));
 	else
-		put_value(span->host, bytes, span->len);
+		put_bytes(span->host, bytes, span->len);
 	if (span->has_code)
 		soft_code_written(c->vm, span->gpa, span->len);
 }
@@ -271,18 +285,23 @@ static void store_slow(struct soft_cpu *c, gva_t la, const void *buf, size_t len
 	copy_in(c, &s, buf);
 }
 
-void soft_store(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value)
+static SOFT_COLD void store_missed(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value)
 {
-	uint8_t *host = hit(c, la, size, true);
 	uint8_t bytes[8];
 
 	le64_put(bytes, value);
-	if (SOFT_LIKELY(host != NULL)) {
-		put_value(host, bytes, size);
-		return;
-	}
 	soft_check_alignment(c, la, size);
 	store_slow(c, la, bytes, size, 0);
+}
+
+void soft_store(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value)
+{
+	uint8_t *host = hit(c, la, size, true);
+
+	if (SOFT_LIKELY(host != NULL))
+		put_value(host, value, size);
+	else
+		store_missed(c, la, size, value);
 }
 
 void soft_store_sys(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value)

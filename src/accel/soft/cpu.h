@@ -114,6 +114,9 @@ struct tlb_entry {
 
 struct tlb_bank {
 	struct tlb_entry entry[TLB_SLOTS];
+	/* Of entries with TLB_WATCHED in a tag: bit n, something watches bytes of the page's n-th
+	 * 64. */
+	uint64_t watched[TLB_SLOTS];
 	uint64_t root;	 /* mmu_root_id; ~0 = unused */
 	unsigned access; /* X86_PF_U or 0, TLB_SMAP_OFF, TLB_ALIGN */
 	uint64_t used;	 /* for replacement */
@@ -544,8 +547,10 @@ void soft_fpu_set(struct soft_cpu *c, const struct x86_fpu *fpu);
 
 /* Stops for the debugger (points.c). */
 bool soft_points_has_exec(const struct soft_cpu *c, gva_t la);
-/* Mask of MMU_CAN_READ and _WRITE for which this page must not hit in line. */
-unsigned soft_points_withhold(const struct soft_cpu *c, gva_t la_page, gpa_t gpa_page);
+/* Mask of MMU_CAN_READ and _WRITE for which this page must not hit in line; *out_watched as in
+ * struct tlb_bank. */
+unsigned soft_points_withhold(const struct soft_cpu *c, gva_t la_page, gpa_t gpa_page,
+			      uint64_t *out_watched);
 /* Might such an access be to watched bytes?  Only of a page that soft_points_withhold named. */
 bool soft_points_touch(const struct soft_cpu *c, gva_t la, gpa_t gpa, size_t len, bool is_write);
 /* A data access that the withheld page sent the slow way.  Restarts the instruction in SOFT_STEP

@@ -26,6 +26,8 @@
 #define SOFT_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define SOFT_INLINE	 static inline __attribute__((always_inline))
 #define SOFT_COLD	 __attribute__((noinline, cold))
+/* Out of the way of fast handlers, yet made to be fast: a watched page's accesses come by. */
+#define SOFT_SLOW __attribute__((noinline, section(".text.soft_slow")))
 
 /* vCPUs at once race for guest memory as on any machine: it is the guest's race, so no race
  * detector may judge what touches guest bytes. */
@@ -164,13 +166,27 @@ SOFT_INLINE struct tlb_entry *soft_tlb_entry(const struct soft_cpu *c, uint64_t 
 	return &c->tlb->entry[(la >> 12) & (TLB_ENTRIES - 1)];
 }
 
+/* *@io_off says where @len bytes at @la miss the micro-TLB.  If their page is there, but withheld
+ * for some bytes that the debugger watches and not in the same 64: true, and their place in it. */
+SOFT_INLINE bool soft_beside(const struct soft_cpu *c, uint64_t la, uint64_t *io_off, unsigned len)
+{
+	uint64_t watched = c->tlb->watched[(la >> 12) & (TLB_ENTRIES - 1)];
+
+	*io_off ^= TLB_WATCHED;
+	return *io_off <= 4096 - len &&
+	       !((watched >> (*io_off >> 6) | watched >> ((*io_off + len - 1) >> 6)) & 1);
+}
+
 /* Inside the body of a SOFT_MEM_OP.  `slow` is the body's last parameter. */
+#define SOFT_AT_HAND(bits)                                                                         \
+	(SOFT_LIKELY(off_ <= 4096 - (bits) / 8) ||                                                 \
+	 (!slow && soft_beside(c, la_, &off_, (bits) / 8)))
 #define SOFT_LOAD(bits, var, address)                                                              \
 	do {                                                                                       \
 		uint64_t la_ = (address);                                                          \
 		const struct tlb_entry *e_ = soft_tlb_entry(c, la_);                               \
 		uint64_t off_ = la_ ^ e_->rtag;                                                    \
-		if (SOFT_LIKELY(off_ <= 4096 - (bits) / 8)) {                                      \
+		if (SOFT_AT_HAND(bits)) {                                                          \
 			(var) = *(const soft_u##bits *)(e_->host + off_);                          \
 		} else if (slow) {                                                                 \
 			return slow(SOFT_PASS(i));                                                 \
@@ -184,7 +200,7 @@ SOFT_INLINE struct tlb_entry *soft_tlb_entry(const struct soft_cpu *c, uint64_t 
 		uint64_t la_ = (address);                                                          \
 		const struct tlb_entry *e_ = soft_tlb_entry(c, la_);                               \
 		uint64_t off_ = la_ ^ e_->wtag;                                                    \
-		if (SOFT_LIKELY(off_ <= 4096 - (bits) / 8)) {                                      \
+		if (SOFT_AT_HAND(bits)) {                                                          \
 			*(soft_u##bits *)(e_->host + off_) = (uint##bits##_t)(value);              \
 		} else if (slow) {                                                                 \
 			return slow(SOFT_PASS(i));                                                 \
@@ -199,7 +215,7 @@ SOFT_INLINE struct tlb_entry *soft_tlb_entry(const struct soft_cpu *c, uint64_t 
 		uint64_t la_ = (address);                                                          \
 		const struct tlb_entry *e_ = soft_tlb_entry(c, la_);                               \
 		uint64_t off_ = la_ ^ e_->wtag;                                                    \
-		if (SOFT_LIKELY(off_ <= 4096 - (bits) / 8)) {                                      \
+		if (SOFT_AT_HAND(bits)) {                                                          \
 			soft_u##bits *p_ = (soft_u##bits *)(e_->host + off_);                      \
 			(old) = *p_;                                                               \
 			*p_ = (uint##bits##_t)(value);                                             \
@@ -226,7 +242,7 @@ SOFT_INLINE struct tlb_entry *soft_tlb_entry(const struct soft_cpu *c, uint64_t 
  * the address of a local: soft_cpu.scratch and .rmw are there for that. */
 #define SOFT_MEM_OP(name)                                                                          \
 	SOFT_INLINE soft_ret name##_body(SOFT_ARGS, soft_op_fn *slow);                             \
-	GUEST_RACE static SOFT_COLD soft_ret name##_slow(SOFT_ARGS)                                \
+	GUEST_RACE static SOFT_SLOW soft_ret name##_slow(SOFT_ARGS)                                \
 	{                                                                                          \
 		return name##_body(SOFT_PASS(i), NULL);                                            \
 	}                                                                                          \

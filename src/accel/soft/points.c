@@ -255,10 +255,22 @@ static bool overlaps(gva_t a, uint64_t a_len, gva_t b, uint64_t b_len)
 	return a <= b ? b - a < a_len : a - b < b_len;
 }
 
+/* A read-modify-write asks for the write tag only, and reads. */
 static unsigned withhold_for(bool on_read, bool on_write)
 {
-	/* A watched read shows in the read tag; a store goes by the write tag. */
-	return (on_read ? MMU_CAN_READ : 0) | (on_write ? MMU_CAN_WRITE : 0);
+	return (on_read ? MMU_CAN_READ | MMU_CAN_WRITE : 0) | (on_write ? MMU_CAN_WRITE : 0);
+}
+
+/* The 64s of the page at @page that have bytes of the @len at @at, as in struct tlb_bank. */
+static uint64_t watched_of(uint64_t at, uint64_t len, uint64_t page)
+{
+	uint64_t mask = 0;
+
+	for (unsigned n = 0; n < 64; n++) {
+		if (overlaps(at, len, page + 64 * n, 64))
+			mask |= 1ull << n;
+	}
+	return mask;
 }
 
 static bool on_read(enum accel_point_kind kind)
@@ -277,24 +289,30 @@ static bool is_met(const struct accel_point *point, gva_t la, gpa_t gpa, uint64_
 	return overlaps(point->addr, point->len, point->is_physical ? gpa : la, len);
 }
 
-unsigned soft_points_withhold(const struct soft_cpu *c, gva_t la_page, gpa_t gpa_page)
+unsigned soft_points_withhold(const struct soft_cpu *c, gva_t la_page, gpa_t gpa_page,
+			      uint64_t *out_watched)
 {
 	const struct soft_points *p = c->points;
 	unsigned mask = 0;
 
+	*out_watched = 0;
 	for (unsigned i = p->exec_count; i < p->count; i++) {
 		const struct accel_point *w = &p->own[i].point;
 
-		if (is_met(w, la_page, gpa_page, UMBRA_PAGE_SIZE))
-			mask |= withhold_for(on_read(w->kind), on_write(w->kind));
+		if (!is_met(w, la_page, gpa_page, UMBRA_PAGE_SIZE))
+			continue;
+		mask |= withhold_for(on_read(w->kind), on_write(w->kind));
+		*out_watched |= watched_of(w->addr, w->len, w->is_physical ? gpa_page : la_page);
 	}
 	if (!p->is_guest_armed)
 		return mask;
 	for (unsigned i = 0; i < GUEST_POINTS; i++) {
 		const struct guest_point *g = &p->guest[i];
 
-		if (g->is_armed && overlaps(g->addr, g->len, la_page, UMBRA_PAGE_SIZE))
-			mask |= withhold_for(g->on_read, g->on_write);
+		if (!g->is_armed || !overlaps(g->addr, g->len, la_page, UMBRA_PAGE_SIZE))
+			continue;
+		mask |= withhold_for(g->on_read, g->on_write);
+		*out_watched |= watched_of(g->addr, g->len, la_page);
 	}
 	return mask;
 }

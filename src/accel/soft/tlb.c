@@ -269,25 +269,30 @@ static bool note_write(struct soft_vm *vm, gpa_t gpa)
 	return old & FRAME_HAS_CODE;
 }
 
-/* @e, which is number @n, makes room for another page: the one that it holds can still be found. */
-static void push_out(struct tlb_entry *e, unsigned n, gva_t start)
+/* Entry @n makes room for the page at @start: the one that it holds can still be found. */
+static void push_out(struct tlb_bank *bank, unsigned n, gva_t start)
 {
-	gva_t held = page_held(e, n);
+	gva_t held = page_held(&bank->entry[n], n);
 
-	if (held != TLB_NONE(n) && held != start)
-		e[TLB_ENTRIES] = *e;
+	if (held == TLB_NONE(n) || held == start)
+		return;
+	bank->entry[n + TLB_ENTRIES] = bank->entry[n];
+	bank->watched[n + TLB_ENTRIES] = bank->watched[n];
 }
 
 /* The page may have been pushed out of its entry lately: then the two change places. */
 static bool take_back(struct soft_cpu *c, gva_t la, unsigned access)
 {
-	struct tlb_entry *e = soft_tlb_entry(c, la);
-	struct tlb_entry found = e[TLB_ENTRIES];
+	unsigned n = (unsigned)(la >> 12) & (TLB_ENTRIES - 1), m = n + TLB_ENTRIES;
+	struct tlb_entry *entry = c->tlb->entry, found = entry[m];
+	uint64_t *watched = c->tlb->watched, found_watched = watched[m];
 
 	if ((access & X86_PF_W ? found.wtag : found.rtag) != (la & UMBRA_PAGE_MASK))
 		return false;
-	e[TLB_ENTRIES] = *e;
-	*e = found;
+	entry[m] = entry[n];
+	entry[n] = found;
+	watched[m] = watched[n];
+	watched[n] = found_watched;
 	return true;
 }
 
@@ -312,17 +317,20 @@ static void fill(struct soft_cpu *c, gva_t la, const struct mmu_page *page)
 	unsigned n = (unsigned)(la >> 12) & (TLB_ENTRIES - 1);
 	struct tlb_entry *e = &c->tlb->entry[n];
 	gva_t start = la & UMBRA_PAGE_MASK;
-	unsigned can = page->can, watched = soft_points_withhold(c, start, page->gpa);
+	unsigned can = page->can;
+	uint64_t watched_bytes;
+	unsigned watched = soft_points_withhold(c, start, page->gpa, &watched_bytes);
 
 	if (page->is_table || page->is_rom)
 		can &= ~MMU_CAN_WRITE;
 	if ((can & MMU_CAN_WRITE) && note_write(c->vm, page->gpa))
 		can &= ~MMU_CAN_WRITE;
-	push_out(e, n, start);
+	push_out(c->tlb, n, start);
 	e->rtag = make_tag(start, n, can & MMU_CAN_READ, watched & MMU_CAN_READ);
 	e->wtag = make_tag(start, n, can & MMU_CAN_WRITE, watched & MMU_CAN_WRITE);
 	e->host = page->host;
 	e->gpa = page->gpa;
+	c->tlb->watched[n] = watched_bytes;
 }
 
 void soft_be_alone(struct soft_cpu *c)

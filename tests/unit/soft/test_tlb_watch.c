@@ -139,6 +139,37 @@ Test(tlb_watch, store_when_bytes_have_another_address_then_only_a_physical_watch
 	cr_assert_eq(hits(), 1);
 }
 
+Test(tlb_watch, modify_when_reads_are_watched_then_it_is_noted)
+{
+	watch(ACCEL_POINT_READ, false);
+	store_at(WATCHED_AT, 1);
+	cr_assert_eq(hits(), 0);
+	SOFT_RIG_CODE_BYTES(rig, 0x83, 0x03, 0x01); /* add dword [rbx], 1 */
+	rig->c->r[X86_RBX] = WATCHED_AT;
+	cr_assert_eq(soft_rig_step(rig).end, SOFT_RIG_OK);
+	cr_assert_eq(hits(), 1);
+	cr_assert_eq(soft_rig_peek(rig, WATCHED_AT, 4), 2);
+}
+
+/* What is known of a page's watched bytes goes with its entry. */
+Test(tlb_watch, store_when_its_page_was_pushed_out_and_taken_back_then_it_is_noted)
+{
+	gva_t same_entry = DATA + (gva_t)TLB_ENTRIES * UMBRA_PAGE_SIZE;
+
+	map(2, PAGE_P | PAGE_W);
+	watch(ACCEL_POINT_WRITE, false);
+	store_at(DATA, 1);
+	store_at(same_entry, 2);
+	load_at(DATA, 2); /* the same frame */
+	cr_assert_eq(soft_tlb_entry(rig->c, DATA)->rtag, DATA);
+	cr_assert_eq(hits(), 0);
+	store_at(WATCHED_AT, 3);
+	cr_assert_eq(hits(), 1);
+	load_at(same_entry, 2);
+	store_at(same_entry + 0x800, 4);
+	cr_assert_eq(hits(), 0);
+}
+
 /* What takes rights from a tag takes them from a watched one. */
 Test(tlb_watch, store_when_page_became_read_only_then_page_fault)
 {
