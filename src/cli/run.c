@@ -11,6 +11,7 @@
 #include "signals.h"
 
 #include "umbra/log.h"
+#include "umbra/mmu.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -113,6 +114,14 @@ static int start(struct run *run, struct umbra_err *err)
 	return rc < 0 ? rc : vm_start(run->life.vm, err);
 }
 
+/* What --paranoid found wrong is a bug of ours, whatever the guest said. */
+static int judge(const struct run *run, int status)
+{
+	struct mmu *mmu = vm_mmu(run->life.vm);
+
+	return mmu && mmu_paranoid_findings(mmu) ? EXIT_STATUS_BUG : status;
+}
+
 static int open_and_run(struct run *run, struct umbra_err *err)
 {
 	int status;
@@ -126,7 +135,7 @@ static int open_and_run(struct run *run, struct umbra_err *err)
 		return status;
 	if (start(run, err) < 0)
 		return EXIT_STATUS_TROUBLE;
-	return loop_run(run->life.loop);
+	return judge(run, loop_run(run->life.loop));
 }
 
 static void close_all(struct run *run)

@@ -145,10 +145,10 @@ def go(client):
         text += bytes.fromhex(reply[1:]).decode()
 
 
-def at(guest, function):
+def at(guest, function, *extra):
     """The guest stopped where @function begins: (umbra, client, symbols)."""
     names = symbols("%s.elf" % guest)
-    umbra = Umbra(guest, SOFT + ["--on-disconnect", "stay"])
+    umbra = Umbra(guest, SOFT + ["--on-disconnect", "stay", *extra])
     client = attach(umbra)
     run_on(client, names[function])
     return umbra, client, names
@@ -508,6 +508,18 @@ def verify_names_what_is_broken(transcript):
                 require(writer and names["map"] <= int(writer[2], 0) < names["use"], answer)
 
 
+def paranoid_ends_with_its_own_status(_transcript):
+    """What --paranoid finds makes the exit status that of a bug in umbra."""
+    umbra, client, _names = at("hazard", "widen", "--paranoid")
+    with umbra, client:
+        is_test_build = "mmu inject" in monitor(client, "mmu help")
+        if is_test_build:
+            require(monitor(client, "mmu inject spte 0x60000000").startswith("inject broke="), "inject")
+        client.expect("vCont;c", "W.*")
+        status = umbra.wait_exit()
+        require(status == (70 if is_test_build else 0), "status %d: %s" % (status, umbra.stderr.text()))
+
+
 TESTS = (
     (steps_of_a_fault, ""),
     (extension_goes_on_by_itself, ""),
@@ -523,4 +535,5 @@ TESTS = (
     (without_a_shadow_it_says_so, ""),
     (words_over_time_change_nothing, ""),
     (verify_names_what_is_broken, ""),
+    (paranoid_ends_with_its_own_status, ""),
 )
