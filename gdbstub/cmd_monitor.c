@@ -87,5 +87,8 @@ void rsp_cmd_monitor(struct rsp_session *s, const struct rsp_args *args)
 	flush_monitor(s);
 	s->is_in_monitor = false;
 	/* gdb knows an error here only by two decimal digits, and takes anything else for text. */
-	rsp_answer_result(s, error ? RSP_WIRE_EPERM : 0);
+	if (error)
+		rsp_answer_number(s, RSP_WIRE_EPERM);
+	else
+		rsp_answer_text(s, "OK");
 }

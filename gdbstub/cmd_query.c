@@ -65,6 +65,7 @@ void rsp_cmd_supported(struct rsp_session *s, const struct rsp_args *args)
 	size_t i;
 
 	s->is_multiprocess = does_announce(args, "multiprocess+");
+	s->has_error_text = does_announce(args, "error-message+");
 	s->has_swbreak = s->target->brk && does_announce(args, "swbreak+");
 	s->has_hwbreak = s->target->brk && does_announce(args, "hwbreak+");
 	snprintf(size, sizeof(size), "PacketSize=%x;", RSP_PACKET_SIZE);
@@ -75,6 +76,8 @@ void rsp_cmd_supported(struct rsp_session *s, const struct rsp_args *args)
 			rsp_reply_text(s, offers[i].text);
 	if (s->is_multiprocess)
 		rsp_reply_text(s, ";multiprocess+");
+	if (s->has_error_text)
+		rsp_reply_text(s, ";error-message+");
 	rsp_reply_end(s);
 }
 

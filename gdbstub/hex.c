@@ -192,6 +192,13 @@ bool rsp_must_escape(uint8_t byte)
 	return byte == '#' || byte == '$' || byte == '}' || byte == '*';
 }
 
+uint8_t rsp_plain_byte(char c)
+{
+	if (c < ' ' || c > '~' || rsp_must_escape((uint8_t)c))
+		return '?';
+	return (uint8_t)c;
+}
+
 size_t rsp_escape(uint8_t *out, size_t room, const uint8_t *bytes, size_t *in_out_len)
 {
 	size_t in, put = 0;

@@ -56,6 +56,7 @@ struct rsp_session {
 
 	bool is_no_ack;
 	bool is_multiprocess; /* the client understands p1.N */
+	bool has_error_text;  /* the client takes E.text from any packet */
 	bool has_swbreak, has_hwbreak;
 	bool is_physical;	/* m, x, M and X mean physical addresses */
 	bool is_extended;	/* the client said ! and may say vRun */
@@ -69,7 +70,8 @@ struct rsp_session {
 	int32_t continue_thread; /* Hc: RSP_THREAD_* or a thread */
 	struct rsp_stop last_stop;
 
-	size_t reply_len;  /* of the packet being built behind out_tail */
+	bool is_replying;  /* a packet is being built behind out_tail */
+	size_t reply_len;  /* of that packet */
 	size_t out_head;   /* first byte that was not sent */
 	size_t out_tail;   /* behind the last complete packet */
 	size_t resend_len; /* 0: nothing to send again */
@@ -105,6 +107,8 @@ uint8_t rsp_checksum(const uint8_t *bytes, size_t len);
 size_t rsp_unescape(uint8_t *bytes, size_t len);
 /* True for a byte that a reply may carry only escaped. */
 bool rsp_must_escape(uint8_t byte);
+/* Text as it may stand in a packet: what frames, escapes or repeats becomes '?'. */
+uint8_t rsp_plain_byte(char c);
 /* Escape as many of *in_out_len bytes as fit @room; returns the bytes put, and those taken there.
  */
 size_t rsp_escape(uint8_t *out, size_t room, const uint8_t *bytes, size_t *in_out_len);
@@ -135,8 +139,10 @@ void rsp_reply_thread(struct rsp_session *s, unsigned thread);
 void rsp_reply_end(struct rsp_session *s);
 void rsp_reply_end_packed(struct rsp_session *s);
 
-/* Whole answers.  @error is a positive or negative errno value. */
+/* Whole answers.  @error is a positive or negative errno value; a client that can read it gets the
+ * target's own words, or ours, in place of the number. */
 void rsp_answer_text(struct rsp_session *s, const char *text);
+void rsp_answer_number(struct rsp_session *s, int error); /* the number whatever the client can */
 void rsp_answer_error(struct rsp_session *s, int error);
 void rsp_answer_result(struct rsp_session *s, int error); /* OK for 0 */
 

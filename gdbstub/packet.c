@@ -57,6 +57,7 @@ void rsp_reply_begin(struct rsp_session *s)
 
 	assert(wanted >= 4);
 	make_contiguous(s, wanted);
+	s->is_replying = true;
 	s->reply_len = 0;
 }
 
@@ -134,12 +135,21 @@ void rsp_reply_end(struct rsp_session *s)
 	frame[len + 1] = '#';
 	rsp_hex_encode(frame + len + 2, &sum, 1);
 	s->out_tail += len + 4;
+	s->is_replying = false;
 	s->stats.packets_out++;
 	s->stats.bytes_out += len + 4;
 	if (!s->is_no_ack) {
 		memcpy(s->resend, frame, len + 4);
 		s->resend_len = len + 4;
 	}
+}
+
+void rsp_session_keep_alive(struct rsp_session *s)
+{
+	static const uint8_t busy[] = "%Busy:1#0e";
+
+	if (rsp_session_is_open(s) && !s->is_replying && s->out_head == s->out_tail)
+		queue_bytes(s, busy, sizeof(busy) - 1);
 }
 
 void rsp_reply_end_packed(struct rsp_session *s)
@@ -155,16 +165,58 @@ void rsp_answer_text(struct rsp_session *s, const char *text)
 	rsp_reply_end(s);
 }
 
-void rsp_answer_error(struct rsp_session *s, int error)
+static unsigned wire_error(int error)
 {
 	unsigned number = (unsigned)(error < 0 ? -(long)error : error);
 
 	/* Two digits is all there is; a number outside must not become "no error". */
-	if (number == 0 || number > 0xff)
-		number = RSP_WIRE_EINVAL;
+	return number == 0 || number > 0xff ? RSP_WIRE_EINVAL : number;
+}
+
+void rsp_answer_number(struct rsp_session *s, int error)
+{
 	rsp_reply_begin(s);
 	rsp_reply_byte(s, 'E');
-	rsp_reply_number(s, number, 2);
+	rsp_reply_number(s, wire_error(error), 2);
+	rsp_reply_end(s);
+}
+
+/* What the library's own errors mean, and those of targets without words. */
+static const char *words_of(unsigned number)
+{
+	switch (number) {
+	case RSP_WIRE_EPERM:
+		return "not permitted";
+	case RSP_WIRE_ESRCH:
+		return "no such thread or process";
+	case RSP_WIRE_E2BIG:
+		return "the packet is longer than PacketSize";
+	case RSP_WIRE_EFAULT:
+		return "memory there cannot be accessed";
+	case RSP_WIRE_EINVAL:
+		return "the packet does not have the form that it must have";
+	default:
+		return NULL;
+	}
+}
+
+void rsp_answer_error(struct rsp_session *s, int error)
+{
+	const struct rsp_target *target = s->target;
+	const char *text = NULL;
+
+	if (target->base->error_text)
+		text = target->base->error_text(target->ctx);
+	if (!text)
+		text = words_of(wire_error(error));
+	if (!s->has_error_text || !text) {
+		rsp_answer_number(s, error);
+		return;
+	}
+	rsp_reply_begin(s);
+	rsp_reply_text(s, "E.");
+	while (*text)
+		rsp_reply_byte(s, rsp_plain_byte(*text++));
 	rsp_reply_end(s);
 }
 

@@ -63,6 +63,10 @@ struct rsp_base_ops {
 	size_t (*mem_read)(void *ctx, unsigned thread, uint64_t addr, uint8_t *out, size_t len);
 	size_t (*mem_write)(void *ctx, unsigned thread, uint64_t addr, const uint8_t *src,
 			    size_t len);
+
+	/* Why the operation that has just failed did so, in words for a person; NULL when there are
+	 * none.  They are told once.  The operation itself may be NULL. */
+	const char *(*error_text)(void *ctx);
 };
 #define RSP_REG_NONE 0xffffffffu
 
@@ -212,6 +216,12 @@ void rsp_monitor_print(struct rsp_session *session, const char *text, size_t len
 /* While a resume waits for its stop: an O packet.  Dropped in every other state, and when the
  * output queue is full. */
 void rsp_console_print(struct rsp_session *session, const char *text, size_t len);
+
+/* From inside an operation that takes long: queue a notification that tells the client that its
+ * packet is being worked on, so that it goes on waiting (gdb gives up after `remotetimeout`, two
+ * seconds).  The embedder sends it at once.  Nothing happens while other output waits: the client
+ * does not listen then, or a reply is under way. */
+void rsp_session_keep_alive(struct rsp_session *session);
 
 /* Counters since open, for `monitor stats` and tests. */
 struct rsp_stats {

@@ -67,6 +67,7 @@ void rsp_session_reset(struct rsp_session *s)
 	s->is_oversized = false;
 	s->is_no_ack = false;
 	s->is_multiprocess = false;
+	s->has_error_text = false;
 	s->has_swbreak = false;
 	s->has_hwbreak = false;
 	s->is_extended = false;
@@ -79,6 +80,7 @@ void rsp_session_reset(struct rsp_session *s)
 	s->general_thread = 0;
 	s->continue_thread = RSP_THREAD_ANY;
 	s->last_stop = no_stop;
+	s->is_replying = false;
 	s->reply_len = 0;
 	s->out_head = 0;
 	s->out_tail = 0;
@@ -119,7 +121,7 @@ void rsp_session_sent(struct rsp_session *s, size_t len)
 	size_t waiting = s->out_tail - s->out_head;
 
 	s->out_head += len < waiting ? len : waiting;
-	if (s->out_head == s->out_tail) {
+	if (s->out_head == s->out_tail && !s->is_replying) {
 		s->out_head = 0;
 		s->out_tail = 0;
 	}
@@ -211,13 +213,6 @@ unsigned rsp_current_thread(const struct rsp_session *s)
 	return s->general_thread ? s->general_thread : s->last_stop.thread;
 }
 
-/* Text of an error that goes into a packet as it is: what frames, escapes or repeats becomes '?'.
- */
-static bool is_safe(char c)
-{
-	return c >= ' ' && c <= '~' && !rsp_must_escape((uint8_t)c);
-}
-
 size_t rsp_format_refusal(char *out, size_t size, const char *reason)
 {
 	/* The '+' is the ack of the packet that this answers; gdb drops replies that lack it. */
@@ -229,13 +224,8 @@ size_t rsp_format_refusal(char *out, size_t size, const char *reason)
 	if (size < head_len + 3)
 		return 0;
 	memcpy(out, head, head_len);
-	while (*reason && len + 3 < size) {
-		out[len] = '?';
-		if (is_safe(*reason))
-			out[len] = *reason;
-		len++;
-		reason++;
-	}
+	while (*reason && len + 3 < size)
+		out[len++] = (char)rsp_plain_byte(*reason++);
 	sum = rsp_checksum((const uint8_t *)out + 2, len - 2);
 	out[len] = '#';
 	rsp_hex_encode((uint8_t *)out + len + 1, &sum, 1);

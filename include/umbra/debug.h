@@ -23,6 +23,8 @@ struct debug_config {
 	enum debug_disconnect on_disconnect;
 	/* What `monitor version` answers: "umbra 0.1 ..."; borrowed; NULL: the name alone. */
 	const char *version;
+	/* How long the client may hear nothing while its packet is worked on; 0: 500 ms. */
+	uint64_t keep_alive_ns;
 	/* The debugger ended the machine (k, vKill, `monitor quit`, or a disconnect with EXIT).
 	 * Called once, last in a callback of the loop; also from inside debug_server_stopped. */
 	void (*on_quit)(void *ctx, int code);

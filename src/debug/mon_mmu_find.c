@@ -108,6 +108,7 @@ static enum mmu_view_step look_at_page(void *ctx, const struct mmu_mapping *page
 {
 	struct search *s = ctx;
 
+	target_tick(s->call->target);
 	return s->is_wanted(s, page) ? keep(s, page) : MMU_VIEW_ON;
 }
 

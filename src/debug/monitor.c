@@ -11,9 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void monitor_print_session(void *ctx, const char *text, size_t len)
+void monitor_print_client(void *ctx, const char *text, size_t len)
 {
-	rsp_monitor_print(ctx, text, len);
+	const struct debug_target *target = ctx;
+
+	target_tick(target);
+	rsp_monitor_print(target->session, text, len);
 }
 
 const char *monitor_activity_name(enum x86_activity activity)

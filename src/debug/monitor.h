@@ -36,8 +36,8 @@ struct mon_word {
  * value. */
 int monitor_run(struct debug_target *target, unsigned vcpu, const char *line,
 		const struct print_sink *out);
-/* print_sink.text for a struct rsp_session as context. */
-void monitor_print_session(void *ctx, const char *text, size_t len);
+/* print_sink.text for a struct debug_target as context: to the client that it serves. */
+void monitor_print_client(void *ctx, const char *text, size_t len);
 
 /* The word of @table that @word means: itself, or an abbreviation that no other row shares.  NULL
  * otherwise; *@out_is_ambiguous says which otherwise. */

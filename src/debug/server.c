@@ -14,6 +14,7 @@
 
 #include "umbra/debug.h"
 #include "umbra/log.h"
+#include "umbra/stopwatch.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,6 +28,8 @@
 #define ACCEPT_AGAIN_NS 100000000ull   /* after the host ran out of descriptors */
 #define LAST_WORDS_NS	200000000ull   /* for the exit status to go out */
 #define ACCEPTS_A_TURN	16
+/* gdb waits for two seconds (`remotetimeout`) for an answer or a sign of life. */
+#define KEEP_ALIVE_NS 500000000ull
 
 struct debug_server {
 	struct debug_config config;
@@ -39,7 +42,8 @@ struct debug_server {
 	struct debug_target target;
 	struct loop_timer *first_packet_timer;
 	struct loop_timer *accept_timer;
-	bool has_warned; /* of clients that speak something else */
+	bool has_warned;    /* of clients that speak something else */
+	uint64_t served_ns; /* when the client was given something last, by the stopwatch */
 };
 
 /* State. */
@@ -126,6 +130,21 @@ static void warn_stranger(struct debug_server *server)
 
 /* Serving. */
 
+/* An operation takes its time.  The client hears of it now and then, and meanwhile gets what is
+ * there of the answer. */
+static void on_tick(void *ctx)
+{
+	struct debug_server *server = ctx;
+	uint64_t now = stopwatch_ns();
+
+	if (now - server->served_ns < server->config.keep_alive_ns)
+		return;
+	server->served_ns = now;
+	client_flush(&server->client, server->session);
+	rsp_session_keep_alive(server->session);
+	client_flush(&server->client, server->session);
+}
+
 /* Offer the session what the client sent.  False when it takes nothing now. */
 static bool feed(struct debug_server *server)
 {
@@ -133,6 +152,7 @@ static bool feed(struct debug_server *server)
 	size_t taken = 0;
 	bool was_retold;
 
+	server->served_ns = stopwatch_ns();
 	if (client->in_len > 0)
 		taken = rsp_session_input(server->session, client->in, client->in_len);
 	client_consume(client, taken);
@@ -322,6 +342,8 @@ static int open_session(struct debug_server *server, struct vm *vm)
 	server->ops = target_ops(&server->target);
 	error = rsp_session_open(&server->session, &server->ops);
 	server->target.session = server->session;
+	server->target.on_tick = on_tick;
+	server->target.tick_ctx = server;
 	return error;
 }
 
@@ -347,6 +369,8 @@ int debug_server_create(struct debug_server **out_server, const struct debug_con
 	if (!server)
 		return umbra_err_set(err, ENOMEM, "no memory for the debug port");
 	server->config = *config;
+	if (!server->config.keep_alive_ns)
+		server->config.keep_alive_ns = KEEP_ALIVE_NS;
 	server->loop = loop;
 	client_init(&server->client);
 	error = add_timers(server);

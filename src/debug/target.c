@@ -104,12 +104,28 @@ int target_reset(struct debug_target *target, struct umbra_err *err)
 	return error;
 }
 
-/* The protocol carries a number only: keep the text for `monitor why`.  Returns @error. */
+/* Older clients take a number only: keep the text for `monitor why`.  Returns @error. */
 static int note_refusal(struct debug_target *target, int error, const struct umbra_err *err)
 {
 	if (error)
 		target->refusal = *err;
+	target->is_refusal_new = error && err->text[0];
 	return error;
+}
+
+static const char *op_error_text(void *ctx)
+{
+	struct debug_target *target = ctx;
+	bool is_new = target->is_refusal_new;
+
+	target->is_refusal_new = false;
+	return is_new ? target->refusal.text : NULL;
+}
+
+void target_tick(const struct debug_target *target)
+{
+	if (target->on_tick)
+		target->on_tick(target->tick_ctx);
 }
 
 /* Base: threads. */
@@ -282,6 +298,7 @@ static size_t op_mem_read(void *ctx, unsigned thread, uint64_t addr, uint8_t *ou
 {
 	struct debug_target *target = ctx;
 
+	target_tick(target);
 	return vcpu_mem_read(target->world, thread - 1, addr, out, len);
 }
 
@@ -407,7 +424,7 @@ static int op_remove(void *ctx, enum rsp_break type, uint64_t addr, unsigned kin
 static int op_monitor(void *ctx, unsigned thread, const char *line)
 {
 	struct debug_target *target = ctx;
-	struct print_sink out = {.text = monitor_print_session, .ctx = target->session};
+	struct print_sink out = {.text = monitor_print_client, .ctx = target};
 
 	return monitor_run(target, thread - 1, line, &out);
 }
@@ -438,6 +455,7 @@ static const struct rsp_base_ops BASE_OPS = {
 	.expedited = EXPEDITED,
 	.mem_read = op_mem_read,
 	.mem_write = op_mem_write,
+	.error_text = op_error_text,
 };
 
 static const struct rsp_run_ops RUN_OPS = {

@@ -20,6 +20,10 @@ struct debug_target {
 	struct mmu_watch mmu;
 	struct cpu_stop last_stop; /* STOP_NONE: none yet */
 	struct umbra_err refusal; /* why the last write or breakpoint was refused; "" if none was */
+	bool is_refusal_new;	  /* the client was not told yet */
+	/* Called from inside operations that may take long (target_tick). */
+	void (*on_tick)(void *ctx);
+	void *tick_ctx;
 	/* The session attaches to a stop that was told before; it is to be told again after
 	 * rsp_session_input returned. */
 	bool must_retell;
@@ -55,6 +59,9 @@ bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bo
 /* Where the text of the guest's Linux kernel is, by the tables of @vcpu, or of another processor
  * when those have none; false when the guest is no Linux, or has not mapped it yet. */
 bool target_linux_text(struct debug_target *target, unsigned vcpu, gva_t *out_text);
+
+/* Part of an operation that may take long is done: whoever waits for it may be told so. */
+void target_tick(const struct debug_target *target);
 
 /* The last stop in a line for a person, without a line end. */
 #define TARGET_STOP_MAX (UMBRA_ERR_MAX + MMU_STOP_TEXT_MAX)

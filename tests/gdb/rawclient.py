@@ -1,4 +1,5 @@
-"""A raw client of the GDB Remote Serial Protocol: packets in, packets out, nothing interpreted.
+"""A raw client of the GDB Remote Serial Protocol: packets in, packets out, nothing
+interpreted.
 
 Source: "Debugging with GDB", appendix E (overview, packets).
 """
@@ -70,6 +71,7 @@ class Client:
     def __init__(self, address):
         self.sock = connect(address)
         self.data = b""
+        self.notes = []  # bodies of notifications that came
         self.has_acks = True
         self.sent_count = 0
         self.received_count = 0
@@ -112,18 +114,38 @@ class Client:
         """The next packet's body, or None when the connection ended or nothing came in time."""
         limit = time.monotonic() + patience
         while True:
-            match = re.match(rb"[+]*\$([^#]*)#(..)", self.data, re.S)
+            match = re.match(rb"[+]*([$%])([^#]*)#(..)", self.data, re.S)
+            if match and match[1] == b"%":
+                self.take(match)
+                self.notes.append(expand(match[2]).decode("latin-1"))
+                continue
             if match:
                 break
             if not self.receive(limit):
                 return None
-        self.data = self.data[match.end():]
-        if checksum(match[1]) != match[2]:
-            raise Failure("bad checksum: %r" % match[0])
+        self.take(match)
         if self.has_acks:
             self.raw(b"+")
         self.received_count += 1
-        return expand(match[1])
+        return expand(match[2])
+
+    def take(self, match):
+        """Cut what @match holds off the data."""
+        self.data = self.data[match.end():]
+        if checksum(match[2]) != match[3]:
+            raise Failure("bad checksum: %r" % match[0])
+
+    def note(self, patience=PATIENCE_S):
+        """The next notification, whose turn it is."""
+        limit = time.monotonic() + patience
+        while not self.notes:
+            match = re.match(rb"[+]*%([^#]*)#(..)", self.data, re.S)
+            if match:
+                self.notes.append(expand(match[1]).decode("latin-1"))
+                self.data = self.data[match.end():]
+            elif not self.receive(limit):
+                raise Failure("no notification came; there is %r" % self.data)
+        return self.notes.pop(0)
 
     def ask(self, body, patience=PATIENCE_S):
         """Send a packet; the reply as text."""

@@ -149,6 +149,15 @@ static size_t mock_mem_write(void *ctx, unsigned thread, uint64_t addr, const ui
 	return len;
 }
 
+static const char *mock_error_text(void *ctx)
+{
+	struct rsp_mock *mock = ctx;
+	const char *words = mock->words;
+
+	mock->words = NULL;
+	return words;
+}
+
 static size_t mock_phys_read(void *ctx, uint64_t addr, uint8_t *out, size_t len)
 {
 	return mock_mem_read(ctx, 0, addr + MOCK_MEM_BASE, out, len);
@@ -239,6 +248,8 @@ static int mock_command(void *ctx, unsigned thread, const char *line)
 			rsp_monitor_print(mock->session, "f", 1);
 		return 0;
 	}
+	if (strcmp(line, "busy") == 0)
+		rsp_session_keep_alive(mock->session);
 	rsp_monitor_print(mock->session, line, strlen(line));
 	rsp_monitor_print(mock->session, "\n", 1);
 	return 0;
@@ -281,6 +292,7 @@ static const struct rsp_mock blank = {
 			.expedited = expedited,
 			.mem_read = mock_mem_read,
 			.mem_write = mock_mem_write,
+			.error_text = mock_error_text,
 		},
 	.run = {mock_resume, mock_interrupt, mock_detach, mock_kill, mock_restart},
 	.brk = {mock_is_supported, mock_insert, mock_remove},

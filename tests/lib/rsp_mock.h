@@ -17,6 +17,7 @@ struct rsp_mock {
 	struct rsp_break_ops brk;
 	struct rsp_monitor_ops monitor;
 	struct rsp_xfer_ops xfer;
+	const char *words;	  /* error_text; NULL: none */
 	struct rsp_phys_ops phys; /* physical 0 is where linear MOCK_MEM_BASE leads */
 	struct rsp_target target;
 	struct rsp_session *session;

@@ -33,6 +33,7 @@ static void open_port(const char *address, enum debug_disconnect policy)
 	struct debug_config config = {.address = address,
 				      .on_disconnect = policy,
 				      .version = "umbra of the test",
+				      .keep_alive_ns = t.keep_alive_ns,
 				      .on_quit = on_quit};
 	struct umbra_err err = {""};
 

@@ -15,6 +15,7 @@ struct server_rig {
 	char dir[32], path[64];
 	int quit_code; /* -1: on_quit was not called */
 	unsigned quit_count;
+	uint64_t keep_alive_ns; /* for debug_config */
 };
 /* One per test; tests are processes of their own. */
 extern struct server_rig t;

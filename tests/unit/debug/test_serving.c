@@ -165,6 +165,41 @@ Test(server, restart_when_asked_then_reset, .init = rig_set_up, .fini = rig_tear
 	close(fd);
 }
 
+static void set_up_impatient(void)
+{
+	t.keep_alive_ns = 1;
+	rig_set_up();
+}
+
+Test(server, operation_when_it_takes_long_then_signs_of_life, .init = set_up_impatient,
+     .fini = rig_tear_down)
+{
+	int fd = rig_attach();
+	const char *answer;
+
+	rig_send_packet(fd, "m0,2");
+	answer = rig_receive(fd);
+	cr_assert(rig_says(answer, "%Busy:1#0e"), "%s", answer);
+	cr_assert(rig_says(answer, "$0000#c0"), "%s", answer);
+	rig_send_packet(fd, "qC");
+	cr_assert_not(rig_says(rig_receive(fd), "%"));
+	close(fd);
+}
+
+Test(server, refusal_when_the_client_reads_errors_then_in_words, .init = rig_set_up,
+     .fini = rig_tear_down)
+{
+	int fd = rig_attach();
+
+	rig_send_packet(fd, "qSupported:error-message+");
+	rig_receive(fd);
+	rig_send_packet(fd, "Z2,1000,3");
+	cr_assert(rig_says(rig_receive(fd), "$E.length 3#"));
+	rig_send_packet(fd, "z0,77,1");
+	cr_assert(rig_says(rig_receive(fd), "$E02#"), "no words of an older one");
+	close(fd);
+}
+
 Test(server, description_when_read_then_target_xml, .init = rig_set_up, .fini = rig_tear_down)
 {
 	int fd = rig_attach();
