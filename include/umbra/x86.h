@@ -181,7 +181,8 @@ enum x86_state_part {
 	X86_STATE_MSR = 1 << 3,	 /* msr */
 	X86_STATE_DR = 1 << 4,	 /* dr */
 	X86_STATE_RUN = 1 << 5,	 /* activity, interrupt shadow */
-	X86_STATE_ALL = (1 << 6) - 1
+	X86_STATE_XCR = 1 << 6,	 /* xcr0 */
+	X86_STATE_ALL = (1 << 7) - 1
 };
 
 struct x86_msrs {
@@ -210,6 +211,7 @@ struct x86_state {
 	struct x86_fpu fpu;
 	struct x86_msrs msr;
 	uint64_t dr[8]; /* 4 and 5 unused */
+	uint64_t xcr0;
 	enum x86_activity activity;
 	bool is_in_int_shadow; /* after STI or MOV SS */
 };

@@ -7,7 +7,8 @@
 
 struct flag_bit {
 	const char *name; /* NULL ends the list; "" is a bit that is there but says nothing */
-	unsigned bit;
+	unsigned bit;	  /* the lowest one */
+	unsigned more;	  /* bits above it that belong to the same number */
 };
 
 #define FLAGS_MAX_BITS 24u

@@ -7,6 +7,7 @@
  * Sources: gdb's features/i386/64bit-*.xml for names and order; SDM 3A 2.5 (control registers),
  * SDM 3C 27.3.1 (checks on guest state). */
 #include "regs.h"
+#include "reg_rules.h"
 
 #include <errno.h>
 #include <string.h>
@@ -56,8 +57,9 @@ uint8_t x87_tag_abridge(uint16_t tag_word)
 	return (uint8_t)abridged;
 }
 
-static uint64_t get_ftag(const struct x86_state *st)
+static uint64_t get_ftag(const struct x86_state *st, const struct reg_desc *reg)
 {
+	(void)reg;
 	return x87_tag_word(&st->fpu);
 }
 
@@ -73,21 +75,6 @@ static int set_ftag(struct reg_edit *edit, const struct reg_desc *reg, uint64_t 
 
 /* Values with rules. */
 
-static bool is_canonical(const struct x86_state *st, uint64_t address)
-{
-	unsigned bits = st->cr4 & X86_CR4_LA57 ? 57 : 48;
-	uint64_t above = address >> (bits - 1);
-
-	return above == 0 || above == ~0ull >> (bits - 1);
-}
-
-static int refuse(struct reg_edit *edit, const struct reg_desc *reg, uint64_t value,
-		  const char *why)
-{
-	return umbra_err_set(&edit->err, EINVAL, "%s cannot be 0x%llx: %s", reg->name,
-			     (unsigned long long)value, why);
-}
-
 static void store(struct reg_edit *edit, const struct reg_desc *reg, uint64_t value)
 {
 	memcpy((uint8_t *)&edit->st + reg->offset, &value, reg->bytes);
@@ -101,7 +88,7 @@ static int set_eflags(struct reg_edit *edit, const struct reg_desc *reg, uint64_
 	uint64_t flags = (value & RFLAGS_KNOWN) | X86_RFLAGS_FIXED;
 
 	if ((flags ^ edit->st.rflags) & X86_RFLAGS_VM)
-		return refuse(edit, reg, value, "VM changes by IRET and task switches only");
+		return regs_refuse(edit, reg, value, "VM changes by IRET and task switches only");
 	edit->st.rflags = flags;
 	return 0;
 }
@@ -111,14 +98,14 @@ static int set_selector(struct reg_edit *edit, const struct reg_desc *reg, uint6
 	size_t which = (reg->offset - offsetof(struct x86_state, seg)) / sizeof(struct x86_seg);
 
 	if (value >> 16)
-		return refuse(edit, reg, value, "a selector has 16 bits");
+		return regs_refuse(edit, reg, value, "a selector has 16 bits");
 	return regs_load_segment(edit, (enum x86_seg_reg)which, (uint16_t)value);
 }
 
 static int set_base(struct reg_edit *edit, const struct reg_desc *reg, uint64_t value)
 {
-	if (!is_canonical(&edit->st, value))
-		return refuse(edit, reg, value, "not a canonical address");
+	if (!regs_is_canonical(&edit->st, value))
+		return regs_refuse(edit, reg, value, "not a canonical address");
 	store(edit, reg, value);
 	return 0;
 }
@@ -134,11 +121,11 @@ static void update_lma(struct x86_state *st)
 static int set_cr0(struct reg_edit *edit, const struct reg_desc *reg, uint64_t value)
 {
 	if (value >> 32)
-		return refuse(edit, reg, value, "bits 32 to 63 are reserved");
+		return regs_refuse(edit, reg, value, "bits 32 to 63 are reserved");
 	if ((value & X86_CR0_PG) && !(value & X86_CR0_PE))
-		return refuse(edit, reg, value, "PG needs PE");
+		return regs_refuse(edit, reg, value, "PG needs PE");
 	if ((value & X86_CR0_NW) && !(value & X86_CR0_CD))
-		return refuse(edit, reg, value, "NW needs CD");
+		return regs_refuse(edit, reg, value, "NW needs CD");
 	edit->st.cr0 = value;
 	update_lma(&edit->st);
 	return 0;
@@ -147,9 +134,16 @@ static int set_cr0(struct reg_edit *edit, const struct reg_desc *reg, uint64_t v
 static int set_cr8(struct reg_edit *edit, const struct reg_desc *reg, uint64_t value)
 {
 	if (value > 15)
-		return refuse(edit, reg, value, "a task priority is 0 to 15");
+		return regs_refuse(edit, reg, value, "a task priority is 0 to 15");
 	edit->st.cr8 = value;
 	return 0;
+}
+
+/* Where its APIC is, and in which mode, is more than a number: other parts of the machine follow.
+ */
+static int set_apic_base(struct reg_edit *edit, const struct reg_desc *reg, uint64_t value)
+{
+	return regs_refuse(edit, reg, value, "only the guest's own WRMSR changes it");
 }
 
 /* SCE, LME, LMA, NXE of SDM 3A 2.2.1; SVME, LMSLE, FFXSR, TCE of APM2 3.1.7.  A processor that
@@ -161,9 +155,9 @@ static int set_efer(struct reg_edit *edit, const struct reg_desc *reg, uint64_t 
 	bool is_lme_new = (value ^ edit->st.efer) & X86_EFER_LME;
 
 	if (value & ~EFER_KNOWN)
-		return refuse(edit, reg, value, "it has reserved bits");
+		return regs_refuse(edit, reg, value, "it has reserved bits");
 	if (is_lme_new && (edit->st.cr0 & X86_CR0_PG))
-		return refuse(edit, reg, value, "LME cannot change while CR0.PG is set");
+		return regs_refuse(edit, reg, value, "LME cannot change while CR0.PG is set");
 	edit->st.efer = value;
 	update_lma(&edit->st);
 	return 0;
@@ -172,7 +166,7 @@ static int set_efer(struct reg_edit *edit, const struct reg_desc *reg, uint64_t 
 static int set_mxcsr(struct reg_edit *edit, const struct reg_desc *reg, uint64_t value)
 {
 	if (value >> 16)
-		return refuse(edit, reg, value, "bits 16 to 31 are reserved");
+		return regs_refuse(edit, reg, value, "bits 16 to 31 are reserved");
 	edit->st.fpu.mxcsr = (uint32_t)value;
 	return 0;
 }
@@ -216,6 +210,36 @@ static int set_mxcsr(struct reg_edit *edit, const struct reg_desc *reg, uint64_t
 		.name = (reg_name), .bits = 64, .type = (reg_type), .group = "system",             \
 		.feature = REG_SYSTEM, __VA_ARGS__                                                 \
 	}
+
+#define SYSTEM_BITS(reg_name, width, reg_type, ...)                                                \
+	{                                                                                          \
+		.name = (reg_name), .bits = (width), .type = (reg_type), .group = "system",        \
+		.feature = REG_SYSTEM, __VA_ARGS__                                                 \
+	}
+#define DR(index, reg_type)                                                                        \
+	SYSTEM("dr" #index, reg_type, IN(dr[index], X86_STATE_DR), .set = regs_set_debug)
+#define MSR(reg_name, member, reg_type, setter)                                                    \
+	SYSTEM(reg_name, reg_type, IN(msr.member, X86_STATE_MSR), .set = (setter))
+/* Field @field of the segment or table register @member. */
+#define OF_SEG(member, field)                                                                      \
+	.offset = offsetof(struct x86_state, member) + offsetof(struct x86_seg, field),            \
+	.bytes = sizeof(((struct x86_seg *)NULL)->field), .part = X86_STATE_SREG
+#define OF_TABLE(member, field)                                                                    \
+	.offset = offsetof(struct x86_state, member) + offsetof(struct x86_table_reg, field),      \
+	.bytes = sizeof(((struct x86_table_reg *)NULL)->field), .part = X86_STATE_SREG
+#define TABLE(prefix, member)                                                                      \
+	SYSTEM(prefix "_base", NULL, OF_TABLE(member, base), .set = set_base),                     \
+		SYSTEM_BITS(prefix "_limit", 16, "uint16", OF_TABLE(member, limit))
+/* The parts of a segment register that no instruction shows. */
+#define HIDDEN_NO_BASE(prefix, member)                                                             \
+	SYSTEM_BITS(prefix "_limit", 32, "uint32", OF_SEG(member, limit), .set = regs_set_limit),  \
+		SYSTEM_BITS(prefix "_rights", 32, "x86_rights", OF_SEG(member, limit),             \
+			    .get = regs_get_rights, .set = regs_set_rights)
+#define HIDDEN(prefix, member)                                                                     \
+	SYSTEM(prefix "_base", NULL, OF_SEG(member, base), .set = regs_set_hidden_base),           \
+		HIDDEN_NO_BASE(prefix, member)
+#define SYSTEM_SEGMENT(reg_name, member)                                                           \
+	SYSTEM_BITS(reg_name, 16, "uint16", OF_SEG(member, selector)), HIDDEN(reg_name, member)
 
 /* The lower half of a register that is in the table already. */
 #define LOWER(reg_name, member)                                                                    \
@@ -313,9 +337,35 @@ static const struct reg_desc REGS[] = {
 	SYSTEM("cr4", "x86_cr4", IN(cr4, X86_STATE_SREG)),
 	SYSTEM("cr8", NULL, IN(cr8, X86_STATE_SREG), .set = set_cr8),
 	SYSTEM("efer", "x86_efer", IN(efer, X86_STATE_SREG), .set = set_efer),
-	/* Outside of g: model-specific registers are read from the back end one by one. */
 	SYSTEM("k_gs_base", NULL, IN(msr.kernel_gs_base, X86_STATE_MSR), .set = set_base),
-	/* Outside of g as well, or it would carry two values of one register to write back. */
+	SYSTEM("xcr0", "x86_xcr0", IN(xcr0, X86_STATE_XCR)),
+	DR(0, NULL),
+	DR(1, NULL),
+	DR(2, NULL),
+	DR(3, NULL),
+	DR(6, "x86_dr6"),
+	DR(7, "x86_dr7"),
+	TABLE("gdtr", gdtr),
+	TABLE("idtr", idtr),
+	SYSTEM_SEGMENT("ldtr", ldtr),
+	SYSTEM_SEGMENT("tr", tr),
+	HIDDEN("es", seg[X86_ES]),
+	HIDDEN("cs", seg[X86_CS]),
+	HIDDEN("ss", seg[X86_SS]),
+	HIDDEN("ds", seg[X86_DS]),
+	HIDDEN_NO_BASE("fs", seg[X86_FS]),
+	HIDDEN_NO_BASE("gs", seg[X86_GS]),
+	/* Not the time stamp counter: gdb would set it back after each call that it makes. */
+	MSR("star", star, NULL, NULL),
+	MSR("lstar", lstar, NULL, set_base),
+	MSR("cstar", cstar, NULL, set_base),
+	MSR("sfmask", sfmask, NULL, regs_set_32),
+	MSR("sysenter_cs", sysenter_cs, NULL, regs_set_32),
+	MSR("sysenter_esp", sysenter_esp, NULL, set_base),
+	MSR("sysenter_eip", sysenter_eip, NULL, set_base),
+	MSR("pat", pat, "x86_pat", regs_set_pat),
+	SYSTEM("apic_base", "x86_apic_base", IN(apic_base, X86_STATE_SREG), .set = set_apic_base),
+	/* Outside of g, or it would carry two values of one register to write back. */
 	LOWER("eax", gpr[X86_RAX]),
 	LOWER("ecx", gpr[X86_RCX]),
 	LOWER("edx", gpr[X86_RDX]),
@@ -329,7 +379,9 @@ static const struct reg_desc REGS[] = {
 
 #define REG_COUNT	 UMBRA_ARRAY_SIZE(REGS)
 #define REG_X86_64_COUNT (REG_COUNT - 9)
-#define REG_G_COUNT	 (REG_X86_64_COUNT - 1)
+#define REG_G_COUNT	 59u /* up to gs_base */
+
+_Static_assert(REG_X86_64_COUNT == REG_I386, "regs.h says where the names of i386 begin");
 
 /* Access. */
 
@@ -365,7 +417,7 @@ void regs_read(const struct reg_desc *reg, const struct x86_state *st, uint8_t *
 
 	memset(out, 0, size);
 	if (reg->get) {
-		uint64_t value = reg->get(st);
+		uint64_t value = reg->get(st, reg);
 
 		memcpy(out, &value, size);
 	} else {
@@ -388,7 +440,7 @@ static int write_plain(struct reg_edit *edit, const struct reg_desc *reg, const 
 
 	for (size_t i = reg->bytes; i < size; i++) {
 		if (value[i] != 0)
-			return refuse(edit, reg, wire_value(reg, value), "it has fewer bits");
+			return regs_refuse(edit, reg, wire_value(reg, value), "it has fewer bits");
 	}
 	memcpy((uint8_t *)&edit->st + reg->offset, value, reg->bytes < size ? reg->bytes : size);
 	return 0;
@@ -414,7 +466,7 @@ int regs_write(struct reg_edit *edit, const struct reg_desc *reg, const uint8_t 
 static bool is_pc_possible(const struct x86_state *st)
 {
 	if (x86_mode_of(st) == X86_MODE_LONG64)
-		return is_canonical(st, st->rip);
+		return regs_is_canonical(st, st->rip);
 	return st->rip >> 32 == 0;
 }
 

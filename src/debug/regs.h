@@ -17,9 +17,10 @@ enum reg_feature { REG_CORE, REG_SSE, REG_SEGMENTS, REG_SYSTEM, REG_FEATURE_COUN
 #define REG_RSP	   7u
 #define REG_RIP	   16u
 #define REG_EFLAGS 17u
-#define REG_ESP	   70u
-#define REG_EBP	   71u
-#define REG_EIP	   74u
+#define REG_ESP	   (REG_I386 + 4)
+#define REG_EBP	   (REG_I386 + 5)
+#define REG_EIP	   (REG_I386 + 8)
+#define REG_I386   110u /* eax: the first of the lower halves */
 
 /* A write in the making: @st is a copy of the vCPU's state that writes change, @parts says which
  * parts of it differ from the vCPU's. */
@@ -43,7 +44,7 @@ struct reg_desc {
 	unsigned part;
 	/* For values that are computed, and those that the processor would not take as they are.
 	 * NULL: copied, zero-extended to the wire's width. */
-	uint64_t (*get)(const struct x86_state *st);
+	uint64_t (*get)(const struct x86_state *st, const struct reg_desc *reg);
 	int (*set)(struct reg_edit *edit, const struct reg_desc *reg, uint64_t value);
 };
 
@@ -51,8 +52,8 @@ struct reg_desc {
  * the guest for an i386 knows the lower halves of nine of them. */
 unsigned regs_x86_64_count(void);
 unsigned regs_count(void);
-/* Registers 0..n-1 make up g and G; the rest (those that cost an extra call into the back end, and
- * those that are in g under another name) is read with p. */
+/* Registers 0..n-1 make up g and G; the rest (the system's, and those that are in g under another
+ * name) is read with p. */
 unsigned regs_g_count(void);
 const struct reg_desc *regs_at(unsigned reg); /* NULL past the last */
 size_t regs_size(unsigned reg);		      /* bytes on the wire; 0 past the last */

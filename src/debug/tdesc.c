@@ -50,7 +50,8 @@ static void put_flags(struct xml *x, const struct flags_type *type)
 {
 	put(x, "<flags id=\"%s\" size=\"%u\">", type->id, type->bytes);
 	for (const struct flag_bit *b = type->bit; b->name; b++)
-		put(x, "<field name=\"%s\" start=\"%u\" end=\"%u\"/>", b->name, b->bit, b->bit);
+		put(x, "<field name=\"%s\" start=\"%u\" end=\"%u\"%s/>", b->name, b->bit,
+		    b->bit + b->more, b->more ? " type=\"uint64\"" : "");
 	put(x, "</flags>\n");
 }
 
@@ -63,6 +64,14 @@ static void put_vector_types(struct xml *x)
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(VECTORS); i++)
 		put(x, "<field name=\"%s\" type=\"%s\"/>", VECTORS[i].field, VECTORS[i].id);
 	put(x, "<field name=\"uint128\" type=\"uint128\"/></union>\n");
+}
+
+/* IA32_PAT as the eight memory types that it holds (SDM 3A 11.12.2). */
+static void put_pat_type(struct xml *x)
+{
+	put(x, "<vector id=\"v8u8\" type=\"uint8\" count=\"8\"/>\n"
+	       "<union id=\"x86_pat\"><field name=\"entry\" type=\"v8u8\"/>"
+	       "<field name=\"uint64\" type=\"uint64\"/></union>\n");
 }
 
 /* gdb reads a pointer with the width of its architecture, whatever its bitsize says: where that may
@@ -84,8 +93,9 @@ static void put_reg(struct xml *x, unsigned number)
 		put(x, " type=\"%s\"", reg->type);
 	if (reg->group)
 		put(x, " group=\"%s\"", reg->group);
-	/* gdb saves and restores registers around calls that it makes in the guest; it must leave
-	 * the machine's own alone. */
+	/* A debugger saves and restores registers around calls that it makes in the guest; it is to
+	 * leave the machine's own alone.  (gdb 13 goes by rules of its own for an x86; writing back
+	 * what is there changes nothing.) */
 	if (reg->feature == REG_SYSTEM)
 		put(x, " save-restore=\"no\"");
 	put(x, "/>\n");
@@ -109,6 +119,8 @@ static void put_feature(struct xml *x, enum reg_feature feature)
 	}
 	if (feature == REG_SSE)
 		put_vector_types(x);
+	if (feature == REG_SYSTEM)
+		put_pat_type(x);
 	for (unsigned i = 0; i < count; i++) {
 		if (regs_at(i)->feature == feature)
 			put_reg(x, i);

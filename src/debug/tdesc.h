@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /* Room for the description, terminator included. */
-#define TDESC_MAX 8192u
+#define TDESC_MAX 24576u
 
 /* Write the description into @buf.  With @is_open it does not name an architecture, and holds the
  * registers of both: gdb takes the guest for what its symbol file is, an i386 if it has none.

@@ -76,5 +76,6 @@ void x86_state_reset(struct x86_state *st)
 	st->msr.pat = RESET_PAT;
 	st->dr[6] = RESET_DR6;
 	st->dr[7] = RESET_DR7;
+	st->xcr0 = X86_XCR0_X87;
 	st->activity = X86_ACTIVE;
 }

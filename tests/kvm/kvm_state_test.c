@@ -51,6 +51,7 @@ static void check_same(struct rig *rig, const struct x86_state *a, const struct 
 			   a->msr.kernel_gs_base == b->msr.kernel_gs_base &&
 			   a->msr.sysenter_eip == b->msr.sysenter_eip && a->msr.pat == b->msr.pat);
 	CHECK(rig, memcmp(a->dr, b->dr, sizeof(a->dr)) == 0);
+	CHECK(rig, a->xcr0 == b->xcr0);
 	CHECK(rig, a->activity == b->activity && a->is_in_int_shadow == b->is_in_int_shadow);
 }
 

@@ -209,6 +209,7 @@ static int read_features(struct kvm_host *host, struct umbra_err *err)
 	host->ring_page = (unsigned)check_cap(host, KVM_CAP_COALESCED_MMIO);
 	host->has_pio_ring = check_cap(host, KVM_CAP_COALESCED_PIO) > 0;
 	host->has_xsave = check_cap(host, KVM_CAP_XSAVE) > 0;
+	host->has_xcrs = check_cap(host, KVM_CAP_XCRS) > 0;
 	host->has_payload = check_cap(host, KVM_CAP_EXCEPTION_PAYLOAD) > 0;
 	host->has_tsc_deadline = check_cap(host, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 	return 0;

@@ -32,6 +32,7 @@ struct kvm_host {
 	unsigned ring_page;  /* page of the shared area with the coalesced ring; 0 none */
 	bool has_pio_ring;   /* ports may be coalesced too */
 	bool has_xsave;	     /* else KVM_GET_FPU */
+	bool has_xcrs;	     /* else XCR0 is 1 */
 	bool has_payload;    /* KVM_CAP_EXCEPTION_PAYLOAD */
 	bool has_tsc_deadline;
 };

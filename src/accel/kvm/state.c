@@ -221,6 +221,32 @@ static int dr_set(struct accel_vcpu *vcpu, const struct x86_state *st)
 	return kvm_ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &regs);
 }
 
+static int xcr_get(struct accel_vcpu *vcpu, struct x86_state *st)
+{
+	struct kvm_xcrs xcrs;
+	unsigned i;
+	int result;
+
+	st->xcr0 = X86_XCR0_X87;
+	if (!vcpu->vm->host.has_xcrs)
+		return 0;
+	result = kvm_ioctl(vcpu->fd, KVM_GET_XCRS, &xcrs);
+	for (i = 0; !result && i < xcrs.nr_xcrs && i < KVM_MAX_XCRS; i++) {
+		if (xcrs.xcrs[i].xcr == 0)
+			st->xcr0 = xcrs.xcrs[i].value;
+	}
+	return result;
+}
+
+static int xcr_set(struct accel_vcpu *vcpu, const struct x86_state *st)
+{
+	struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = st->xcr0}}};
+
+	if (!vcpu->vm->host.has_xcrs)
+		return st->xcr0 == X86_XCR0_X87 ? 0 : -EINVAL;
+	return kvm_ioctl(vcpu->fd, KVM_SET_XCRS, &xcrs);
+}
+
 static int activity_get(struct accel_vcpu *vcpu, enum x86_activity *out)
 {
 	struct kvm_mp_state mp;
@@ -288,6 +314,7 @@ static const struct part_row PARTS[] = {
 	 KVM_SYNC_X86_VALID_FIELDS},
 	{X86_STATE_MSR, "model-specific registers", msr_get, msr_set, KVM_SYNC_X86_SREGS},
 	{X86_STATE_DR, "debug registers", dr_get, dr_set, 0},
+	{X86_STATE_XCR, "extended control register", xcr_get, xcr_set, 0},
 	{X86_STATE_FPU, "x87 and SSE registers", fpu_get, fpu_set, 0},
 	{X86_STATE_GPR, "general registers", gpr_get, gpr_set, KVM_SYNC_X86_VALID_FIELDS},
 	{X86_STATE_RUN, "activity", run_get, run_set, KVM_SYNC_X86_VALID_FIELDS},

@@ -1,4 +1,5 @@
 /* Register state in and out: struct x86_state against struct soft_cpu. */
+#include "msr.h"
 #include "vm.h"
 
 #include <errno.h>
@@ -47,6 +48,8 @@ int soft_state_get(struct accel_vcpu *vcpu, struct x86_state *st, unsigned parts
 	}
 	if (parts & X86_STATE_DR)
 		memcpy(st->dr, c->dr, sizeof(st->dr));
+	if (parts & X86_STATE_XCR)
+		st->xcr0 = c->xcr0;
 	if (parts & X86_STATE_RUN) {
 		st->activity = c->activity;
 		st->is_in_int_shadow = c->in_int_shadow;
@@ -102,6 +105,16 @@ static const char *refuse_sreg(const struct soft_cpu *c, const struct x86_state 
 	return NULL;
 }
 
+/* What XSETBV would refuse (SDM 3A 2.6). */
+static const char *refuse_xcr(const struct x86_state *st)
+{
+	if (!(st->xcr0 & X86_XCR0_X87))
+		return "xcr0.X87 cannot be 0";
+	if (st->xcr0 & ~SOFT_XCR0_VALID)
+		return "xcr0 has bits that this CPU lacks";
+	return NULL;
+}
+
 static void set_sreg(struct soft_cpu *c, const struct x86_state *st)
 {
 	memcpy(c->seg, st->seg, sizeof(c->seg));
@@ -148,6 +161,8 @@ static void set_parts(struct soft_cpu *c, const struct x86_state *st, unsigned p
 	}
 	if (parts & X86_STATE_DR)
 		set_dr(c, st);
+	if (parts & X86_STATE_XCR)
+		c->xcr0 = st->xcr0;
 	if (parts & X86_STATE_RUN) {
 		c->activity = st->activity;
 		c->in_int_shadow = st->is_in_int_shadow;
@@ -175,6 +190,8 @@ int soft_state_set(struct accel_vcpu *vcpu, const struct x86_state *st, unsigned
 	struct soft_cpu *c = &vcpu->soft;
 	const char *why = parts & X86_STATE_SREG ? refuse_sreg(c, st) : NULL;
 
+	if (!why && (parts & X86_STATE_XCR))
+		why = refuse_xcr(st);
 	if (why)
 		return umbra_err_set(err, EINVAL, "%s", why);
 	set_parts(c, st, parts);

@@ -128,7 +128,8 @@ Test(tdesc, xml_when_open_then_registers_of_both_architectures)
 /* A type must stand before the register that uses it, in the same feature. */
 Test(tdesc, xml_when_a_type_is_used_then_defined_before)
 {
-	static const char *const builtin[] = {"int64", "data_ptr", "code_ptr", "i387_ext", "int32"};
+	static const char *const builtin[] = {"int64", "data_ptr", "code_ptr", "i387_ext",
+					      "int32", "uint16",   "uint32"};
 
 	write_xml(true);
 	for (unsigned i = 0; i < regs_count(); i++) {
@@ -172,9 +173,9 @@ Test(flags, table_when_walked_then_bits_ascend_and_fit)
 		unsigned last = 0, n = 0;
 
 		for (const struct flag_bit *b = type->bit; b->name; b++, n++) {
-			cr_assert_lt(b->bit, 8 * type->bytes);
+			cr_assert_lt(b->bit + b->more, 8 * type->bytes);
 			cr_assert(n == 0 || b->bit > last, "%s bit %u", type->id, b->bit);
-			last = b->bit;
+			last = b->bit + b->more;
 		}
 		cr_assert_lt(n, FLAGS_MAX_BITS, "%s: no end", type->id);
 	}
@@ -190,6 +191,10 @@ Test(flags, format_when_bits_are_set_then_highest_first)
 	cr_assert_str_eq(text, "IF");
 	flags_format("x86_cr0", ~0ull, text, 6);
 	cr_assert_str_eq(text, "PG CD");
+	flags_format("x86_rights", 0xa09b, text, sizeof(text));
+	cr_assert_str_eq(text, "G L P S TYPE=11");
+	flags_format("x86_rights", 0xa0fb, text, sizeof(text));
+	cr_assert_str_eq(text, "G L P DPL=3 S TYPE=11");
 	flags_format("no_such", ~0ull, text, sizeof(text));
 	cr_assert_str_eq(text, "");
 }
