@@ -56,6 +56,7 @@ static const struct {
 	{RSP_NEEDS_NOTHING, "QStartNoAckMode+;vContSupported+;qXfer:threads:read+;binary-upload+"},
 	{RSP_NEEDS_XFER, ";qXfer:features:read+"},
 	{RSP_NEEDS_EXEC_FILE, ";qXfer:exec-file:read+"},
+	{RSP_NEEDS_ROM, ";qXfer:memory-map:read+"},
 	{RSP_NEEDS_BREAK, ";swbreak+;hwbreak+"},
 };
 

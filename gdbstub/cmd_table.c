@@ -30,6 +30,8 @@ static const struct rsp_command commands[] = {
 	{"x", "n,n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_read_binary},
 	{"M", "n,n:h", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_write},
 	{"X", "n,n:b", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_write},
+	{"qSearch:memory", ":n;n;b", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_search},
+	{"qCRC", ":n,n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_crc},
 	{"c", "?n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_continue},
 	{"C", "s?;n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_continue_signal},
 	{"s", "?n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_step},
@@ -68,6 +70,8 @@ static const struct rsp_command commands[] = {
 	{"qXfer:threads:read", "::n,n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_xfer_threads},
 	{"qXfer:features:read", ":a:n,n", RSP_NEEDS_XFER, AT_ONCE, rsp_cmd_xfer_features},
 	{"qXfer:exec-file:read", ":a:n,n", RSP_NEEDS_EXEC_FILE, AT_ONCE, rsp_cmd_xfer_exec_file},
+	{"qXfer:memory-map:read", "::n,n", RSP_NEEDS_ROM, WAITS, rsp_cmd_xfer_memory_map},
+	{"qMemoryRegionInfo", "?:n", RSP_NEEDS_MAP, WAITS, rsp_cmd_region},
 	{"qRcmd", ",h", RSP_NEEDS_MONITOR, WAITS, rsp_cmd_monitor},
 };
 
@@ -116,6 +120,10 @@ bool rsp_command_is_offered(const struct rsp_session *s, enum rsp_needs needs)
 		       target->xfer->exec_file(target->ctx);
 	case RSP_NEEDS_PHYS:
 		return target->phys;
+	case RSP_NEEDS_MAP:
+		return target->map;
+	case RSP_NEEDS_ROM:
+		return target->map && target->map->has_rom(target->ctx);
 	case RSP_NEEDS_OFFSETS:
 		return target->xfer && target->xfer->text_start;
 	}

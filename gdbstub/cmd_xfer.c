@@ -7,14 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-struct window {
-	struct rsp_session *s;
-	uint64_t skip; /* bytes before the window that are still to pass */
-	uint64_t left; /* bytes of the window that are still to fill */
-	bool is_more;  /* the object goes on behind the window */
-};
-
-static void window_open(struct window *w, struct rsp_session *s, uint64_t offset, uint64_t length)
+void rsp_window_open(struct rsp_window *w, struct rsp_session *s, uint64_t offset, uint64_t length)
 {
 	w->s = s;
 	w->skip = offset;
@@ -24,7 +17,7 @@ static void window_open(struct window *w, struct rsp_session *s, uint64_t offset
 	rsp_reply_byte(s, 'l');
 }
 
-static void window_byte(struct window *w, uint8_t byte)
+static void window_byte(struct rsp_window *w, uint8_t byte)
 {
 	if (w->skip > 0) {
 		w->skip--;
@@ -37,28 +30,28 @@ static void window_byte(struct window *w, uint8_t byte)
 	w->left--;
 }
 
-static void window_text(struct window *w, const char *text)
+void rsp_window_text(struct rsp_window *w, const char *text)
 {
 	while (*text)
 		window_byte(w, (uint8_t)*text++);
 }
 
 /* Text as XML: names come from the target and may hold anything. */
-static void window_xml(struct window *w, const char *text)
+void rsp_window_xml(struct rsp_window *w, const char *text)
 {
 	for (; *text; text++) {
 		switch (*text) {
 		case '<':
-			window_text(w, "&lt;");
+			rsp_window_text(w, "&lt;");
 			break;
 		case '>':
-			window_text(w, "&gt;");
+			rsp_window_text(w, "&gt;");
 			break;
 		case '&':
-			window_text(w, "&amp;");
+			rsp_window_text(w, "&amp;");
 			break;
 		case '"':
-			window_text(w, "&quot;");
+			rsp_window_text(w, "&quot;");
 			break;
 		default:
 			window_byte(w, *text >= ' ' && *text <= '~' ? (uint8_t)*text : '?');
@@ -66,14 +59,14 @@ static void window_xml(struct window *w, const char *text)
 	}
 }
 
-static void window_send(struct window *w)
+void rsp_window_send(struct rsp_window *w)
 {
 	if (w->is_more)
 		rsp_reply_set_first(w->s, 'm');
 	rsp_reply_end(w->s);
 }
 
-static void put_thread_element(struct window *w, unsigned thread)
+static void put_thread_element(struct rsp_window *w, unsigned thread)
 {
 	const struct rsp_base_ops *base = w->s->target->base;
 	void *ctx = w->s->target->ctx;
@@ -81,29 +74,29 @@ static void put_thread_element(struct window *w, unsigned thread)
 
 	snprintf(id, sizeof(id), "<thread id=\"%s%x\" core=\"%u\" name=\"",
 		 w->s->is_multiprocess ? "p1." : "", thread, thread - 1);
-	window_text(w, id);
+	rsp_window_text(w, id);
 	base->thread_name(ctx, thread, text, sizeof(text));
-	window_xml(w, text);
-	window_text(w, "\">");
+	rsp_window_xml(w, text);
+	rsp_window_text(w, "\">");
 	text[0] = '\0';
 	base->thread_extra(ctx, thread, text, sizeof(text));
-	window_xml(w, text);
-	window_text(w, "</thread>\n");
+	rsp_window_xml(w, text);
+	rsp_window_text(w, "</thread>\n");
 }
 
 void rsp_cmd_xfer_threads(struct rsp_session *s, const struct rsp_args *args)
 {
 	unsigned count = rsp_thread_count(s);
-	struct window w;
+	struct rsp_window w;
 	unsigned thread;
 
-	window_open(&w, s, args->number[0], args->number[1]);
-	window_text(&w, "<?xml version=\"1.0\"?>\n<threads>\n");
+	rsp_window_open(&w, s, args->number[0], args->number[1]);
+	rsp_window_text(&w, "<?xml version=\"1.0\"?>\n<threads>\n");
 	for (thread = 1; thread <= count; thread++)
 		if (rsp_thread_exists(s, (int32_t)thread))
 			put_thread_element(&w, thread);
-	window_text(&w, "</threads>\n");
-	window_send(&w);
+	rsp_window_text(&w, "</threads>\n");
+	rsp_window_send(&w);
 }
 
 void rsp_cmd_xfer_features(struct rsp_session *s, const struct rsp_args *args)
@@ -111,7 +104,7 @@ void rsp_cmd_xfer_features(struct rsp_session *s, const struct rsp_args *args)
 	const struct rsp_target *target = s->target;
 	char annex[64];
 	const char *text;
-	struct window w;
+	struct rsp_window w;
 
 	if (args->name_len >= sizeof(annex)) {
 		rsp_answer_error(s, RSP_WIRE_EINVAL);
@@ -125,17 +118,17 @@ void rsp_cmd_xfer_features(struct rsp_session *s, const struct rsp_args *args)
 		rsp_answer_text(s, "E00");
 		return;
 	}
-	window_open(&w, s, args->number[0], args->number[1]);
-	window_text(&w, text);
-	window_send(&w);
+	rsp_window_open(&w, s, args->number[0], args->number[1]);
+	rsp_window_text(&w, text);
+	rsp_window_send(&w);
 }
 
 /* The annex is a process id, and there is one process. */
 void rsp_cmd_xfer_exec_file(struct rsp_session *s, const struct rsp_args *args)
 {
-	struct window w;
+	struct rsp_window w;
 
-	window_open(&w, s, args->number[0], args->number[1]);
-	window_text(&w, s->target->xfer->exec_file(s->target->ctx));
-	window_send(&w);
+	rsp_window_open(&w, s, args->number[0], args->number[1]);
+	rsp_window_text(&w, s->target->xfer->exec_file(s->target->ctx));
+	rsp_window_send(&w);
 }

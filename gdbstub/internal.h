@@ -188,6 +188,8 @@ enum rsp_needs {
 	RSP_NEEDS_EXEC_FILE,
 	RSP_NEEDS_OFFSETS,
 	RSP_NEEDS_PHYS,
+	RSP_NEEDS_MAP,
+	RSP_NEEDS_ROM,
 };
 
 struct rsp_command {
@@ -205,7 +207,27 @@ bool rsp_command_is_offered(const struct rsp_session *s, enum rsp_needs needs);
 /* Check the arguments, run, answer.  NULL is the unknown command: the empty packet. */
 void rsp_command_run(struct rsp_session *s, const struct rsp_command *command);
 
+/* Cmd_xfer.c: the part of an object that a qXfer packet asked for.  The object is written from its
+ * start each time, so none needs a buffer. */
+struct rsp_window {
+	struct rsp_session *s;
+	uint64_t skip; /* bytes before the window that are still to pass */
+	uint64_t left; /* bytes of the window that are still to fill */
+	bool is_more;  /* the object goes on behind the window */
+};
+void rsp_window_open(struct rsp_window *w, struct rsp_session *s, uint64_t offset, uint64_t length);
+void rsp_window_text(struct rsp_window *w, const char *text);
+/* Text as XML: what comes from the target may hold anything. */
+void rsp_window_xml(struct rsp_window *w, const char *text);
+void rsp_window_send(struct rsp_window *w);
+
 /* The handlers, one group per cmd_*.c. */
+
+void rsp_cmd_search(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_crc(struct rsp_session *s, const struct rsp_args *args);
+
+void rsp_cmd_region(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_xfer_memory_map(struct rsp_session *s, const struct rsp_args *args);
 
 void rsp_cmd_read_hex(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_read_binary(struct rsp_session *s, const struct rsp_args *args);

@@ -136,6 +136,26 @@ struct rsp_phys_ops {
 	size_t (*write)(void *ctx, uint64_t addr, const uint8_t *src, size_t len);
 };
 
+/* What lies where, as the target's current thread sees it. */
+struct rsp_region {
+	uint64_t first, last; /* addresses; both belong to it */
+	bool is_mapped;	      /* else the rest does not count */
+	bool may_read, may_write, may_execute;
+	bool is_rom;   /* cannot be written, whatever may_write says */
+	char name[32]; /* "" for none */
+};
+
+struct rsp_map_ops {
+	/* The region that @addr lies in.  It may begin at @addr, whatever lies below, and end
+	 * before the next one that is alike.  What a thread sees may change while it runs. */
+	void (*region)(void *ctx, unsigned thread, uint64_t addr, struct rsp_region *out);
+	/* Whether some region may be ROM.  gdb is offered a memory map only then: it asks once, and
+	 * refuses what the map does not list from then on, so the map lists all addresses, as RAM
+	 * where no ROM is mapped, and without any ROM would say nothing.
+	 * May be called while the target runs. */
+	bool (*has_rom)(void *ctx);
+};
+
 struct rsp_target {
 	const struct rsp_base_ops *base;       /* required, complete but for pc_write */
 	const struct rsp_run_ops *run;	       /* required, complete but for restart */
@@ -143,6 +163,7 @@ struct rsp_target {
 	const struct rsp_monitor_ops *monitor; /* NULL: no qRcmd */
 	const struct rsp_xfer_ops *xfer;       /* NULL: no qXfer:features */
 	const struct rsp_phys_ops *phys;       /* NULL: no qemu.PhyMemMode */
+	const struct rsp_map_ops *map;	       /* NULL: no memory map, no qMemoryRegionInfo */
 	void *ctx;
 };
 

@@ -29,6 +29,8 @@ static bool is_target_complete(const struct rsp_target *target)
 		return false;
 	if (target->phys && !(target->phys->read && target->phys->write))
 		return false;
+	if (target->map && !(target->map->region && target->map->has_rom))
+		return false;
 	return !target->xfer || target->xfer->features;
 }
 

@@ -506,6 +506,7 @@ struct rsp_target target_ops(struct debug_target *target)
 		.monitor = &MONITOR_OPS,
 		.xfer = &XFER_OPS,
 		.phys = &PHYS_OPS,
+		.map = &target_map_ops,
 		.ctx = target,
 	};
 }

@@ -46,6 +46,9 @@ void target_end(struct debug_target *target);
 /* The operation tables, with @target as their context. */
 struct rsp_target target_ops(struct debug_target *target);
 
+/* Target_map.c. */
+extern const struct rsp_map_ops target_map_ops;
+
 /* True when the world is STOPPED, and the stop was taken: a stop that was not could still be
  * withdrawn, or have somebody else's cause. */
 bool target_is_stopped(const struct debug_target *target);

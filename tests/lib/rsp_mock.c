@@ -168,6 +168,33 @@ static size_t mock_phys_write(void *ctx, uint64_t addr, const uint8_t *src, size
 	return mock_mem_write(ctx, 0, addr + MOCK_MEM_BASE, src, len);
 }
 
+static void mock_region(void *ctx, unsigned thread, uint64_t addr, struct rsp_region *out)
+{
+	const struct rsp_mock *mock = ctx;
+	uint64_t half = MOCK_MEM_BASE + MOCK_MEM_SIZE / 2;
+	uint64_t end = MOCK_MEM_BASE + MOCK_MEM_SIZE;
+
+	(void)thread;
+	out->first = addr < MOCK_MEM_BASE ? 0 : end;
+	out->last = addr < MOCK_MEM_BASE ? MOCK_MEM_BASE - 1 : UINT64_MAX;
+	if (addr < MOCK_MEM_BASE || addr >= end)
+		return;
+	out->first = addr < half ? MOCK_MEM_BASE : half;
+	out->last = addr < half ? half - 1 : end - 1;
+	out->is_mapped = true;
+	out->may_read = true;
+	out->may_write = true;
+	out->is_rom = mock->has_rom && addr < half;
+	memcpy(out->name, "mem;", 5);
+}
+
+static bool mock_has_rom(void *ctx)
+{
+	const struct rsp_mock *mock = ctx;
+
+	return mock->has_rom;
+}
+
 static void mock_resume(void *ctx, const struct rsp_plan *plan, unsigned count)
 {
 	struct rsp_mock *mock = ctx;
@@ -298,7 +325,9 @@ static const struct rsp_mock blank = {
 	.brk = {mock_is_supported, mock_insert, mock_remove},
 	.monitor = {mock_command},
 	.xfer = {mock_features, mock_exec_file, mock_text_start},
+	.map = {mock_region, mock_has_rom},
 	.phys = {mock_phys_read, mock_phys_write},
+	.has_rom = true,
 	.does_attach_at_once = true,
 	.threads = MOCK_THREADS,
 	.break_types = 0x1f,
@@ -320,7 +349,7 @@ struct rsp_mock *rsp_mock_open(void)
 	for (i = 0; i < MOCK_MEM_SIZE; i++)
 		mock->mem[i] = (uint8_t)(i * 2654435761u >> 13);
 	mock->target = (struct rsp_target){&mock->base, &mock->run,  &mock->brk, &mock->monitor,
-					   &mock->xfer, &mock->phys, mock};
+					   &mock->xfer, &mock->phys, &mock->map, mock};
 	if (rsp_session_open(&mock->session, &mock->target) != 0) {
 		free(mock);
 		return NULL;

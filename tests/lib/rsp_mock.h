@@ -18,6 +18,7 @@ struct rsp_mock {
 	struct rsp_monitor_ops monitor;
 	struct rsp_xfer_ops xfer;
 	const char *words;	  /* error_text; NULL: none */
+	struct rsp_map_ops map;	  /* the memory is one region, its first half ROM if has_rom */
 	struct rsp_phys_ops phys; /* physical 0 is where linear MOCK_MEM_BASE leads */
 	struct rsp_target target;
 	struct rsp_session *session;
@@ -27,6 +28,7 @@ struct rsp_mock {
 	unsigned dead_thread; /* 0: all live */
 	unsigned break_types; /* bit per type */
 	int error;	      /* what operations that can fail answer */
+	bool has_rom;
 	const char *exec_file;
 	uint64_t text_start; /* 0: where it was linked for */
 	const char *thread_extra;

@@ -25,6 +25,11 @@ static const struct row_case {
 	{"x", "x10000,4", {"x", "x10000", "x10000,", "x,4", "x10000,4:"}},
 	{"M", "M10000,1:aa", {"M", "M10000,1", "M10000,1:a", "M10000,1:ag", "M10000:aa"}},
 	{"X", "X10000,1:a", {"X", "X10000,1", "X10000,1:}", "X10000:a", "X,1:a"}},
+	{"qSearch:memory",
+	 "qSearch:memory:10000;10;a",
+	 {"qSearch:memory", "qSearch:memory:10000;10", "qSearch:memory:10000,10;a",
+	  "qSearch:memory:10000;10;", "qSearch:memory:10000;10;}"}},
+	{"qCRC", "qCRC:10000,4", {"qCRC", "qCRC:10000", "qCRC:10000,", "qCRC:10000;4", "qCRC,1:4"}},
 	{"c", "c", {"cz", "c1,", "c-1"}},
 	{"C", "C05", {"C", "C5", "C05;", "C05,1", "Cxx"}},
 	{"s", "s", {"sz", "s1,", "s-1"}},
@@ -72,6 +77,10 @@ static const struct row_case {
 	{"qXfer:exec-file:read",
 	 "qXfer:exec-file:read:1:0,100",
 	 {"qXfer:exec-file:read:1", "qXfer:exec-file:read::0", "qXfer:exec-file:read"}},
+	{"qXfer:memory-map:read",
+	 "qXfer:memory-map:read::0,100",
+	 {"qXfer:memory-map:read::0", "qXfer:memory-map:read:a:0,1", "qXfer:memory-map:read"}},
+	{"qMemoryRegionInfo", "qMemoryRegionInfo:0", {"qMemoryRegionInfo:", "qMemoryRegionInfo:z"}},
 	{"qRcmd", "qRcmd,68656c70", {"qRcmd", "qRcmd,6", "qRcmd,zz", "qRcmd:00"}},
 };
 
@@ -155,7 +164,7 @@ static const char *const unknown_packets[] = {
 	"qTStatus",
 	"qOffsets",
 	"QThreadSuffixSupported",
-	"qCRC:0,1",
+	"qCRCX:0,1",
 	"qSupportedX",
 	"vContinue",
 	"vCont?x",
@@ -437,10 +446,11 @@ Test(commands, qSupported_then_what_the_tables_give)
 	const char *all = "qSupported:multiprocess+;swbreak+;hwbreak+";
 
 	cr_assert(mock);
-	cr_assert(client_gets(mock, all,
-			      "PacketSize=20000;QStartNoAckMode+;vContSupported+;"
-			      "qXfer:threads:read+;binary-upload+;qXfer:features:read+;"
-			      "qXfer:exec-file:read+;swbreak+;hwbreak+;multiprocess+"));
+	cr_assert(client_gets(
+		mock, all,
+		"PacketSize=20000;QStartNoAckMode+;vContSupported+;"
+		"qXfer:threads:read+;binary-upload+;qXfer:features:read+;"
+		"qXfer:exec-file:read+;qXfer:memory-map:read+;swbreak+;hwbreak+;multiprocess+"));
 	cr_assert(client_gets(mock, "qC", "QCp1.1"));
 	cr_assert_not(does_offer(mock, "qSupported:multiprocess-;xmultiprocess+", "multiprocess"));
 	cr_assert(client_gets(mock, "qC", "QC1"));
@@ -451,6 +461,7 @@ Test(commands, qSupported_then_what_the_tables_give)
 	mock->target.xfer = NULL;
 	mock->target.brk = NULL;
 	mock->target.monitor = NULL;
+	mock->target.map = NULL;
 	mock->run.restart = NULL;
 	rsp_mock_reopen(mock);
 	cr_assert(client_gets(mock, "qSupported",

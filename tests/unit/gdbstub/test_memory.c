@@ -1,0 +1,163 @@
+/* Packets about memory as a whole: search, checksums, regions, gdb's memory map. */
+#include "client.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Ask with a pattern of binary bytes; they must need no escape. */
+static bool finds(struct rsp_mock *mock, const char *head, const char *pattern, size_t len,
+		  const char *expected)
+{
+	char packet[256], got[64];
+	size_t head_len = (size_t)snprintf(packet, sizeof(packet), "%s", head);
+
+	memcpy(packet + head_len, pattern, len);
+	rsp_wire_send_bytes(mock->session, packet, head_len + len);
+	cr_assert_geq(rsp_wire_take(mock->session, got, sizeof(got)), 0);
+	if (strcmp(got, expected) != 0)
+		fprintf(stderr, "%s: %s, not %s\n", head, got, expected);
+	return strcmp(got, expected) == 0;
+}
+
+Test(memory, search_when_pattern_is_there_then_its_first_place)
+{
+	struct rsp_mock *mock = client_connect();
+
+	memset(mock->mem, 0, sizeof(mock->mem));
+	memcpy(mock->mem + 0x1234, "needle", 6);
+	memcpy(mock->mem + 0x2000, "needle", 6);
+	cr_assert(finds(mock, "qSearch:memory:10000;40000;", "needle", 6, "1,11234"));
+	cr_assert(finds(mock, "qSearch:memory:11234;6;", "needle", 6, "1,11234"));
+	cr_assert(finds(mock, "qSearch:memory:11235;2000;", "needle", 6, "1,12000"));
+	cr_assert(finds(mock, "qSearch:memory:10000;1239;", "needle", 6, "0"), "cut off by a byte");
+	cr_assert(finds(mock, "qSearch:memory:10000;123a;", "needle", 6, "1,11234"));
+	cr_assert(finds(mock, "qSearch:memory:10000;40000;", "hay", 3, "0"));
+	cr_assert(finds(mock, "qSearch:memory:10000;0;", "hay", 3, "0"));
+	rsp_mock_close(mock);
+}
+
+/* Pieces are as long as a packet: a pattern over the border must not be lost, nor one that begins
+ * like itself. */
+Test(memory, search_when_pattern_lies_over_pieces_then_found)
+{
+	struct rsp_mock *mock = client_connect();
+	size_t at;
+
+	for (at = RSP_PACKET_SIZE - 9; at < RSP_PACKET_SIZE + 9; at++) {
+		char expected[32];
+
+		memset(mock->mem, 0, sizeof(mock->mem));
+		memcpy(mock->mem + at - 2, "nenneedle", 9);
+		snprintf(expected, sizeof(expected), "1,%zx", MOCK_MEM_BASE + at + 1);
+		cr_assert(finds(mock, "qSearch:memory:10000;40000;", "needle", 6, expected));
+	}
+	rsp_mock_close(mock);
+}
+
+Test(memory, search_when_memory_ends_then_error_but_not_before_a_hit)
+{
+	struct rsp_mock *mock = client_connect();
+
+	memset(mock->mem, 0, sizeof(mock->mem));
+	memcpy(mock->mem + MOCK_MEM_SIZE - 3, "end", 3);
+	cr_assert(finds(mock, "qSearch:memory:10000;50000;", "end", 3, "1,4fffd"));
+	cr_assert(finds(mock, "qSearch:memory:10000;50000;", "none", 4, "E0e"));
+	cr_assert(finds(mock, "qSearch:memory:0;10;", "x", 1, "E0e"));
+	cr_assert(finds(mock, "qSearch:memory:ffffffffffffffff;ffffffffffffffff;", "x", 1, "E0e"));
+	cr_assert(finds(mock, "qSearch:memory:10000;10;", "", 0, "E16"));
+	rsp_mock_close(mock);
+}
+
+Test(memory, search_when_pattern_is_as_long_as_half_a_packet_then_refused_beyond)
+{
+	struct rsp_mock *mock = client_connect();
+	static const char head[] = "qSearch:memory:10000;40000;";
+	size_t head_len = sizeof(head) - 1;
+	size_t len = RSP_PACKET_SIZE / 2;
+	char *packet = malloc(head_len + len + 1);
+	char got[32];
+
+	cr_assert_not_null(packet);
+	memcpy(packet, head, head_len);
+	memset(packet + head_len, 'a', len + 1);
+	memset(mock->mem, 0, sizeof(mock->mem));
+	memset(mock->mem + 0x333, 'a', len);
+	rsp_wire_send_bytes(mock->session, packet, head_len + len);
+	cr_assert_geq(rsp_wire_take(mock->session, got, sizeof(got)), 0);
+	cr_assert_str_eq(got, "1,10333");
+	rsp_wire_send_bytes(mock->session, packet, head_len + len + 1);
+	cr_assert_geq(rsp_wire_take(mock->session, got, sizeof(got)), 0);
+	cr_assert_str_eq(got, "E07");
+	free(packet);
+	rsp_mock_close(mock);
+}
+
+Test(memory, search_when_physical_then_physical_addresses)
+{
+	struct rsp_mock *mock = client_connect();
+
+	memcpy(mock->mem + 0x444, "physical", 8);
+	cr_assert(client_gets(mock, "Qqemu.PhyMemMode:1", "OK"));
+	cr_assert(finds(mock, "qSearch:memory:0;1000;", "physical", 8, "1,444"));
+	rsp_mock_close(mock);
+}
+
+/* Values of the CRC catalogues: CRC-32/MPEG-2 of "123456789", and nothing. */
+Test(memory, crc_when_asked_then_that_of_gdb)
+{
+	struct rsp_mock *mock = client_connect();
+
+	memcpy(mock->mem, "123456789", 9);
+	cr_assert(client_gets(mock, "qCRC:10000,9", "C0376e6e7"));
+	cr_assert(client_gets(mock, "qCRC:10000,0", "Cffffffff"));
+	cr_assert(client_gets(mock, "qCRC:4fff8,9", "E0e"));
+	cr_assert(client_gets(mock, "qCRC:10000,100000001", "E07"));
+	cr_assert(client_gets(mock, "qCRC:ffffffffffffffff,2", "E07"));
+	cr_assert(client_gets(mock, "qCRC:10000", "E16"));
+	rsp_mock_close(mock);
+}
+
+Test(memory, region_when_asked_then_where_it_ends_and_what_it_allows)
+{
+	struct rsp_mock *mock = client_connect();
+
+	mock->has_rom = false;
+	cr_assert(client_gets(mock, "qMemoryRegionInfo", "OK"));
+	cr_assert(client_gets(mock, "qMemoryRegionInfo:0", "start:0;size:10000;"));
+	cr_assert(client_gets(mock, "qMemoryRegionInfo:10001",
+			      "start:10000;size:20000;permissions:rw;name:6d656d3b;"));
+	cr_assert(client_gets(mock, "qMemoryRegionInfo:ffffffffffffffff",
+			      "start:50000;size:fffffffffffb0000;"));
+	mock->has_rom = true;
+	cr_assert(client_gets(mock, "qMemoryRegionInfo:10001",
+			      "start:10000;size:20000;permissions:r;name:6d656d3b;"));
+	cr_assert(client_gets(mock, "qMemoryRegionInfo:zz", "E16"));
+	mock->target.map = NULL;
+	cr_assert(client_gets(mock, "qMemoryRegionInfo:0", ""));
+	rsp_mock_close(mock);
+}
+
+Test(memory, map_when_there_is_rom_then_all_addresses_are_in_it)
+{
+	struct rsp_mock *mock = client_connect();
+	struct answer answer;
+
+	mock->has_rom = false;
+	client_ask(mock, "qSupported", &answer);
+	cr_assert_null(strstr(answer.text, "memory-map"));
+	cr_assert(client_gets(mock, "qXfer:memory-map:read::0,1000", ""));
+	mock->has_rom = true;
+	client_ask(mock, "qSupported", &answer);
+	cr_assert_not_null(strstr(answer.text, ";qXfer:memory-map:read+"));
+	cr_assert(client_gets(
+		mock, "qXfer:memory-map:read::0,1000",
+		"l<?xml version=\"1.0\"?>\n<memory-map>\n"
+		"<memory type=\"ram\" start=\"0x0\" length=\"0x10000\"/>\n"
+		"<memory type=\"rom\" start=\"0x10000\" length=\"0x20000\"/>\n"
+		"<memory type=\"ram\" start=\"0x30000\" length=\"0xfffffffffffd0000\"/>\n"
+		"</memory-map>\n"));
+	cr_assert(client_gets(mock, "qXfer:memory-map:read::2,4", "mxml "));
+	rsp_mock_close(mock);
+}
