@@ -36,7 +36,8 @@ struct pic8259_line {
 	uint8_t vector;
 };
 struct pic8259_line pic8259_line(const struct pic8259 *pic, unsigned irq);
-/* The two INTA cycles: the vector; that of a spurious IRQ 7 or 15 when the request went away. */
+/* The two INTA cycles: the vector; that of a spurious IRQ 7 or 15 when the request went away.  INTR
+ * falls during them and rises again for another request. */
 uint8_t pic8259_acknowledge(struct pic8259 *pic);
 
 /* 8254 timer (8254 data sheet), 1193182 Hz, with port 0x61. */
@@ -106,7 +107,9 @@ bool ioapic_line(const struct ioapic *ioapic, unsigned pin);
 uint64_t ioapic_entry(const struct ioapic *ioapic, unsigned pin);
 /* A local APIC ended a level-triggered interrupt. */
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector);
-/* True when a pin is set up to send NMI, SMI or INIT: what a CPU with IF=0 wakes for. */
+/* True when a pin is set up to send NMI or INIT: what a CPU with IF=0 wakes for.  An SMI is for
+ * owners that have system management mode, and lets a halted CPU go on halting (SDM 3C, auto HALT
+ * restart). */
 bool ioapic_has_open_nmi(const struct ioapic *ioapic);
 
 /* Local APIC (SDM 3A chapter 11). */
@@ -131,7 +134,7 @@ struct lapic_hooks {
 	void (*eoi)(void *ctx, uint8_t vector);
 	/* NMI, SMI, INIT or SIPI (with @vector) for the processor of APIC @id. */
 	void (*signal)(void *ctx, unsigned id, enum apic_delivery delivery, uint8_t vector);
-	/* lapic_pending, lapic_takes_extint or a deadline of APIC @id may have changed. */
+	/* lapic_pending, lapic_has_extint or a deadline of APIC @id may have changed. */
 	void (*changed)(void *ctx, unsigned id);
 };
 
@@ -166,12 +169,16 @@ unsigned lapic_arbitration(const struct lapic *lapic);
 bool lapic_accept(struct lapic *lapic, const struct apic_message *message);
 /* Input @pin (0 or 1) is now @is_high. */
 void lapic_set_lint(struct lapic *lapic, unsigned pin, bool is_high);
-/* True when an INTR of the 8259A reaches the processor: LINT0 open as ExtINT, or APIC off. */
-bool lapic_takes_extint(const struct lapic *lapic);
-/* True when LINT0 is set up for NMI, SMI or INIT. */
+/* True when the 8259A pair is to interrupt the processor, whatever its priority: its INTR is high
+ * at input 0, which is open as ExtINT or the APIC off, or an ExtINT message came.  And taking it:
+ * the caller then runs the INTA cycles (pic8259_acknowledge). */
+bool lapic_has_extint(const struct lapic *lapic);
+void lapic_take_extint(struct lapic *lapic);
+/* True when LINT0 is set up for NMI or INIT. */
 bool lapic_has_open_nmi(const struct lapic *lapic);
 
-/* The vector that may interrupt the processor now, or -1; and taking it. */
+/* The vector that may interrupt the processor now, or -1; and taking it, which is looking and
+ * acknowledging at once: the spurious vector is never taken (lapic_irq.c says why). */
 int lapic_pending(const struct lapic *lapic);
 int lapic_take(struct lapic *lapic);
 

@@ -5,8 +5,7 @@
  *   | dest | ... | mask | level | rirr | low | status | logical | delivery | vector |
  *
  * DEVIATES: polarity (bit 13) is kept but not looked at; ioapic_set is told what is asserted.
- * DEVIATES: a message arrives in no time, so delivery status (bit 12) always reads 0.
- * DEVIATES: ExtINT entries send nothing; the 8259A pair is wired to LINT0 only. */
+ * DEVIATES: a message arrives in no time, so delivery status (bit 12) always reads 0. */
 #include "umbra/irqchip.h"
 
 #include <errno.h>
@@ -65,7 +64,7 @@ static bool send(struct ioapic *io, uint64_t entry)
 		.is_level = is_level(entry),
 	};
 
-	return message.delivery != APIC_EXTINT && io->send(io->ctx, &message);
+	return io->send(io->ctx, &message);
 }
 
 /* A level-triggered pin whose line is high asks, unless the last time has not been ended.  Remote
@@ -126,7 +125,7 @@ bool ioapic_has_open_nmi(const struct ioapic *io)
 		unsigned delivery = delivery_of(io->entry[pin]);
 
 		if (!(io->entry[pin] & ENTRY_MASKED) &&
-		    (delivery == APIC_NMI || delivery == APIC_SMI || delivery == APIC_INIT))
+		    (delivery == APIC_NMI || delivery == APIC_INIT))
 			return true;
 	}
 	return false;

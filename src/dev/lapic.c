@@ -316,6 +316,7 @@ static void reset_registers(struct lapic *l)
 		l->reg[LAPIC_LVT_LINT0] = LINT0_EXTINT;
 	l->reg[LAPIC_ID] = l->id << 24;
 	l->errors = 0;
+	l->has_extint = false;
 	l->due_ns = IRQCHIP_NEVER;
 	l->tsc_deadline = 0;
 	lapic_tell_changed(l);

@@ -65,6 +65,7 @@ struct lapic {
 	uint32_t reg[LAPIC_NUMBERS]; /* LAPIC_ID as in xAPIC mode */
 	uint32_t errors;	     /* since the last write to ESR */
 	bool lint[2];		     /* inputs as they are driven; not touched by reset */
+	bool has_extint;	     /* an ExtINT message came and was not taken */
 	uint64_t due_ns;	     /* the count reaches 0, or IRQCHIP_NEVER */
 	uint64_t tsc_deadline;	     /* IA32_TSC_DEADLINE; 0 = not armed */
 };

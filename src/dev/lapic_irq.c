@@ -4,11 +4,21 @@
  *
  * DEVIATES: there is no arbitration by bus; among the candidates of a lowest-priority message the
  * owner picks the one with the lowest lapic_arbitration.  Focus processors are not looked for.
- * DEVIATES: the spurious vector is never delivered: a request cannot go away between the
- * processor's look and its acknowledge, which are one call. */
+ *
+ * The spurious vector (SDM 3A 11.9) is for a request that goes away after the processor saw INTR
+ * and before its INTA cycle.  Here no such time exists: lapic_take looks at IRR and at the priority
+ * and acknowledges in one call.  What masks a request before it (TPR, CR8, an interrupt in service)
+ * makes it wait; what takes it away (a reset, INIT) does so for the processor as well; and a level
+ * that falls, or an LVT entry that is masked, leaves its bit in IRR.  So nothing is ever spurious
+ * but an ExtINT, for which the 8259A has a vector of its own.
+ *
+ * An ExtINT is no vector: the processor is interrupted whatever its priority and gets its vector
+ * from the 8259A pair.  By LINT0 it is a level, the pair's INTR; by message it is an edge of an IO
+ * APIC pin, which waits here until it is taken, even if INTR has fallen by then. */
 #include "lapic.h"
 
-#define FIRST_VECTOR 16u
+#define FIRST_VECTOR	  16u
+#define DELIVERY_RESERVED 3u
 
 /* Vectors in IRR, ISR and TMR: 32 in a register. */
 
@@ -143,6 +153,16 @@ static bool accept_vector(struct lapic *l, uint8_t vector, bool is_level)
 	return true;
 }
 
+/* Not among what an APIC answers that is off by software (SDM 3A 11.4.7.2). */
+static bool accept_extint(struct lapic *l)
+{
+	if (!lapic_is_enabled(l))
+		return false;
+	l->has_extint = true;
+	lapic_tell_changed(l);
+	return true;
+}
+
 static void signal(const struct lapic *l, enum apic_delivery delivery, uint8_t vector)
 {
 	l->hooks.signal(l->hooks.ctx, l->id, delivery, vector);
@@ -165,7 +185,9 @@ bool lapic_accept(struct lapic *l, const struct apic_message *message)
 	case APIC_SIPI:
 		signal(l, (enum apic_delivery)message->delivery, message->vector);
 		return true;
-	default: /* ExtINT comes by LINT0 only; 3 is reserved */
+	case APIC_EXTINT:
+		return accept_extint(l);
+	default: /* 3 is reserved */
 		return false;
 	}
 }
@@ -175,7 +197,8 @@ bool lapic_accept(struct lapic *l, const struct apic_message *message)
  *   19 18        15      14       12       11       10      8 7      0
  *   | shorthand | level | assert | status | logical | delivery | vector |
  *
- * INIT with level and no assert is INIT level de-assert, which processors of today ignore. */
+ * INIT with level and no assert is INIT level de-assert, which processors of today ignore.  ExtINT
+ * is the IO APIC's to send: in ICR its number is reserved, and so is 3. */
 void lapic_send(struct lapic *l, uint32_t icr, uint32_t dest, bool is_wide)
 {
 	struct apic_message message = {
@@ -188,7 +211,8 @@ void lapic_send(struct lapic *l, uint32_t icr, uint32_t dest, bool is_wide)
 	};
 	bool is_deassert = (icr >> 15 & 1) && !(icr >> 14 & 1);
 
-	if (message.delivery == APIC_INIT && is_deassert)
+	if ((message.delivery == APIC_INIT && is_deassert) ||
+	    message.delivery == DELIVERY_RESERVED || message.delivery == APIC_EXTINT)
 		return;
 	if (message.delivery <= APIC_LOWEST && message.vector < FIRST_VECTOR) {
 		lapic_error(l, ESR_SEND_ILLEGAL);
@@ -212,7 +236,7 @@ static bool has_delivery_mode(enum lapic_number lvt)
 	return lvt != LAPIC_LVT_TIMER && lvt != LAPIC_LVT_ERROR;
 }
 
-/* ExtINT is a level that lapic_takes_extint shows, no event. */
+/* Of an entry ExtINT is a level that lapic_has_extint shows, no event, and for LINT0 only. */
 void lapic_deliver_lvt(struct lapic *l, enum lapic_number lvt)
 {
 	uint32_t entry = l->reg[lvt];
@@ -222,7 +246,8 @@ void lapic_deliver_lvt(struct lapic *l, enum lapic_number lvt)
 		.is_level = entry & LVT_RIRR,
 	};
 
-	if (entry & LVT_MASKED || message.delivery == APIC_LOWEST || message.delivery == APIC_SIPI)
+	if (entry & LVT_MASKED || message.delivery == APIC_LOWEST ||
+	    message.delivery == APIC_SIPI || message.delivery == APIC_EXTINT)
 		return;
 	lapic_accept(l, &message);
 }
@@ -264,13 +289,19 @@ void lapic_set_lint(struct lapic *l, unsigned pin, bool is_high)
 }
 
 /* An APIC that is off lets INTR through to the processor (SDM 3A 11.4.3). */
-bool lapic_takes_extint(const struct lapic *l)
+bool lapic_has_extint(const struct lapic *l)
 {
 	uint32_t entry = l->reg[LAPIC_LVT_LINT0];
+	bool is_open = !(entry & LVT_MASKED) && LVT_MODE(entry) == APIC_EXTINT;
 
-	if (!lapic_is_on(l))
-		return true;
-	return !(entry & LVT_MASKED) && LVT_MODE(entry) == APIC_EXTINT;
+	return l->has_extint || (l->lint[0] && (is_open || !lapic_is_on(l)));
+}
+
+/* One INTA cycle answers both ways. */
+void lapic_take_extint(struct lapic *l)
+{
+	l->has_extint = false;
+	lapic_tell_changed(l);
 }
 
 bool lapic_has_open_nmi(const struct lapic *l)
@@ -278,8 +309,7 @@ bool lapic_has_open_nmi(const struct lapic *l)
 	uint32_t entry = l->reg[LAPIC_LVT_LINT0];
 	unsigned mode = LVT_MODE(entry);
 
-	return lapic_is_on(l) && !(entry & LVT_MASKED) &&
-	       (mode == APIC_NMI || mode == APIC_SMI || mode == APIC_INIT);
+	return lapic_is_on(l) && !(entry & LVT_MASKED) && (mode == APIC_NMI || mode == APIC_INIT);
 }
 
 /* EOI (SDM 3A 11.8.5). */

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#define LAPIC_STATE_VERSION 1
+#define LAPIC_STATE_VERSION 2
 #define BASE_BITS	    (~(uint64_t)0xfff | LAPIC_BASE_BSP | LAPIC_BASE_EXTD | LAPIC_BASE_EN)
 
 void lapic_save(const void *state, struct blob *out)
@@ -12,7 +12,7 @@ void lapic_save(const void *state, struct blob *out)
 
 	blob_put_u8(out, LAPIC_STATE_VERSION);
 	blob_put_u8(out, (uint8_t)l->id);
-	blob_put_u8(out, (uint8_t)(l->lint[0] | l->lint[1] << 1));
+	blob_put_u8(out, (uint8_t)(l->lint[0] | l->lint[1] << 1 | l->has_extint << 2));
 	blob_put_u64(out, l->base);
 	blob_put_u32(out, l->errors);
 	blob_put_u64(out, l->due_ns);
@@ -42,7 +42,7 @@ static bool is_reg_possible(const struct lapic *l, const struct lapic_reg *reg)
 	}
 }
 
-static bool is_possible(const struct lapic *l, uint8_t lint)
+static bool is_possible(const struct lapic *l, uint8_t inputs)
 {
 	uint32_t known[LAPIC_NUMBERS] = {0};
 
@@ -58,7 +58,7 @@ static bool is_possible(const struct lapic *l, uint8_t lint)
 	}
 	if ((l->base & ~BASE_BITS) || (lapic_is_x2(l) && !lapic_is_on(l)))
 		return false;
-	return !(l->errors & ~ESR_BITS) && lint <= 3;
+	return !(l->errors & ~ESR_BITS) && inputs <= 7 && (lapic_is_on(l) || !l->has_extint);
 }
 
 int lapic_load(void *state, struct blob *in, struct umbra_err *err)
@@ -67,10 +67,11 @@ int lapic_load(void *state, struct blob *in, struct umbra_err *err)
 	struct lapic loaded = *l;
 	uint8_t version = blob_get_u8(in);
 	uint8_t id = blob_get_u8(in);
-	uint8_t lint = blob_get_u8(in);
+	uint8_t inputs = blob_get_u8(in);
 
-	loaded.lint[0] = lint & 1;
-	loaded.lint[1] = lint >> 1 & 1;
+	loaded.lint[0] = inputs & 1;
+	loaded.lint[1] = inputs >> 1 & 1;
+	loaded.has_extint = inputs >> 2 & 1;
 	loaded.base = blob_get_u64(in);
 	loaded.errors = blob_get_u32(in);
 	loaded.due_ns = blob_get_u64(in);
@@ -78,7 +79,7 @@ int lapic_load(void *state, struct blob *in, struct umbra_err *err)
 	for (unsigned i = 0; i < LAPIC_NUMBERS; i++)
 		loaded.reg[i] = blob_get_u32(in);
 	if (in->is_failed || version != LAPIC_STATE_VERSION || id != l->id ||
-	    !is_possible(&loaded, lint))
+	    !is_possible(&loaded, inputs))
 		return umbra_err_set(
 			err, EINVAL,
 			"lapic %u: saved state has version %u (expected %d) and id %u, "

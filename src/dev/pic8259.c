@@ -104,16 +104,18 @@ static void input_set(struct pic_chip *c, unsigned irq, bool is_high)
 	c->level = is_high ? c->level | bit : c->level & (uint8_t)~bit;
 }
 
-static void pair_update(struct pic8259 *pic)
+static void intr_set(struct pic8259 *pic, bool is_high)
 {
-	bool is_high;
-
-	input_set(&pic->chip[0], PIC_CASCADE, pic_chip_requested(&pic->chip[1]) != PIC_NO_IRQ);
-	is_high = pic_chip_requested(&pic->chip[0]) != PIC_NO_IRQ;
 	if (is_high == pic->is_intr_high)
 		return;
 	pic->is_intr_high = is_high;
 	pic->intr.set(pic->intr.ctx, pic->intr.gsi, is_high);
+}
+
+static void pair_update(struct pic8259 *pic)
+{
+	input_set(&pic->chip[0], PIC_CASCADE, pic_chip_requested(&pic->chip[1]) != PIC_NO_IRQ);
+	intr_set(pic, pic_chip_requested(&pic->chip[0]) != PIC_NO_IRQ);
 }
 
 /* Acknowledge. */
@@ -134,7 +136,16 @@ static int chip_take(struct pic_chip *c)
 	return irq;
 }
 
-/* The slave's INT falls during an acknowledge, so that another request is a new edge. */
+/* INT falls during an acknowledge, so that another request is a new edge. */
+
+static int master_take(struct pic8259 *pic)
+{
+	int irq = chip_take(&pic->chip[0]);
+
+	intr_set(pic, false);
+	return irq;
+}
+
 static int slave_take(struct pic8259 *pic)
 {
 	int irq = chip_take(&pic->chip[1]);
@@ -146,7 +157,7 @@ static int slave_take(struct pic8259 *pic)
 uint8_t pic8259_acknowledge(struct pic8259 *pic)
 {
 	const struct pic_chip *from = &pic->chip[0];
-	int irq = chip_take(&pic->chip[0]);
+	int irq = master_take(pic);
 
 	if (irq == PIC_CASCADE) {
 		from = &pic->chip[1];
@@ -158,7 +169,7 @@ uint8_t pic8259_acknowledge(struct pic8259 *pic)
 
 static uint8_t chip_poll(struct pic8259 *pic, struct pic_chip *c)
 {
-	int irq = c == &pic->chip[1] ? slave_take(pic) : chip_take(c);
+	int irq = c == &pic->chip[1] ? slave_take(pic) : master_take(pic);
 
 	flag_set(c, PIC_POLL, false);
 	pair_update(pic);

@@ -84,7 +84,6 @@ enum soft_pend {
 	PEND_FLUSH = 1 << 5, /* forget the whole micro-TLB (parallel mode) */
 	PEND_EVICT = 1 << 6, /* code pages were written by others: see block.h */
 	PEND_LOOP = 1 << 7,  /* of its own doing: go through the loop once */
-	PEND_SMI = 1 << 8,
 	PEND_VECTOR = 0xff << 16
 };
 #define PEND_VECTOR_SHIFT 16

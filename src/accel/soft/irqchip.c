@@ -1,6 +1,6 @@
 /* The interrupt chips of the software machine and how they are wired: the 8259A pair's INTR to
- * LINT0 of every local APIC, the timer to IRQ 0, IRQ 0 to pin 2 of the IO APIC and every other line
- * to the pin of its number.
+ * LINT0 of every local APIC and to pin 0 of the IO APIC, the timer to IRQ 0, IRQ 0 to pin 2 and
+ * every other line to the pin of its number (MP specification 1.4, 3.6.2.2 and 5.3).
  *
  * Every call takes the lock, lets the chips work, and leaves by irqchip_leave(): it makes the
  * summary of each vCPU that something changed for (is an interrupt waiting, when is its next timer)
@@ -9,10 +9,13 @@
  * Time is soft_now.  The timer chip is ticked with vCPU 0. */
 #include "irqchip.h"
 
+#include "umbra/log.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
 #define PIC_LINES   16u
+#define PIN_OF_INTR 0u
 #define PIN_OF_IRQ0 2u
 
 /* The lock, and what follows every change. */
@@ -44,8 +47,7 @@ static void summarise(struct soft_irqchip *chip, unsigned index)
 {
 	struct irqchip_cpu *cpu = &chip->cpu[index];
 	bool was_pending = atomic_load_explicit(&cpu->is_pending, memory_order_relaxed);
-	bool is_pending = lapic_pending(cpu->lapic) >= 0 ||
-			  (chip->is_intr_high && lapic_takes_extint(cpu->lapic));
+	bool is_pending = lapic_pending(cpu->lapic) >= 0 || lapic_has_extint(cpu->lapic);
 
 	atomic_store_explicit(&cpu->is_pending, is_pending, memory_order_relaxed);
 	if (is_pending && !was_pending)
@@ -126,9 +128,9 @@ static void intr_set(void *ctx, unsigned gsi, bool is_high)
 	struct soft_irqchip *chip = ctx;
 
 	(void)gsi;
-	chip->is_intr_high = is_high;
 	for (unsigned i = 0; i < chip->cpu_count; i++)
 		lapic_set_lint(chip->cpu[i].lapic, 0, is_high);
+	ioapic_set(chip->ioapic, PIN_OF_INTR, is_high);
 }
 
 static void lapic_changed(void *ctx, unsigned id)
@@ -136,6 +138,17 @@ static void lapic_changed(void *ctx, unsigned id)
 	struct soft_irqchip *chip = ctx;
 
 	chip->dirty |= 1ull << id;
+}
+
+/* There is no system management mode (no RSM, no SMRAM, no MSR of either): an SMI goes by as on a
+ * machine whose firmware answers each with RSM alone.  It wakes nobody, because RSM goes back to
+ * HLT. Said once: a guest may send as many as it likes. */
+static void ignore_smi(struct soft_irqchip *chip, unsigned id)
+{
+	if (!chip->has_told_smi)
+		log_warn("cpu %u: an SMI has no effect: this machine has no system management mode",
+			 id);
+	chip->has_told_smi = true;
 }
 
 static void lapic_signal(void *ctx, unsigned id, enum apic_delivery delivery, uint8_t vector)
@@ -148,7 +161,7 @@ static void lapic_signal(void *ctx, unsigned id, enum apic_delivery delivery, ui
 		cpu->post |= PEND_NMI;
 		break;
 	case APIC_SMI:
-		cpu->post |= PEND_SMI;
+		ignore_smi(chip, id);
 		break;
 	case APIC_INIT:
 		cpu->post |= PEND_INIT;
@@ -266,9 +279,9 @@ static int create_chips(struct soft_irqchip *chip, struct umbra_err *err)
 	int error = create_lapics(chip, err);
 
 	if (!error)
-		error = pic8259_create(&chip->pic, intr, err);
-	if (!error)
 		error = ioapic_create(&chip->ioapic, ioapic_send, chip, err);
+	if (!error)
+		error = pic8259_create(&chip->pic, intr, err);
 	if (!error)
 		error = pit8254_create(&chip->pit, timer, err);
 	return error;

@@ -36,7 +36,7 @@ struct soft_irqchip {
 	struct pit8254 *pit;
 	struct ioapic *ioapic;
 	struct irqchip_device pic_device, pit_device, ioapic_device; /* [const] */
-	bool is_intr_high;    /* [lock] the 8259A pair's output */
+	bool has_told_smi;    /* [lock] the warning was given */
 	bool has_sent;	      /* [lock] a message for another vCPU went out */
 	bool is_pit_dirty;    /* [lock] irqchip_leave looks at the timer's next edge */
 	uint64_t dirty;	      /* [lock] mask of vCPUs whose summary irqchip_leave makes anew */

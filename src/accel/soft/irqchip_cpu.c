@@ -14,8 +14,11 @@ int soft_irq_take(struct soft_cpu *c)
 
 	irqchip_enter(chip);
 	vector = lapic_take(c->lapic);
-	if (vector < 0 && chip->is_intr_high && lapic_takes_extint(c->lapic))
+	if (vector < 0 && lapic_has_extint(c->lapic)) {
+		lapic_take_extint(
+			c->lapic); /* first: another request may come back inside the next */
 		vector = pic8259_acknowledge(chip->pic);
+	}
 	irqchip_leave(chip);
 	return vector;
 }

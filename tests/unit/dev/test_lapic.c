@@ -108,6 +108,58 @@ Test(lapic, messages_when_off_by_software_then_only_nmi_init_smi_sipi)
 	}
 }
 
+/* What could make an interrupt spurious between INTR and INTA (SDM 3A 11.9), each after the request
+ * was seen: nothing is taken, the spurious vector least of all, and nothing is lost. */
+Test(lapic, request_when_it_cannot_be_taken_any_more_then_waits_and_nothing_is_spurious)
+{
+	static const struct {
+		unsigned number; /* 0: a more urgent one is in service */
+		uint32_t hides, shows;
+	} rows[] = {
+		{LAPIC_TPR, 0x4f, 0x3f},
+		{LAPIC_TPR, 0xff, 0},
+		{0, 0, 0},
+	};
+	struct lapic_rig rig;
+
+	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(rows); i++) {
+		lapic_rig_open(&rig, 0, true);
+		if (!rows[i].number)
+			lapic_rig_fixed(&rig, 0x45, false);
+		lapic_rig_fixed(&rig, 0x41, false);
+		cr_assert_geq(lapic_pending(rig.l), 0x41, "row %zu", i);
+		if (rows[i].number)
+			lapic_rig_out(&rig, rows[i].number, rows[i].hides);
+		else
+			cr_assert_eq(lapic_take(rig.l), 0x45);
+		cr_assert_eq(lapic_take(rig.l), -1, "row %zu", i);
+		cr_assert_eq(lapic_rig_in(&rig, LAPIC_IRR + 2), 2, "row %zu", i);
+		cr_assert_eq(lapic_rig_in(&rig, LAPIC_ISR + 7), 0, "row %zu", i);
+		if (rows[i].number)
+			lapic_rig_out(&rig, rows[i].number, rows[i].shows);
+		else
+			lapic_rig_out(&rig, LAPIC_EOI, 0);
+		cr_assert_eq(lapic_take(rig.l), 0x41, "row %zu", i);
+		lapic_rig_close(&rig);
+	}
+}
+
+/* A request that was accepted stays one, though its source is gone or masked. */
+Test(lapic, request_when_its_source_goes_away_then_taken_all_the_same)
+{
+	struct lapic_rig rig;
+
+	lapic_rig_open(&rig, 0, true);
+	lapic_rig_out(&rig, LAPIC_LVT_LINT1, 0x8041);
+	lapic_set_lint(rig.l, 1, true);
+	lapic_set_lint(rig.l, 1, false);
+	lapic_rig_out(&rig, LAPIC_LVT_LINT1, 0x18041);
+	lapic_rig_out(&rig, LAPIC_SVR, 0xff);
+	cr_assert_eq(lapic_take(rig.l), 0x41);
+	cr_assert_eq(lapic_take(rig.l), -1);
+	lapic_rig_close(&rig);
+}
+
 /* Destinations. */
 
 Test(lapic, destination_when_matched_then_table)
@@ -186,7 +238,9 @@ Test(lapic, icr_when_written_then_message)
 		{0, 0x00044041, 1, {.vector = 0x41, .shorthand = APIC_TO_SELF}},
 		{0, 0x00084041, 1, {.vector = 0x41, .shorthand = APIC_TO_ALL}},
 		{0, 0x000c4041, 1, {.vector = 0x41, .shorthand = APIC_TO_OTHERS}},
-		{0, 0x0000400f, 0, {.dest = 0}}, /* an illegal vector */
+		{0, 0x0000400f, 0, {.dest = 0}},	  /* an illegal vector */
+		{0x01000000, 0x00004341, 0, {.dest = 0}}, /* reserved: 3, and ExtINT's number */
+		{0x01000000, 0x00004741, 0, {.dest = 0}},
 	};
 	struct lapic_rig rig;
 
@@ -256,12 +310,12 @@ Test(lapic, lint_when_it_rises_then_as_its_entry_says)
 		int signal; /* enum apic_delivery, or -1 */
 		bool is_extint, is_open_nmi;
 	} rows[] = {
-		{0x00041, 0x41, -1, false, false},    {0x10041, -1, -1, false, false},
-		{0x00400, -1, APIC_NMI, false, true}, {0x10400, -1, -1, false, false},
-		{0x00200, -1, APIC_SMI, false, true}, {0x00500, -1, APIC_INIT, false, true},
-		{0x00700, -1, -1, true, false},	      {0x10700, -1, -1, false, false},
-		{0x00141, -1, -1, false, false},      {0x00600, -1, -1, false, false},
-		{0x08041, 0x41, -1, false, false},    {0x00005, -1, -1, false, false},
+		{0x00041, 0x41, -1, false, false},     {0x10041, -1, -1, false, false},
+		{0x00400, -1, APIC_NMI, false, true},  {0x10400, -1, -1, false, false},
+		{0x00200, -1, APIC_SMI, false, false}, {0x00500, -1, APIC_INIT, false, true},
+		{0x00700, -1, -1, true, false},	       {0x10700, -1, -1, false, false},
+		{0x00141, -1, -1, false, false},       {0x00600, -1, -1, false, false},
+		{0x08041, 0x41, -1, false, false},     {0x00005, -1, -1, false, false},
 	};
 	struct lapic_rig rig;
 
@@ -269,10 +323,11 @@ Test(lapic, lint_when_it_rises_then_as_its_entry_says)
 		for (unsigned pin = 0; pin < 2; pin++) {
 			lapic_rig_open(&rig, 1, true);
 			lapic_rig_out(&rig, LAPIC_LVT_LINT0 + pin, rows[i].lvt);
-			cr_assert_eq(lapic_takes_extint(rig.l), pin == 0 && rows[i].is_extint);
+			cr_assert_not(lapic_has_extint(rig.l), "row %zu", i);
 			cr_assert_eq(lapic_has_open_nmi(rig.l), pin == 0 && rows[i].is_open_nmi);
 			lapic_set_lint(rig.l, pin, true);
 			lapic_set_lint(rig.l, pin, true);
+			cr_assert_eq(lapic_has_extint(rig.l), pin == 0 && rows[i].is_extint);
 			cr_assert_eq(lapic_take(rig.l), rows[i].vector, "row %zu", i);
 			cr_assert_eq(rig.signal_count, rows[i].signal >= 0, "row %zu", i);
 			if (rows[i].signal >= 0)
@@ -299,6 +354,60 @@ Test(lapic, lint_when_level_triggered_then_again_after_each_eoi)
 	}
 	cr_assert_eq(lapic_take(rig.l), -1);
 	cr_assert_eq(lapic_rig_in(&rig, LAPIC_LVT_LINT0), 0x8041);
+	lapic_rig_close(&rig);
+}
+
+/* ExtINT. */
+
+static const struct apic_message EXTINT = {.delivery = APIC_EXTINT, .vector = 0x41};
+
+Test(lapic, extint_when_it_comes_by_message_then_waits_without_a_vector)
+{
+	struct lapic_rig rig;
+
+	lapic_rig_open(&rig, 1, true);
+	lapic_rig_out(&rig, LAPIC_TPR, 0xff);
+	cr_assert(lapic_accept(rig.l, &EXTINT));
+	cr_assert(lapic_accept(rig.l, &EXTINT), "the second joins the first");
+	cr_assert(lapic_has_extint(rig.l), "whatever the priority");
+	cr_assert_eq(lapic_pending(rig.l), -1);
+	for (unsigned n = 0; n < 8; n++)
+		cr_assert_eq(lapic_rig_in(&rig, LAPIC_IRR + n), 0);
+	cr_assert_eq(rig.signal_count, 0);
+	lapic_take_extint(rig.l);
+	cr_assert_not(lapic_has_extint(rig.l));
+	lapic_rig_close(&rig);
+}
+
+Test(lapic, extint_when_taken_then_lint0_still_asks_as_long_as_it_is_high)
+{
+	struct lapic_rig rig;
+
+	lapic_rig_open(&rig, 0, true);
+	lapic_rig_out(&rig, LAPIC_LVT_LINT0, 0x700);
+	lapic_set_lint(rig.l, 0, true);
+	lapic_accept(rig.l, &EXTINT);
+	lapic_take_extint(rig.l);
+	cr_assert(lapic_has_extint(rig.l));
+	lapic_set_lint(rig.l, 0, false);
+	cr_assert_not(lapic_has_extint(rig.l));
+	lapic_rig_close(&rig);
+}
+
+Test(lapic, extint_when_apic_is_reset_then_forgotten)
+{
+	static const struct apic_message init = {.delivery = APIC_INIT};
+	struct lapic_rig rig;
+
+	lapic_rig_open(&rig, 1, true);
+	lapic_accept(rig.l, &EXTINT);
+	lapic_accept(rig.l, &init);
+	cr_assert_not(lapic_has_extint(rig.l));
+	lapic_rig_out(&rig, LAPIC_SVR, 0x1ff);
+	lapic_accept(rig.l, &EXTINT);
+	cr_assert(lapic_set_base(rig.l, 0xfee00000, 40));
+	cr_assert_not(lapic_has_extint(rig.l));
+	cr_assert_not(lapic_accept(rig.l, &EXTINT), "off");
 	lapic_rig_close(&rig);
 }
 

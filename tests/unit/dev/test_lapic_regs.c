@@ -245,7 +245,9 @@ Test(lapic_regs, apic_when_switched_off_then_registers_as_at_reset)
 	cr_assert_not(lapic_rig_fixed(&rig, 0x40, false));
 	lapic_set_cr8(rig.l, 9);
 	cr_assert_eq(lapic_cr8(rig.l), 9, "CR8 works all the same");
-	cr_assert(lapic_takes_extint(rig.l));
+	lapic_set_lint(rig.l, 0, true);
+	cr_assert(lapic_has_extint(rig.l));
+	lapic_set_lint(rig.l, 0, false);
 	lapic_set_cr8(rig.l, 0);
 	cr_assert(lapic_set_base(rig.l, 0xfee00800, 40));
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(mmio_rows); i++)
@@ -262,12 +264,13 @@ Test(lapic_regs, reset_when_bootstrap_processor_then_lint0_is_open_for_the_8259a
 		lapic_rig_open(&rig, id, false);
 		cr_assert_eq(lapic_base(rig.l), id ? 0xfee00800 : 0xfee00900);
 		cr_assert_eq(lapic_rig_in(&rig, LAPIC_LVT_LINT0), id ? 0x10000 : 0x700);
-		cr_assert_eq(lapic_takes_extint(rig.l), id == 0);
+		lapic_set_lint(rig.l, 0, true);
+		cr_assert_eq(lapic_has_extint(rig.l), id == 0);
 		lapic_rig_out(&rig, LAPIC_LVT_LINT0, 0x700);
-		cr_assert_not(lapic_takes_extint(rig.l), "off by software: masks stay");
+		cr_assert_not(lapic_has_extint(rig.l), "off by software: masks stay");
 		lapic_rig_out(&rig, LAPIC_SVR, 0x100);
 		lapic_rig_out(&rig, LAPIC_LVT_LINT0, 0x700);
-		cr_assert(lapic_takes_extint(rig.l));
+		cr_assert(lapic_has_extint(rig.l));
 		lapic_rig_close(&rig);
 	}
 }
@@ -334,7 +337,7 @@ static uint64_t random_act(struct lapic_rig *rig, uint64_t *dice)
 
 	rig->now.ns += roll(dice, 5000);
 	rig->now.tsc += roll(dice, 5000);
-	switch (roll(dice, 9)) {
+	switch (roll(dice, 10)) {
 	case 0:
 		return lapic_accept(rig->l, &message);
 	case 1:
@@ -357,6 +360,10 @@ static uint64_t random_act(struct lapic_rig *rig, uint64_t *dice)
 		lapic_rig_out(rig, LAPIC_EOI, 0);
 		lapic_rig_out(rig, LAPIC_SVR, 0x1ff);
 		return lapic_timer_ns(rig->l) ^ lapic_timer_tsc(rig->l);
+	case 8:
+		if (roll(dice, 4) == 0)
+			lapic_take_extint(rig->l);
+		return 0;
 	default:
 		return roll(dice, 20) ? 0 : lapic_set_base(rig->l, roll(dice, 8) << 9, 40);
 	}
@@ -390,6 +397,7 @@ Test(lapic_regs, load_when_saved_anywhere_then_goes_on_in_the_same_way, .timeout
 		cr_assert_eq(a.signal_count, b.signal_count);
 		cr_assert_eq(a.eoi_count, b.eoi_count);
 		cr_assert_eq(lapic_pending(a.l), lapic_pending(b.l), "step %u", i);
+		cr_assert_eq(lapic_has_extint(a.l), lapic_has_extint(b.l), "step %u", i);
 	}
 	cr_assert_gt(a.sent_count, 100);
 	cr_assert_gt(a.eoi_count, 100);
@@ -405,9 +413,9 @@ Test(lapic_regs, load_when_cut_or_impossible_then_refused_and_unchanged)
 		unsigned at;
 		uint8_t value;
 	} rows[] = {
-		{0, 2},
+		{0, 1},
 		{1, 3},
-		{2, 4},
+		{2, 8},
 		{BASE, 1},
 		{BASE + 1, 0x04},
 		{ERRORS, 1},

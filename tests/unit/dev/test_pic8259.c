@@ -14,6 +14,7 @@ enum { M_CMD = PIC8259_MASTER, M_DATA, S_CMD = PIC8259_SLAVE, S_DATA, ELCR0 = PI
 struct rig {
 	struct pic8259 *pic;
 	bool is_high;
+	unsigned rises;
 };
 
 static void intr_set(void *ctx, unsigned gsi, bool is_high)
@@ -23,6 +24,7 @@ static void intr_set(void *ctx, unsigned gsi, bool is_high)
 	(void)gsi;
 	cr_assert_neq(rig->is_high, is_high, "INTR was told what it was already");
 	rig->is_high = is_high;
+	rig->rises += is_high;
 }
 
 static void out(struct rig *rig, unsigned port, uint8_t value)
@@ -272,6 +274,30 @@ Test(pic, auto_eoi_when_on_then_nothing_stays_in_service)
 	cr_assert_eq(take(&rig), S_BASE + 2);
 	cr_assert_eq(take(&rig), M_BASE + 3);
 	cr_assert_eq(take(&rig), -1);
+	rig_close(&rig);
+}
+
+/* Whoever waits for an edge of INTR, as a pin of an IO APIC does, sees each request. */
+Test(pic, intr_when_acknowledged_then_falls_and_rises_for_the_next)
+{
+	struct rig rig;
+
+	rig_open(&rig);
+	init(&rig, 0x11, 3, 3);
+	set(&rig, 3, true);
+	set(&rig, 4, true);
+	set(&rig, 9, true);
+	for (unsigned i = 1; i <= 3; i++) {
+		cr_assert_eq(rig.rises, i);
+		if (i == 2) {
+			out(&rig, M_CMD, 0x0c);
+			cr_assert_eq(in(&rig, M_CMD), 0x83, "a poll acknowledges too");
+		} else {
+			cr_assert_geq(take(&rig), M_BASE);
+		}
+	}
+	cr_assert_eq(rig.rises, 3);
+	cr_assert_not(rig.is_high);
 	rig_close(&rig);
 }
 
