@@ -69,7 +69,7 @@ struct accel_caps {
 	unsigned hw_points;
 	bool has_watch_read;	 /* ACCEL_POINT_READ works, in every mode */
 	bool has_watch_any;	 /* watch points of any length and alignment */
-	bool has_watch_physical; /* accel_point.is_physical works */
+	bool has_watch_physical; /* accel_point.is_physical works, for EXEC too */
 	bool has_range_step;	 /* accel_debug.range_* is kept to */
 	bool has_pass_exec;	 /* accel_debug.pass_exec works */
 	/* Breakpoints take a free debug register before a trap byte is planted (back ends where the
@@ -85,9 +85,9 @@ enum accel_point_kind { ACCEL_POINT_EXEC, ACCEL_POINT_WRITE, ACCEL_POINT_ACCESS,
 struct accel_point {
 	enum accel_point_kind kind;
 	gva_t addr;   /* linear; aligned to len unless has_watch_any */
-	uint64_t len; /* 1, 2, 4 or 8 unless has_watch_any; 1 for EXEC */
-	/* With has_watch_physical, not EXEC: addr is guest-physical, and the point is met by
-	 * accesses through any mapping. */
+	uint64_t len; /* 1, 2, 4 or 8 unless has_watch_any; 1 for EXEC at a linear address */
+	/* With has_watch_physical: addr is guest-physical, and the point is met by accesses through
+	 * any mapping; EXEC by each instruction whose first byte is one of @len. */
 	bool is_physical;
 };
 

@@ -37,8 +37,17 @@ enum stop_kind {
 	STOP_TIMEOUT
 };
 
-/* Breakpoints as the debug protocol knows them (RSP Z0..Z4). */
-enum bp_kind { BP_SOFT, BP_HARD, BP_WATCH_WRITE, BP_WATCH_READ, BP_WATCH_ACCESS, BP_KIND_COUNT };
+/* Breakpoints as the debug protocol knows them (RSP Z0..Z4), and one that it does not: physical
+ * memory in which an instruction begins that is about to run. */
+enum bp_kind {
+	BP_SOFT,
+	BP_HARD,
+	BP_WATCH_WRITE,
+	BP_WATCH_READ,
+	BP_WATCH_ACCESS,
+	BP_WATCH_EXEC,
+	BP_KIND_COUNT
+};
 
 struct cpu_stop {
 	enum stop_kind kind;
@@ -176,8 +185,9 @@ int bp_insert(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len,
 	      struct umbra_err *err);
 /* Errors: -ENOENT. */
 int bp_remove(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len);
-/* A watchpoint on guest-physical memory, met through any mapping and by any vCPU.
- * Errors: as bp_insert; -ENOTSUP also where the back end has no such ones. */
+/* A watchpoint on guest-physical memory, met through any mapping and by any vCPU.  BP_WATCH_EXEC,
+ * which there is for physical memory alone, stops in front of the instruction, the others behind
+ * it. Errors: as bp_insert; -ENOTSUP also where the back end has no such ones. */
 int bp_insert_physical(struct world *world, enum bp_kind kind, gpa_t gpa, uint64_t len,
 		       struct umbra_err *err);
 /* Errors: -ENOENT. */

@@ -28,8 +28,8 @@ enum mmu_break_kind {
 	MMU_BREAK_FAULT,  /* the guest gets a page fault */
 	MMU_BREAK_WX,	  /* a page becomes writable and executable, or is first used so */
 	MMU_BREAK_HAZARD, /* a use that wants a flush before; mmu_hazard is on */
-	/* Physical memory is read or written: kept here for its id alone, and watched by the back
-	 * end (bp_insert_physical); a hit is told by mmu_breaks_note. */
+	/* Physical memory is read, written or executed: kept here for its id alone, and watched by
+	 * the back end (bp_insert_physical); a hit is told by mmu_breaks_note. */
 	MMU_BREAK_PA,
 	MMU_BREAK_SHADOW, /* the shadow itself changes */
 	MMU_BREAK_STEP,	  /* the next event of some kinds: once */
@@ -56,8 +56,8 @@ struct mmu_break {
 	unsigned on; /* MAP: mask of MMU_CHANGE_*, 0 = MMU_CHANGE_MOST */
 	bool is_any_root;
 	struct x86_paging root;
-	gpa_t gpa;		/* PTE, PA: @len bytes at @gpa; of a PTE 4 or 8 is one entry */
-	bool on_read, on_write; /* PA */
+	gpa_t gpa; /* PTE, PA: @len bytes at @gpa; of a PTE 4 or 8 is one entry */
+	bool on_read, on_write, on_exec; /* PA */
 	/* CR3, INVLPG: only @value, or the page of @gva.  A @value without PCID: any PCID. */
 	bool has_value;
 	uint64_t value;
@@ -88,6 +88,7 @@ struct mmu_stop {
 	bool has_values;
 	uint64_t old, now;
 	unsigned access; /* FAULT, HAZARD */
+	bool is_exec;	 /* PA: the instruction at rip is about to run; else rip is behind it */
 	uint32_t error;
 	gpa_t gpa;   /* SHADOW, STEP: as in the event; PA: of the break */
 	uint32_t sp; /* likewise */

@@ -29,6 +29,7 @@ static bool mode_supports(const struct accel_mode_caps *mode, enum bp_kind kind)
 	case BP_WATCH_ACCESS:
 		return mode->has_watch_access;
 	case BP_WATCH_READ: /* debug registers cannot watch reads alone (SDM 3B 17.2.4) */
+	case BP_WATCH_EXEC: /* nor physical memory */
 	case BP_KIND_COUNT:
 		return false;
 	}
@@ -43,6 +44,8 @@ bool bp_is_supported(const struct world *w, enum bp_kind kind)
 		return false;
 	if (kind == BP_WATCH_READ)
 		return caps->has_watch_read;
+	if (kind == BP_WATCH_EXEC)
+		return caps->has_watch_physical;
 	for (unsigned i = 0; i < ACCEL_MODE_COUNT; i++) {
 		if (mode_supports(&caps->mode[i], kind))
 			return true;
@@ -162,6 +165,8 @@ int bp_insert(struct world *w, enum bp_kind kind, gva_t addr, uint64_t len, stru
 {
 	const struct bp what = {.kind = kind, .addr = addr, .len = is_watch(kind) ? len : 1};
 
+	if (kind == BP_WATCH_EXEC)
+		return umbra_err_set(err, ENOTSUP, "what executes is watched by physical address");
 	return insert(w, &what, err);
 }
 
@@ -214,6 +219,17 @@ bool bp_has_exec_at(const struct bp_table *t, gva_t addr)
 {
 	for (unsigned i = 0; i < t->count; i++) {
 		if (!is_watch(t->bp[i].kind) && t->bp[i].addr == addr)
+			return true;
+	}
+	return false;
+}
+
+bool bp_has_exec_in(const struct bp_table *t, gpa_t gpa)
+{
+	for (unsigned i = 0; i < t->count; i++) {
+		const struct bp *bp = &t->bp[i];
+
+		if (bp->kind == BP_WATCH_EXEC && gpa >= bp->addr && gpa - bp->addr < bp->len)
 			return true;
 	}
 	return false;

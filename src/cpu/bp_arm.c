@@ -22,7 +22,7 @@ static bool add_point(struct bp_table *t, const struct accel_caps *caps, unsigne
 	static const enum accel_point_kind kind_of[BP_KIND_COUNT] = {
 		[BP_SOFT] = ACCEL_POINT_EXEC,		[BP_HARD] = ACCEL_POINT_EXEC,
 		[BP_WATCH_WRITE] = ACCEL_POINT_WRITE,	[BP_WATCH_READ] = ACCEL_POINT_READ,
-		[BP_WATCH_ACCESS] = ACCEL_POINT_ACCESS,
+		[BP_WATCH_ACCESS] = ACCEL_POINT_ACCESS, [BP_WATCH_EXEC] = ACCEL_POINT_EXEC,
 	};
 	struct bp *bp = &t->bp[index];
 	struct accel_point point = {.kind = kind_of[bp->kind],
@@ -251,11 +251,12 @@ bool bp_hit_exec_locked(struct world *w, const struct vcpu *v, gva_t pc, struct 
 
 static bool is_bp_of_point(const struct bp *bp, const struct accel_point *point)
 {
-	bool is_exec_bp = bp->kind == BP_SOFT || bp->kind == BP_HARD;
+	bool is_place = bp->kind == BP_SOFT || bp->kind == BP_HARD;
+	bool is_exec_bp = is_place || bp->kind == BP_WATCH_EXEC;
 
 	return bp->addr == point->addr && bp->is_physical == point->is_physical &&
 	       is_exec_bp == (point->kind == ACCEL_POINT_EXEC) &&
-	       (is_exec_bp || bp->len == point->len);
+	       (is_place || bp->len == point->len);
 }
 
 /* The breakpoint behind hits of points, numbered as in @set. */
@@ -269,7 +270,7 @@ bool bp_hit_point_locked(struct world *w, const struct accel_debug *set,
 
 		for (unsigned h = 0; h < exit->hit_count; h++) {
 			const struct accel_point *point = &set->point[exit->hit[h]];
-			bool is_exec = point->kind == ACCEL_POINT_EXEC;
+			bool is_exec = point->kind == ACCEL_POINT_EXEC && !point->is_physical;
 
 			if (!is_bp_of_point(bp, point))
 				continue;

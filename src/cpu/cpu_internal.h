@@ -158,6 +158,8 @@ bool vcpu_translate(struct world *w, const struct x86_state *st, gva_t va, struc
 
 /* bp.c */
 bool bp_has_exec_at(const struct bp_table *t, gva_t addr);
+/* Likewise for BP_WATCH_EXEC: an instruction at @gpa. */
+bool bp_has_exec_in(const struct bp_table *t, gpa_t gpa);
 bool bp_is_patched(const struct bp_table *t, gpa_t gpa);
 bool bp_event_is_valid(const struct bp_table *t, const struct cpu_stop *event);
 /* bp_arm.c */

@@ -340,7 +340,8 @@ static bool must_step_over(struct world *w, struct vcpu *v)
 		return false;
 	if (vcpu_translate(w, st, pc, &walk))
 		v->over_gpa = walk.gpa;
-	if (!bp_has_exec_at(&w->bps, pc) && !bp_is_patched(&w->bps, v->over_gpa))
+	if (!bp_has_exec_at(&w->bps, pc) && !bp_is_patched(&w->bps, v->over_gpa) &&
+	    !bp_has_exec_in(&w->bps, v->over_gpa))
 		return false;
 	/* A halted one executes nothing until it is woken, perhaps by those that would be held. */
 	st = vcpu_state(w, v->index, X86_STATE_RUN);

@@ -202,9 +202,10 @@ void mmu_tell_stop(struct mon_record *r, const struct mmu_stop *stop)
 		record_hex(r, "gva", stop->gva);
 	tell_details(r, stop);
 	tell_cpu(r, stop->vcpu);
-	/* A watched byte is told of behind the instruction. */
+	/* A byte that is read or written is told of behind the instruction. */
 	if (stop->vcpu != MMU_NO_VCPU)
-		record_hex(r, stop->kind == MMU_BREAK_PA ? "next" : "rip", stop->rip);
+		record_hex(r, stop->kind == MMU_BREAK_PA && !stop->is_exec ? "next" : "rip",
+			   stop->rip);
 	if (stop->has_entry)
 		tell_entry(r, stop->entry_gpa);
 	if (stop->has_entry || stop->has_values || stop->event == MMU_EVENT_CR3) {
@@ -258,6 +259,20 @@ static void tell_event_names(struct mon_record *r, unsigned kinds)
 	record_string(r, "on", names);
 }
 
+static void tell_uses(struct mon_record *r, const struct mmu_break *what)
+{
+	char uses[4] = "";
+	size_t n = 0;
+
+	if (what->on_read)
+		uses[n++] = 'r';
+	if (what->on_write)
+		uses[n++] = 'w';
+	if (what->on_exec)
+		uses[n++] = 'x';
+	record_string(r, "on", uses);
+}
+
 static void tell_what(struct mon_record *r, const struct mmu_break *what)
 {
 	bool has_range = what->kind == MMU_BREAK_MAP || what->kind == MMU_BREAK_PTE ||
@@ -279,7 +294,7 @@ static void tell_what(struct mon_record *r, const struct mmu_break *what)
 			record_hex(r, "cr3", what->root.cr3);
 	}
 	if (what->kind == MMU_BREAK_PA)
-		record_string(r, "on", what->on_read ? what->on_write ? "rw" : "r" : "w");
+		tell_uses(r, what);
 	if (what->kind == MMU_BREAK_SHADOW && what->kinds)
 		tell_event_names(r, what->kinds);
 	if (what->kind == MMU_BREAK_CR3 && what->has_value)

@@ -83,23 +83,60 @@ static bool find_break(const struct mmu_watch *watch, unsigned id, struct mmu_br
 	return false;
 }
 
-static enum bp_kind watch_kind(const struct mmu_break *what)
+/* The watchpoints that a break on physical memory is made of: BP_KIND_COUNT ends the list. */
+static void watch_kinds(const struct mmu_break *what, enum bp_kind out[3])
 {
-	if (!what->on_read)
-		return BP_WATCH_WRITE;
-	return what->on_write ? BP_WATCH_ACCESS : BP_WATCH_READ;
+	unsigned n = 0;
+
+	if (what->on_read && what->on_write)
+		out[n++] = BP_WATCH_ACCESS;
+	else if (what->on_read || what->on_write)
+		out[n++] = what->on_read ? BP_WATCH_READ : BP_WATCH_WRITE;
+	if (what->on_exec)
+		out[n++] = BP_WATCH_EXEC;
+	out[n] = BP_KIND_COUNT;
 }
 
-static int watch_memory(struct mmu_watch *watch, const struct mmu_break *what, bool is_on,
-			struct umbra_err *err)
+static bool is_watched_by(const struct mmu_break *what, enum bp_kind kind)
 {
-	struct world *world = vm_world(watch->vm);
+	enum bp_kind kinds[3];
+	unsigned n = 0;
+
+	watch_kinds(what, kinds);
+	while (kinds[n] != BP_KIND_COUNT && kinds[n] != kind)
+		n++;
+	return kinds[n] == kind;
+}
+
+static int begin_watching(struct mmu_watch *watch, const struct mmu_break *what,
+			  struct umbra_err *err)
+{
+	enum bp_kind kinds[3];
+	int rc = 0;
 
 	if (what->kind != MMU_BREAK_PA)
 		return 0;
-	if (is_on)
-		return bp_insert_physical(world, watch_kind(what), what->gpa, what->len, err);
-	return bp_remove_physical(world, watch_kind(what), what->gpa, what->len);
+	watch_kinds(what, kinds);
+	for (unsigned n = 0; kinds[n] != BP_KIND_COUNT && rc == 0; n++)
+		rc = bp_insert_physical(vm_world(watch->vm), kinds[n], what->gpa, what->len, err);
+	return rc;
+}
+
+/* Break @id, which is @what, wants nothing any more; others may still want the same. */
+static void end_watching(struct mmu_watch *watch, unsigned id, const struct mmu_break *what)
+{
+	struct mmu_break_info info;
+	enum bp_kind kinds[3];
+
+	if (what->kind != MMU_BREAK_PA)
+		return;
+	watch_kinds(what, kinds);
+	for (unsigned n = 0; kinds[n] != BP_KIND_COUNT; n++)
+		(void)bp_remove_physical(vm_world(watch->vm), kinds[n], what->gpa, what->len);
+	for (unsigned i = 0; mmu_breaks_at(watch->breaks, i, &info); i++) {
+		if (info.id != id && info.is_enabled)
+			(void)begin_watching(watch, &info.what, NULL);
+	}
 }
 
 int mmu_watch_add(struct mmu_watch *watch, const struct mmu_break *what, unsigned *out_id,
@@ -113,9 +150,11 @@ int mmu_watch_add(struct mmu_watch *watch, const struct mmu_break *what, unsigne
 	rc = mmu_breaks_add(breaks, what, out_id, err);
 	if (rc < 0)
 		return rc;
-	rc = watch_memory(watch, what, true, err);
-	if (rc < 0)
-		mmu_breaks_delete(breaks, *out_id);
+	rc = begin_watching(watch, what, err);
+	if (rc == 0)
+		return 0;
+	end_watching(watch, *out_id, what);
+	mmu_breaks_delete(breaks, *out_id);
 	return rc;
 }
 
@@ -140,7 +179,7 @@ int mmu_watch_delete(struct mmu_watch *watch, unsigned id)
 		return -ENOENT;
 	cancel(watch, id);
 	if (info.is_enabled)
-		(void)watch_memory(watch, &info.what, false, NULL);
+		end_watching(watch, id, &info.what);
 	return mmu_breaks_delete(watch->breaks, id);
 }
 
@@ -153,10 +192,17 @@ int mmu_watch_enable(struct mmu_watch *watch, unsigned id, bool is_enabled, stru
 		return umbra_err_set(err, ENOENT, "there is no break %u", id);
 	if (info.is_enabled == is_enabled)
 		return 0;
-	if (!is_enabled)
-		cancel(watch, id);
-	rc = watch_memory(watch, &info.what, is_enabled, err);
-	return rc < 0 ? rc : mmu_breaks_enable(watch->breaks, id, is_enabled);
+	if (is_enabled) {
+		rc = begin_watching(watch, &info.what, err);
+		if (rc == 0)
+			rc = mmu_breaks_enable(watch->breaks, id, true);
+		if (rc < 0)
+			end_watching(watch, id, &info.what);
+		return rc;
+	}
+	cancel(watch, id);
+	end_watching(watch, id, &info.what);
+	return mmu_breaks_enable(watch->breaks, id, false);
 }
 
 /* A watchpoint of that memory that is not behind a break is gdb's. */
@@ -167,6 +213,7 @@ static void note_memory(struct mmu_watch *watch, const struct cpu_stop *stop)
 	struct mmu_stop hit = {.vcpu = stop->vcpu,
 			       .rip = st ? st->rip : 0,
 			       .gpa = stop->addr,
+			       .is_exec = stop->bp == BP_WATCH_EXEC,
 			       .has_values = stop->has_values,
 			       .old = stop->old_value,
 			       .now = stop->new_value};
@@ -175,7 +222,7 @@ static void note_memory(struct mmu_watch *watch, const struct cpu_stop *stop)
 
 	for (i = 0; mmu_breaks_at(watch->breaks, i, &info); i++) {
 		if (info.what.kind == MMU_BREAK_PA && info.is_enabled &&
-		    info.what.gpa == stop->addr && watch_kind(&info.what) == stop->bp)
+		    info.what.gpa == stop->addr && is_watched_by(&info.what, stop->bp))
 			watch->last_hit = mmu_breaks_note(watch->breaks, info.id, &hit);
 	}
 }

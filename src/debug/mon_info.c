@@ -176,6 +176,8 @@ static const char *bp_kind_name(enum bp_kind kind)
 		return "rwatch";
 	case BP_WATCH_ACCESS:
 		return "awatch";
+	case BP_WATCH_EXEC:
+		return "xwatch";
 	case BP_KIND_COUNT:
 		break;
 	}

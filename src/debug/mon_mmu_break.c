@@ -83,15 +83,15 @@ static bool parse_pte(struct mmu_call *call, struct mmu_break *what)
 	return true;
 }
 
-/* break pa GPA [r|w|rw] [LEN] */
+/* break pa GPA [any of rwx] [LEN] */
 static bool parse_pa(struct mmu_call *call, struct mmu_break *what)
 {
 	const char *rights = call->argc > 2 ? call->argv[2] : "w";
 	uint64_t gpa;
 
 	what->len = 1;
-	if (strspn(rights, "rw") != strlen(rights) || !*rights) {
-		mmu_error(call, MMU_BADARG, "'%s' is neither r, w nor rw", rights);
+	if (strspn(rights, "rwx") != strlen(rights) || !*rights) {
+		mmu_error(call, MMU_BADARG, "'%s' is not made of r, w and x", rights);
 		return false;
 	}
 	if (!mmu_parse_number(call, call->argv[1], &gpa) || !optional_number(call, 3, &what->len))
@@ -99,6 +99,7 @@ static bool parse_pa(struct mmu_call *call, struct mmu_break *what)
 	what->gpa = gpa;
 	what->on_read = strchr(rights, 'r') != NULL;
 	what->on_write = strchr(rights, 'w') != NULL;
+	what->on_exec = strchr(rights, 'x') != NULL;
 	return true;
 }
 
@@ -182,8 +183,7 @@ static const struct {
 	{MMU_BREAK_MAP, "GVA [LEN] [--on present,gone,gpa,rights,ad] [--any|--cr3 X]",
 	 "the mapping changes", 1, 2, parse_map},
 	{MMU_BREAK_PTE, "GPA [LEN]", "an entry of a table is written", 1, 2, parse_pte},
-	{MMU_BREAK_PA, "GPA [r|w|rw] [LEN]", "physical memory is used, by any alias", 1, 3,
-	 parse_pa},
+	{MMU_BREAK_PA, "GPA [rwx] [LEN]", "physical memory is used, by any alias", 1, 3, parse_pa},
 	{MMU_BREAK_CR3, "[VALUE]", "CR3 is loaded", 0, 1, parse_value},
 	{MMU_BREAK_INVLPG, "[GVA]", "INVLPG, or INVPCID of one address", 0, 1, parse_invlpg},
 	{MMU_BREAK_FAULT, "[ERR[/MASK]]", "the guest gets a page fault", 0, 1, parse_fault},

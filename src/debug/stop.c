@@ -73,6 +73,7 @@ static enum rsp_stop_kind break_kind_of(const struct cpu_stop *stop)
 	case BP_WATCH_WRITE:
 	case BP_WATCH_READ:
 	case BP_WATCH_ACCESS:
+	case BP_WATCH_EXEC:
 	case BP_KIND_COUNT:
 		break;
 	}

@@ -387,8 +387,8 @@ static int op_restart(void *ctx)
 
 _Static_assert((int)BP_SOFT == (int)RSP_BREAK_SOFT && (int)BP_HARD == (int)RSP_BREAK_HARD &&
 		       (int)BP_WATCH_ACCESS == (int)RSP_WATCH_ACCESS &&
-		       (int)BP_KIND_COUNT == (int)RSP_BREAK_TYPES,
-	       "both number breakpoints as Z packets do");
+		       (int)BP_WATCH_EXEC == (int)RSP_BREAK_TYPES,
+	       "both number breakpoints as Z packets do, and what those have not comes after");
 
 /* gdb takes the empty reply to its first watchpoint for "too many" and says no more than that. */
 static bool op_is_supported(void *ctx, enum rsp_break type)

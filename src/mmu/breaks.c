@@ -106,8 +106,8 @@ static int check(const struct mmu_break *what, struct umbra_err *err)
 			return umbra_err_set(err, E2BIG, "a pte break lies in one page");
 		return check_range(what->gpa, what->len, err);
 	case MMU_BREAK_PA:
-		if (!what->on_read && !what->on_write)
-			return umbra_err_set(err, EINVAL, "neither reads nor writes");
+		if (!what->on_read && !what->on_write && !what->on_exec)
+			return umbra_err_set(err, EINVAL, "neither reads nor writes nor executes");
 		return check_range(what->gpa, what->len, err);
 	case MMU_BREAK_CR3:
 	case MMU_BREAK_INVLPG:

@@ -207,6 +207,10 @@ BREAKS = (  # guest, where it is set, arguments, the stop's line; {} are symbols
     ("hazard", "remap", "pa {frame_a} r", r"kind=pa gpa={frame_a} cpu=0 next=0x\w+.*"),
     ("hazard", "remap", "pa {frame_a} w 8", r"kind=pa gpa={frame_a} cpu=0 next=0x\w+ old=0x0 new=0x1"),
     ("hazard", "remap", "pa {frame_b} rw", r"kind=pa gpa={frame_b} cpu=0 next=0x\w+.*"),
+    ("hazard", "remap", "pa {widen} x", r"kind=pa gpa={widen} cpu=0 rip={widen}"),
+    ("hazard", "remap", "pa {widen} rwx 16", r"kind=pa gpa={widen} cpu=0 rip={widen}"),
+    ("hazard", "remap", "pa {frame_a} rwx", r"kind=pa gpa={frame_a} cpu=0 next=0x\w+.*"),
+    ("hazard", "remap", "pa {frame_a} x", None),
     ("hazard", "remap", "cr3", r"kind=cr3 cpu=1 rip=0x\w+ old=0x\w+ new=0x\w+"),
     ("hazard", "remap", "cr3 {cr3}", r"kind=cr3 cpu=1 rip=0x\w+ old=0x\w+ new={cr3}"),
     ("hazard", "remap", "cr3 0xabc000", None),
@@ -233,7 +237,7 @@ def each_kind_of_break(transcript):
         umbra, client, names = at(guest, function)
         with umbra, client:
             cr3 = records(client, "mmu walk 0x0")[0]["cr3"]
-            fill = {"cr3": cr3, **{name: hex(names.get(name, 0)) for name in ("table", "frame_a", "frame_b")}}
+            fill = {"cr3": cr3, **{name: hex(names.get(name, 0)) for name in ("table", "frame_a", "frame_b", "widen")}}
             answer = monitor(client, "mmu break " + arguments.format(**fill))
             transcript.append("> mmu break %s\n%s" % (arguments, answer))
             require(re.match(r"break id=1 kind=\w+ .*hits=0 enabled=1$", answer), answer)
@@ -274,6 +278,24 @@ def the_table_of_breaks(_transcript):
         monitor(client, "mmu break delete 5")
         run_on(client, names["print_text"])
         require(monitor(client, "mmu why").startswith("error notpresent "), "why of another stop")
+
+
+def a_break_on_execution_goes_on(_transcript):
+    """It stops in front of each instruction of the range once; another break on the same memory stays
+    when one goes."""
+    umbra, client, names = at("hazard", "remap")
+    start, stops = names["widen"], []
+    with umbra, client:
+        monitor(client, "mmu break pa %#x x 16" % start)
+        monitor(client, "mmu break pa %#x rx 16" % start)
+        for _ in range(3):
+            text, _ = go(client)
+            require("mmu stop id=2 kind=pa gpa=%#x cpu=0 rip=" % start in text, text)
+            stops.append(register(client, RIP))
+            monitor(client, "mmu break delete 1")
+        require(stops[0] == start and stops == sorted(set(stops)) and stops[2] < start + 16, str(stops))
+        monitor(client, "mmu break delete all")
+        run_on(client, names["print_text"])
 
 
 def breaks_go_with_the_debugger(_transcript):
@@ -361,7 +383,7 @@ ERRORS = (
     ("break invlpg 0x800000000000", "noncanon there is no linear address 0x800000000000"),
     ("break pte", "badarg usage: mmu break pte GPA [LEN]"),
     ("break pte 0x1ffc 8", "badarg a pte break lies in one page"),
-    ("break pa 0x1000 q", "badarg 'q' is neither r, w nor rw"),
+    ("break pa 0x1000 q", "badarg 'q' is not made of r, w and x"),
     ("break pa 0x1000 r 0", "badarg the length is 0; it is 1 at least"),
     ("break cr3 1 2", "badarg usage: mmu break cr3 [VALUE]"),
     ("break fault 2/x", "badarg 'x' is no number (0x for hexadecimal)"),
@@ -527,6 +549,7 @@ TESTS = (
     (trace_and_log, ""),
     (each_kind_of_break, ""),
     (the_table_of_breaks, ""),
+    (a_break_on_execution_goes_on, ""),
     (breaks_go_with_the_debugger, ""),
     (diff_names_the_writer, ""),
     (missing_flushes_are_found, ""),

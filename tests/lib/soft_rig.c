@@ -280,7 +280,7 @@ static struct soft_rig_result execute(struct soft_rig *rig, uint64_t max, bool i
 	c->at_exec_point = false;
 	soft_points_follow(c);
 	/* A point at the first instruction is passed, so that one runs alone. */
-	c->skip_exec_point = soft_points_has_exec(c, soft_linear_rip(c));
+	c->skip_exec_point = soft_points_has_exec(c, soft_linear_rip(c), ~(gpa_t)0);
 	soft_fpu_enter(c);
 	soft_unsafe(c);
 	do {

@@ -242,6 +242,7 @@ soft_ret op_enter_point(SOFT_ARGS)
 	if (passes_point(c, left))
 		return op_enter(SOFT_PASS(i));
 	c->at_exec_point = true;
+	c->exec_point_gpa = block_of(i)->gpa;
 	c->rip = i->imm;
 	c->cur = NULL;
 	SOFT_LEAVE();
@@ -252,6 +253,7 @@ soft_ret op_enter_step_point(SOFT_ARGS)
 	if (passes_point(c, left))
 		return op_enter_step(SOFT_PASS(i));
 	c->at_exec_point = true;
+	c->exec_point_gpa = block_of(i)->gpa;
 	c->rip = i->imm;
 	c->cur = NULL;
 	SOFT_LEAVE();

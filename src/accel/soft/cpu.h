@@ -241,7 +241,8 @@ struct soft_cpu {
 	/* Stops for the debugger: points.c. */
 	struct soft_points *points;
 	bool wants_yield;     /* PAUSE, an IPI: pass the turn early */
-	bool at_exec_point;   /* a block left because the debugger has a point at its start */
+	bool at_exec_point;   /* a block left because the debugger has a point at its start: */
+	gpa_t exec_point_gpa; /* where that lies */
 	bool skip_exec_point; /* the first instruction of a run does not stop at its own address */
 	bool has_mmu_stop;    /* an event of the mmu stops it behind this instruction: watch.c */
 	uint64_t mmu_hit;     /* with has_mmu_stop: accel_exit.mmu_hit */
@@ -545,7 +546,8 @@ void soft_fpu_get(struct soft_cpu *c, struct x86_fpu *out_fpu);
 void soft_fpu_set(struct soft_cpu *c, const struct x86_fpu *fpu);
 
 /* Stops for the debugger (points.c). */
-bool soft_points_has_exec(const struct soft_cpu *c, gva_t la);
+/* Is there a point at an instruction whose first byte is at @la and at @gpa? */
+bool soft_points_has_exec(const struct soft_cpu *c, gva_t la, gpa_t gpa);
 /* Mask of MMU_CAN_READ and _WRITE for which this page must not hit in line; *out_watched as in
  * struct tlb_bank. */
 unsigned soft_points_withhold(const struct soft_cpu *c, gva_t la_page, gpa_t gpa_page,

@@ -28,7 +28,8 @@ struct guest_point {
 struct soft_points {
 	struct own_point *own;
 	unsigned count;
-	unsigned exec_count; /* the first ones */
+	unsigned place_count; /* the first ones: EXEC at a linear address */
+	unsigned exec_count;  /* with those behind them: EXEC in physical memory */
 	/* What they become when the vCPU runs: until then another one that runs may look into this
 	 * one's blocks and micro-TLB.  NULL: no change. */
 	struct own_point *next;
@@ -113,7 +114,9 @@ static void forget_missing(struct soft_cpu *c, const struct own_point *a, unsign
 	for (unsigned i = 0; i < a_count; i++) {
 		if (is_listed(b, b_count, &a[i].point))
 			continue;
-		if (a[i].point.kind == ACCEL_POINT_EXEC)
+		if (a[i].point.kind == ACCEL_POINT_EXEC && a[i].point.is_physical)
+			soft_blocks_flush(c);
+		else if (a[i].point.kind == ACCEL_POINT_EXEC)
 			soft_blocks_evict_linear(c, a[i].point.addr);
 		else
 			soft_tlb_forget_all(c);
@@ -148,15 +151,18 @@ void soft_points_follow(struct soft_cpu *c)
 	p->own = p->next;
 	p->count = p->next_count;
 	p->next = NULL;
-	p->exec_count = 0;
-	while (p->exec_count < p->count && p->own[p->exec_count].point.kind == ACCEL_POINT_EXEC)
-		p->exec_count++;
+	p->place_count = 0;
+	for (p->exec_count = 0; p->exec_count < p->count; p->exec_count++) {
+		if (p->own[p->exec_count].point.kind != ACCEL_POINT_EXEC)
+			break;
+		p->place_count += !p->own[p->exec_count].point.is_physical;
+	}
 }
 
-int soft_points_exec_at(const struct soft_cpu *c, gva_t la)
+int soft_points_exec_at(const struct soft_cpu *c, gva_t la, gpa_t gpa)
 {
 	const struct soft_points *p = c->points;
-	unsigned low = 0, high = p->exec_count;
+	unsigned low = 0, high = p->place_count;
 
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
@@ -169,12 +175,16 @@ int soft_points_exec_at(const struct soft_cpu *c, gva_t la)
 		else
 			high = middle;
 	}
+	for (unsigned i = p->place_count; i < p->exec_count; i++) {
+		if (gpa - p->own[i].point.addr < p->own[i].point.len)
+			return (int)p->own[i].index;
+	}
 	return -1;
 }
 
-bool soft_points_has_exec(const struct soft_cpu *c, gva_t la)
+bool soft_points_has_exec(const struct soft_cpu *c, gva_t la, gpa_t gpa)
 {
-	return c->points->exec_count && soft_points_exec_at(c, la) >= 0;
+	return c->points->exec_count && soft_points_exec_at(c, la, gpa) >= 0;
 }
 
 /* The guest's debug registers. */

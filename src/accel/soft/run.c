@@ -328,7 +328,7 @@ static void locate(struct soft_cpu *c, struct accel_exit *out)
 
 static bool stop_at_exec_point(struct soft_cpu *c, struct accel_exit *out)
 {
-	int point = soft_points_exec_at(c, soft_linear_rip(c));
+	int point = soft_points_exec_at(c, soft_linear_rip(c), c->exec_point_gpa);
 
 	if (point < 0)
 		return false;

@@ -68,7 +68,7 @@ uint64_t soft_points_guest_exec(const struct soft_cpu *c, gva_t la);
 void soft_points_take(struct soft_cpu *c, struct accel_exit *out);
 /* The current instruction faults: what it met so far does not count, for it will meet it again. */
 void soft_points_drop(struct soft_cpu *c);
-/* The debugger's exec point at @la: index, or -1. */
-int soft_points_exec_at(const struct soft_cpu *c, gva_t la);
+/* The debugger's exec point at @la, or else one in whose memory @gpa lies: index, or -1. */
+int soft_points_exec_at(const struct soft_cpu *c, gva_t la, gpa_t gpa);
 
 #endif

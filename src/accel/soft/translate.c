@@ -26,6 +26,7 @@ struct maker {
 	unsigned count;	 /* guest instructions so far */
 	unsigned offset; /* of the next one, in bytes */
 	uint64_t start;	 /* RIP of the block */
+	gpa_t gpa;	 /* likewise */
 	gpa_t gpa2;
 	bool is_done;
 	uint8_t byte[WINDOW_BYTES];
@@ -415,6 +416,13 @@ static void finish_with_link(struct maker *m, uint64_t rip)
 	m->is_done = true;
 }
 
+/* The debugger has a point at the next instruction.  Its first byte is in the block's own frame. */
+static bool has_point(const struct maker *m)
+{
+	return soft_points_has_exec(m->c, linear_of(m->c, m->start + m->offset),
+				    m->gpa + m->offset);
+}
+
 static bool is_full(const struct maker *m)
 {
 	if (m->count == 0)
@@ -422,7 +430,7 @@ static bool is_full(const struct maker *m)
 	return m->count == SOFT_BLOCK_MAX || (m->c->mode & SOFT_STEP) || m->offset >= m->len ||
 	       m->t.end - m->t.out < TR_SLOTS + 3 ||
 	       m->t.next != m->start + m->offset || /* RIP wrapped */
-	       soft_points_has_exec(m->c, linear_of(m->c, m->start + m->offset));
+	       has_point(m);
 }
 
 static void add_instruction(struct maker *m)
@@ -474,7 +482,7 @@ static void begin_block(struct maker *m, struct insn *out, size_t max)
 	t->out = out + 1;
 	t->end = out + max;
 	*out = (struct insn){
-		.fn = entry_of(c, soft_points_has_exec(c, linear_of(c, m->start))),
+		.fn = entry_of(c, has_point(m)),
 		.imm = m->start,
 	};
 }
@@ -484,12 +492,12 @@ size_t soft_translate(struct soft_cpu *c, gpa_t gpa, struct insn *out, size_t ma
 {
 	struct maker m;
 
-	(void)gpa;
 	if (max < TR_SLOTS + 4)
 		return 0;
 	m.c = c;
 	m.first = out;
 	m.start = c->rip;
+	m.gpa = gpa;
 	m.count = 0;
 	m.offset = 0;
 	m.gpa2 = ~(gpa_t)0;

@@ -85,6 +85,9 @@ Test(mmu_tell, stop_when_of_another_kind_then_what_it_is_about)
 				 .now = 2,
 				 .rip = 0x10};
 	expect(&stop, "mmu stop id=5 kind=pa gpa=0x2f31000 cpu=0 next=0x10 old=0x1 new=0x2");
+	stop = (struct mmu_stop){
+		.id = 5, .kind = MMU_BREAK_PA, .gpa = 0x2f31000, .is_exec = true, .rip = 0x1000};
+	expect(&stop, "mmu stop id=5 kind=pa gpa=0x2f31000 cpu=0 rip=0x1000");
 	stop = (struct mmu_stop){.id = 6,
 				 .kind = MMU_BREAK_WX,
 				 .has_gva = true,

@@ -166,6 +166,114 @@ Test(points, watch_when_physical_beyond_its_linear_namesake_then_not_met)
 	EXPECT_NONE(ALIAS + DATA, &point, "no memory is there", STORE_32);
 }
 
+/* Execution, by what lies in memory: inc eax, three times. */
+
+#define INC_EAX	 0xff, 0xc0
+#define CODE_END 6
+
+/* From @rip on until a point is met or the three are done, which is told as a step. */
+static struct accel_exit run_from(uint64_t rip, const struct accel_point *point, unsigned count,
+				  bool passes)
+{
+	uint64_t start = rip & UMBRA_PAGE_MASK;
+	const struct accel_debug debug = {.point = point,
+					  .point_count = count,
+					  .pass_exec = passes,
+					  .step = true,
+					  .range_start = start,
+					  .range_end = start + CODE_END};
+	struct accel_exit out;
+
+	cr_assert(eq(int, accel_soft.debug_set(rig->vcpu, &debug), 0));
+	rig->c->rip = rip;
+	soft_run(rig->c, &out);
+	return out;
+}
+
+static void expect_exec(const struct accel_exit *out, uint64_t rip, uint64_t rax, const char *what)
+{
+	expect_hit(out, 0, rip, what);
+	cr_expect(eq(u64, out->pc, rip), "%s", what);
+	cr_expect(eq(u64, rig->c->r[X86_RAX], rax), "%s", what);
+	cr_expect(not(out->has_values), "%s", what);
+}
+
+static void expect_end(const struct accel_exit *out, uint64_t rax, const char *what)
+{
+	cr_expect(eq(u32, out->debug, ACCEL_DEBUG_STEP), "%s", what);
+	cr_expect(eq(u64, out->rip % UMBRA_PAGE_SIZE, CODE_END), "%s", what);
+	cr_expect(eq(u64, rig->c->r[X86_RAX], rax), "%s", what);
+}
+
+Test(points, exec_when_physical_then_met_in_front_through_every_mapping)
+{
+	static const struct accel_point point = {
+		.kind = ACCEL_POINT_EXEC, .addr = SOFT_RIG_CODE + 2, .len = 1, .is_physical = true};
+	struct accel_exit out;
+
+	SOFT_RIG_CODE_BYTES(rig, INC_EAX, INC_EAX, INC_EAX);
+	rig->c->r[X86_RAX] = 0;
+	/* Its blocks are there before the point is. */
+	out = run_from(SOFT_RIG_CODE, NULL, 0, false);
+	expect_end(&out, 3, "no point");
+	out = run_from(ALIAS + SOFT_RIG_CODE, NULL, 0, false);
+	expect_end(&out, 6, "no point, alias");
+	out = run_from(SOFT_RIG_CODE, &point, 1, false);
+	expect_exec(&out, SOFT_RIG_CODE + 2, 7, "identity");
+	out = run_from(ALIAS + SOFT_RIG_CODE, &point, 1, false);
+	expect_exec(&out, ALIAS + SOFT_RIG_CODE + 2, 8, "alias");
+	out = run_from(ALIAS + SOFT_RIG_CODE + 2, &point, 1, true);
+	expect_end(&out, 10, "told once, then passed");
+	out = run_from(SOFT_RIG_CODE, NULL, 0, false);
+	expect_end(&out, 13, "it is gone");
+}
+
+/* Without a step the blocks are of many instructions. */
+Test(points, exec_when_blocks_run_then_cut_where_the_point_is)
+{
+	static const struct accel_point point = {
+		.kind = ACCEL_POINT_EXEC, .addr = SOFT_RIG_CODE + 4, .len = 1, .is_physical = true};
+	struct accel_exit out;
+
+	SOFT_RIG_CODE_BYTES(rig, INC_EAX, INC_EAX, INC_EAX);
+	rig->c->r[X86_RAX] = 0;
+	out = run_from(SOFT_RIG_CODE, NULL, 0, false);
+	watch(&point, 1);
+	rig->c->rip = SOFT_RIG_CODE;
+	soft_run(rig->c, &out);
+	expect_exec(&out, SOFT_RIG_CODE + 4, 5, "in the middle of a block");
+}
+
+Test(points, exec_when_a_range_then_each_instruction_that_begins_there)
+{
+	static const struct accel_point point = {
+		.kind = ACCEL_POINT_EXEC, .addr = SOFT_RIG_CODE + 1, .len = 4, .is_physical = true};
+	struct accel_exit out;
+
+	SOFT_RIG_CODE_BYTES(rig, INC_EAX, INC_EAX, INC_EAX);
+	rig->c->r[X86_RAX] = 0;
+	out = run_from(SOFT_RIG_CODE, &point, 1, false);
+	expect_exec(&out, SOFT_RIG_CODE + 2, 1, "its first byte counts");
+	out = run_from(SOFT_RIG_CODE + 2, &point, 1, true);
+	expect_exec(&out, SOFT_RIG_CODE + 4, 2, "the last byte of the range");
+	out = run_from(SOFT_RIG_CODE + 4, &point, 1, true);
+	expect_end(&out, 3, "behind it");
+}
+
+/* gdb wants to hear of its own. */
+Test(points, exec_when_linear_and_physical_then_the_linear_one_is_told)
+{
+	static const struct accel_point point[] = {
+		{.kind = ACCEL_POINT_EXEC, .addr = SOFT_RIG_CODE, .len = 1, .is_physical = true},
+		{.kind = ACCEL_POINT_EXEC, .addr = SOFT_RIG_CODE, .len = 1},
+	};
+	struct accel_exit out;
+
+	SOFT_RIG_CODE_BYTES(rig, INC_EAX, INC_EAX, INC_EAX);
+	out = run_from(SOFT_RIG_CODE, point, 2, false);
+	expect_hit(&out, 1, SOFT_RIG_CODE, "at the same place");
+}
+
 /* What an event pushes is met behind its delivery, not at some later access. */
 Test(points, watch_when_the_frame_of_an_exception_meets_it_then_told_at_the_handler)
 {
