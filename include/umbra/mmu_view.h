@@ -161,6 +161,8 @@ struct mmu_shadow_page {
 	unsigned refs, roots;	/* who names it, and how many of them are roots */
 	unsigned present;	/* entries */
 	unsigned unused_writes; /* to the table since a translation came through */
+	/* Translations that came through since it was made.  What a micro-TLB knows needs none. */
+	uint64_t hits;
 };
 
 /* What the shadow knows of a set of roots: records that differ in rights only are told apart. */

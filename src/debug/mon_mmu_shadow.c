@@ -58,6 +58,7 @@ static void tell_page(void *ctx, const struct mmu_shadow_page *page)
 	else
 		record_string(r, "wp", page->is_protected ? "yes" : "no");
 	record_number(r, "writes", page->unused_writes);
+	record_number(r, "hits", page->hits);
 	record_end(r);
 }
 

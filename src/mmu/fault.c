@@ -20,6 +20,7 @@ static inline struct shadow_page *descend(const struct mmu_root *root, gva_t gva
 		*out_index = shadow_index(gva, level);
 		if (clock) {
 			sp->used = clock;
+			sp->hits++;
 			sp->unused_writes = 0;
 		}
 		if (level-- == 1)

@@ -93,6 +93,7 @@ static void describe_page(const struct shadow_page *sp, struct mmu_shadow_page *
 		.roots = sp->root_refs,
 		.present = sp->present,
 		.unused_writes = sp->unused_writes,
+		.hits = sp->hits,
 	};
 }
 

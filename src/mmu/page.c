@@ -121,6 +121,7 @@ static void init_page(struct shadow_page *sp, const struct shadow_key *key)
 	sp->root_refs = 0;
 	sp->unused_writes = 0;
 	sp->used = 0;
+	sp->hits = 0;
 	sp->parents = 0;
 	sp->table = NULL;
 	sp->frame = NULL;

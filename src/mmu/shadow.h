@@ -100,6 +100,7 @@ struct shadow_page {
 	uint32_t root_refs;	/* of those, roots */
 	uint32_t unused_writes; /* to the guest table since a translation came through here */
 	uint64_t used;		/* mmu.clock of that translation */
+	uint64_t hits;		/* translations that came through here */
 	shadow_handle parents;
 	const uint8_t *table;	  /* the guest table's bytes; NULL: direct, or outside memory */
 	struct frame *frame;	  /* of the guest table; NULL: direct */

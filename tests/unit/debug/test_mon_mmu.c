@@ -180,7 +180,12 @@ Test(mon_mmu, walk_when_shadowed_then_its_opinion_beside_it)
 	cr_assert_eq(mmu_translate(m.vm->mmu, 0, 0x600000, 0, &page, &fault), 0);
 	ASSERT_SAYS("mmu walk 0x600000", "page=2M rights=u:--- k:rwx  shadow sp=");
 	ASSERT_SAYS("mmu verify", "errors=0");
-	ASSERT_SAYS("mmu shadow", "role=l1,8byte,wux,nxe refs=1 roots=0 present=1/512 wp=yes");
+	ASSERT_SAYS("mmu shadow", "role=l1,8byte,wux,nxe refs=1 roots=0 present=1/512 wp=yes "
+				  "writes=0 hits=0\n");
+	cr_assert_eq(mmu_translate(m.vm->mmu, 0, 0x400000, X86_PF_W, &page, &fault), 0);
+	cr_assert_eq(mmu_translate(m.vm->mmu, 0, 0x400008, 0, &page, &fault), 0);
+	ASSERT_SAYS("mmu shadow", "role=l1,8byte,wux,nxe refs=1 roots=0 present=1/512 wp=yes "
+				  "writes=0 hits=2\n");
 	ASSERT_SAYS("mmu shadow 0", "spte sp=0 i=0 level=4 gpte=0x2027 child=");
 	ASSERT_SAYS("mmu shadow 0x400000", "level=1 gpte=0x10067 gpa=0x10000");
 	ASSERT_SAYS("mmu stats", "stats faults=2 ");
