@@ -11,7 +11,7 @@ struct vm *fake_vm_create(void)
 	struct vm *vm = calloc(1, sizeof(*vm));
 	struct world *world = calloc(1, sizeof(*world));
 
-	if (!vm || !world)
+	if (!vm || !world || mem_create(&vm->mem, NULL) != 0)
 		abort();
 	vm->world = world;
 	world->state = WORLD_STOPPED;
@@ -22,6 +22,7 @@ struct vm *fake_vm_create(void)
 
 void fake_vm_destroy(struct vm *vm)
 {
+	mem_destroy(vm->mem);
 	free(vm->world);
 	free(vm);
 }

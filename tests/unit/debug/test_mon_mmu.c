@@ -36,7 +36,6 @@ static void set_up(void)
 
 	m.vm = fake_vm_create();
 	target_init(&m.target, m.vm, "test");
-	cr_assert_eq(mem_create(&m.vm->mem, &err), 0);
 	cr_assert_eq(mem_add(m.vm->mem, 0, 0x400000, MEM_RAM, "ram", &err), 0);
 	put(PML4, PDPT | RW);
 	put(PDPT, PD | RW);
@@ -54,7 +53,6 @@ static void set_up(void)
 static void tear_down(void)
 {
 	mmu_destroy(m.vm->mmu);
-	mem_destroy(m.vm->mem);
 	fake_vm_destroy(m.vm);
 }
 

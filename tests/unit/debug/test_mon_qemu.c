@@ -22,14 +22,12 @@ static void set_up(void)
 
 	m.vm = fake_vm_create();
 	target_init(&m.target, m.vm, "test");
-	cr_assert_eq(mem_create(&m.vm->mem, &err), 0);
 	cr_assert_eq(mem_add(m.vm->mem, 0, 0x10000, MEM_RAM, "ram", &err), 0);
 	memcpy(m.vm->world->mem + 0x1bc, bytes, sizeof(bytes));
 }
 
 static void tear_down(void)
 {
-	mem_destroy(m.vm->mem);
 	fake_vm_destroy(m.vm);
 }
 
