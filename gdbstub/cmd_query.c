@@ -26,7 +26,10 @@ void rsp_cmd_empty(struct rsp_session *s, const struct rsp_args *args)
 void rsp_cmd_reason(struct rsp_session *s, const struct rsp_args *args)
 {
 	(void)args;
-	rsp_stop_answer(s);
+	if (s->is_non_stop)
+		rsp_non_stop_reason(s);
+	else
+		rsp_stop_answer(s);
 }
 
 /* True when the client's list, "a+;b-;c=1", holds @feature. */
@@ -58,6 +61,8 @@ static const struct {
 	{RSP_NEEDS_EXEC_FILE, ";qXfer:exec-file:read+"},
 	{RSP_NEEDS_ROM, ";qXfer:memory-map:read+"},
 	{RSP_NEEDS_BREAK, ";swbreak+;hwbreak+"},
+	{RSP_NEEDS_PAUSE, ";QNonStop+"},
+	{RSP_NEEDS_THREAD_EVENTS, ";QThreadEvents+"},
 };
 
 void rsp_cmd_supported(struct rsp_session *s, const struct rsp_args *args)
@@ -66,6 +71,7 @@ void rsp_cmd_supported(struct rsp_session *s, const struct rsp_args *args)
 	size_t i;
 
 	s->is_multiprocess = does_announce(args, "multiprocess+");
+	s->has_no_resumed = does_announce(args, "no-resumed+");
 	s->has_error_text = does_announce(args, "error-message+");
 	s->has_swbreak = s->target->brk && does_announce(args, "swbreak+");
 	s->has_hwbreak = s->target->brk && does_announce(args, "hwbreak+");
@@ -77,6 +83,8 @@ void rsp_cmd_supported(struct rsp_session *s, const struct rsp_args *args)
 			rsp_reply_text(s, offers[i].text);
 	if (s->is_multiprocess)
 		rsp_reply_text(s, ";multiprocess+");
+	if (s->has_no_resumed)
+		rsp_reply_text(s, ";no-resumed+");
 	if (s->has_error_text)
 		rsp_reply_text(s, ";error-message+");
 	rsp_reply_end(s);
@@ -88,11 +96,6 @@ void rsp_cmd_no_ack(struct rsp_session *s, const struct rsp_args *args)
 	(void)args;
 	rsp_answer_text(s, "OK");
 	s->is_no_ack = true;
-}
-
-void rsp_cmd_non_stop(struct rsp_session *s, const struct rsp_args *args)
-{
-	rsp_answer_result(s, args->number[0] == 0 ? 0 : RSP_WIRE_EINVAL);
 }
 
 /* QEMU's way to physical memory, which pwndbg and others use. */

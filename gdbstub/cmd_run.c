@@ -49,7 +49,8 @@ static int plans_apply(struct rsp_session *s, struct plans *plans,
 	return 0;
 }
 
-/* A plan that moves no thread would never stop: say at once that the target is stopped. */
+/* A plan that moves no thread would never stop: say at once that the target is stopped, or, to a
+ * client that knows the word for it, that nothing goes. */
 static void answer_held(struct rsp_session *s)
 {
 	struct rsp_stop stop = {
@@ -58,14 +59,34 @@ static void answer_held(struct rsp_session *s)
 		.thread = rsp_current_thread(s),
 	};
 
+	if (s->has_no_resumed) {
+		rsp_answer_text(s, "N");
+		return;
+	}
 	rsp_stop_record(s, &stop);
 	rsp_stop_answer(s);
+}
+
+/* Only those that an action is for change what they do. */
+static void resume_non_stop(struct rsp_session *s, const struct plans *plans)
+{
+	unsigned i;
+
+	for (i = 0; i < plans->count; i++)
+		if (plans->is_decided[i])
+			rsp_non_stop_plan(s, i + 1, &plans->plan[i]);
+	rsp_answer_text(s, "OK");
+	rsp_non_stop_resume(s);
 }
 
 static void resume(struct rsp_session *s, const struct plans *plans)
 {
 	unsigned i = 0;
 
+	if (s->is_non_stop) {
+		resume_non_stop(s, plans);
+		return;
+	}
 	while (i < plans->count && plans->plan[i].action == RSP_HOLD)
 		i++;
 	if (i == plans->count) {
@@ -219,6 +240,13 @@ void rsp_cmd_vcont(struct rsp_session *s, const struct rsp_args *args)
 	resume(s, &plans);
 }
 
+void rsp_cmd_thread_events(struct rsp_session *s, const struct rsp_args *args)
+{
+	s->has_thread_events = args->number[0] != 0;
+	s->target->run->thread_events(s->target->ctx, s->has_thread_events);
+	rsp_answer_text(s, "OK");
+}
+
 void rsp_cmd_vcont_list(struct rsp_session *s, const struct rsp_args *args)
 {
 	(void)args;
@@ -240,7 +268,8 @@ void rsp_cmd_detach(struct rsp_session *s, const struct rsp_args *args)
 	}
 	rsp_answer_text(s, "OK");
 	s->state = RSP_DETACHED;
-	s->target->run->detach(s->target->ctx);
+	if (!s->is_reader)
+		s->target->run->detach(s->target->ctx);
 }
 
 /* No answer is defined for k. */
@@ -276,6 +305,7 @@ static int restart(struct rsp_session *s)
 	int error = s->target->run->restart(s->target->ctx);
 
 	if (error == 0) {
+		rsp_non_stop_restarted(s);
 		rsp_stop_record(s, &stop);
 		s->continue_thread = RSP_THREAD_ANY;
 		s->is_kill_due = false;

@@ -52,7 +52,9 @@ static const struct rsp_command commands[] = {
 	{"vMustReplyEmpty", "", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_empty},
 	{"qSupported", "?:*", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_supported},
 	{"QStartNoAckMode", "", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_no_ack},
-	{"QNonStop", ":n", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_non_stop},
+	{"QNonStop", ":n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_non_stop},
+	{"vStopped", "", RSP_NEEDS_PAUSE, WAITS, rsp_cmd_next_stop},
+	{"QThreadEvents", ":n", RSP_NEEDS_THREAD_EVENTS, AT_ONCE, rsp_cmd_thread_events},
 	{"qAttached", "?:n", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_attached},
 	{"qSymbol", ":*", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_ok},
 	{"qOffsets", "", RSP_NEEDS_OFFSETS, WAITS, rsp_cmd_offsets},
@@ -109,6 +111,10 @@ bool rsp_command_is_offered(const struct rsp_session *s, enum rsp_needs needs)
 		return true;
 	case RSP_NEEDS_RESTART:
 		return target->run->restart;
+	case RSP_NEEDS_PAUSE:
+		return target->run->pause;
+	case RSP_NEEDS_THREAD_EVENTS:
+		return target->run->thread_events;
 	case RSP_NEEDS_BREAK:
 		return target->brk;
 	case RSP_NEEDS_MONITOR:
@@ -231,10 +237,14 @@ void rsp_command_run(struct rsp_session *s, const struct rsp_command *command)
 		rsp_answer_text(s, "");
 		return;
 	}
+	if (s->is_reader && !rsp_reader_may_run(s, command))
+		return;
 	cursor.at += strlen(command->name);
 	if (!parse_args(&cursor, command->schema, &args)) {
 		rsp_answer_error(s, RSP_WIRE_EINVAL);
 		return;
 	}
 	command->run(s, &args);
+	if (s->is_non_stop)
+		rsp_non_stop_served(s, command);
 }

@@ -37,12 +37,27 @@ enum rsp_wire_error {
 #define RSP_THREAD_ANY	0
 #define RSP_THREAD_NONE INT32_MAX /* well-formed, and certainly not ours */
 
+/* A thread in non-stop mode. */
+enum rsp_thread_state {
+	RSP_THREAD_STOPPED, /* and the client knows */
+	RSP_THREAD_NEWS,    /* stopped; for the client it runs until it has fetched the news */
+	RSP_THREAD_RUNS,
+};
+struct rsp_thread_run {
+	enum rsp_thread_state state;
+	unsigned turn;	      /* RSP_THREAD_NEWS: which came first */
+	struct rsp_plan plan; /* RSP_THREAD_RUNS */
+	struct rsp_stop stop; /* the last one */
+};
+
 enum rsp_frame {
 	RSP_FRAME_IDLE, /* between packets */
 	RSP_FRAME_DATA, /* after '$' */
 	RSP_FRAME_SUM1, /* after '#' */
 	RSP_FRAME_SUM2, /* after the first checksum digit */
 };
+
+struct rsp_command;
 
 struct rsp_session {
 	const struct rsp_target *target;
@@ -62,6 +77,9 @@ struct rsp_session {
 	bool is_extended;	/* the client said ! and may say vRun */
 	bool is_kill_due;	/* vKill came, and vRun may follow */
 	bool is_interrupt_sent; /* for the present run */
+	bool is_reader;		/* another client controls the target */
+	bool has_no_resumed;	/* the client knows the stop reply N */
+	bool has_thread_events; /* the client asked for them */
 	bool is_in_monitor;
 	bool is_monitor_cut;
 	size_t monitor_len; /* text in scratch that waits to become an O packet */
@@ -69,6 +87,13 @@ struct rsp_session {
 	unsigned general_thread; /* Hg: 0 is "not chosen yet" */
 	int32_t continue_thread; /* Hc: RSP_THREAD_* or a thread */
 	struct rsp_stop last_stop;
+
+	bool is_non_stop;
+	bool is_note_out;   /* a %Stop whose news were not all fetched */
+	bool is_asked;	    /* by ?; there may be news that wait for a look at its answer */
+	unsigned note_turn; /* of the news that were told last */
+	unsigned last_turn;
+	struct rsp_thread_run thread[RSP_MAX_THREADS];
 
 	bool is_replying;  /* a packet is being built behind out_tail */
 	size_t reply_len;  /* of that packet */
@@ -138,6 +163,8 @@ void rsp_reply_thread(struct rsp_session *s, unsigned thread);
 /* Send it as it is, or run-length encoded (for hexadecimal data; text may hold a '*'). */
 void rsp_reply_end(struct rsp_session *s);
 void rsp_reply_end_packed(struct rsp_session *s);
+/* Send it as a notification: no ack, and no second time. */
+void rsp_reply_end_note(struct rsp_session *s);
 
 /* Whole answers.  @error is a positive or negative errno value; a client that can read it gets the
  * target's own words, or ours, in place of the number. */
@@ -162,8 +189,30 @@ bool rsp_thread_exists(const struct rsp_session *s, int32_t thread);
 
 /* Send last_stop as a stop reply. */
 void rsp_stop_answer(struct rsp_session *s);
+/* Put @stop into the packet that is being built. */
+void rsp_stop_put(struct rsp_session *s, const struct rsp_stop *stop);
+bool rsp_stop_is_end(const struct rsp_stop *stop);
 /* Remember @stop; the thread that stopped becomes the current one, as gdb assumes. */
 void rsp_stop_record(struct rsp_session *s, const struct rsp_stop *stop);
+
+/* Nonstop.c. */
+
+/* A thread of the target stopped while the mode is on. */
+void rsp_non_stop_stopped(struct rsp_session *s, const struct rsp_stop *stop);
+/* Whether 0x03 and vCtrlC have somebody to stop. */
+bool rsp_non_stop_is_running(const struct rsp_session *s);
+/* Give thread @thread (counted from 1) what a vCont says. */
+void rsp_non_stop_plan(struct rsp_session *s, unsigned thread, const struct rsp_plan *plan);
+/* Send the news that there are, and tell the target what all threads are to do now. */
+void rsp_non_stop_resume(struct rsp_session *s);
+/* The target was started anew: all threads are stopped, and nothing else is of interest. */
+void rsp_non_stop_restarted(struct rsp_session *s);
+/* The answer to ? in this mode, and what may follow a command. */
+void rsp_non_stop_reason(struct rsp_session *s);
+void rsp_non_stop_served(struct rsp_session *s, const struct rsp_command *command);
+
+/* Reader.c: false, with the answer sent, when this client may not run @command. */
+bool rsp_reader_may_run(struct rsp_session *s, const struct rsp_command *command);
 
 /* Cmd_table.c. */
 
@@ -182,6 +231,8 @@ struct rsp_args {
 enum rsp_needs {
 	RSP_NEEDS_NOTHING,
 	RSP_NEEDS_RESTART,
+	RSP_NEEDS_PAUSE,
+	RSP_NEEDS_THREAD_EVENTS,
 	RSP_NEEDS_BREAK,
 	RSP_NEEDS_MONITOR,
 	RSP_NEEDS_XFER,
@@ -261,6 +312,8 @@ void rsp_cmd_reason(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_supported(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_no_ack(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_non_stop(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_next_stop(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_thread_events(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_attached(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_offsets(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_qemu_supported(struct rsp_session *s, const struct rsp_args *args);

@@ -125,23 +125,36 @@ void rsp_reply_thread(struct rsp_session *s, unsigned thread)
 	rsp_reply_number(s, thread, 1);
 }
 
-void rsp_reply_end(struct rsp_session *s)
+static size_t finish_frame(struct rsp_session *s, char first)
 {
 	uint8_t *frame = s->out + s->out_tail;
 	size_t len = s->reply_len;
 	uint8_t sum = rsp_checksum(frame + 1, len);
 
-	frame[0] = '$';
+	frame[0] = (uint8_t)first;
 	frame[len + 1] = '#';
 	rsp_hex_encode(frame + len + 2, &sum, 1);
 	s->out_tail += len + 4;
 	s->is_replying = false;
 	s->stats.packets_out++;
 	s->stats.bytes_out += len + 4;
+	return len + 4;
+}
+
+void rsp_reply_end(struct rsp_session *s)
+{
+	const uint8_t *frame = s->out + s->out_tail;
+	size_t len = finish_frame(s, '$');
+
 	if (!s->is_no_ack) {
-		memcpy(s->resend, frame, len + 4);
-		s->resend_len = len + 4;
+		memcpy(s->resend, frame, len);
+		s->resend_len = len;
 	}
+}
+
+void rsp_reply_end_note(struct rsp_session *s)
+{
+	finish_frame(s, '%');
 }
 
 void rsp_session_keep_alive(struct rsp_session *s)
@@ -269,7 +282,13 @@ static bool may_run(const struct rsp_session *s, const struct rsp_command *comma
 {
 	if (!has_room_for_command(s))
 		return false;
-	return s->state == RSP_STOPPED || (command && command->may_run_while_running);
+	if (command && command->may_run_while_running)
+		return true;
+	if (s->state != RSP_STOPPED)
+		return false;
+	/* For this client the target is as good as stopped, but it may well run. */
+	return !command || !(s->is_non_stop || s->is_reader) ||
+	       s->target->run->pause(s->target->ctx);
 }
 
 static bool is_sum_right(const struct rsp_session *s, uint8_t second_digit)

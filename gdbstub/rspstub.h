@@ -5,9 +5,11 @@
  * of operation tables.  A table that is missing is a feature that is not announced and is answered
  * with the empty packet, as the protocol asks.
  *
- * One session serves one client at a time.  All calls come from one thread; target operations are
- * called from inside rsp_session_input and rsp_session_stopped, and may call rsp_monitor_print and
- * rsp_console_print but no other session function.
+ * One session serves one client at a time; several sessions may share a target, whose operations
+ * then decide which of them controls it (may_control).  All calls come from one thread; target
+ * operations are called from inside rsp_session_input and rsp_session_stopped, and may call
+ * rsp_monitor_print, rsp_console_print and rsp_session_keep_alive but no other session function
+ * that changes something.
  *
  * Source: "Debugging with GDB", appendix E (edition in umbra's README); sections as cited. */
 #ifndef RSPSTUB_H
@@ -78,7 +80,10 @@ struct rsp_plan {
 
 struct rsp_run_ops {
 	/* Let the target go: @plan one entry per thread (thread 1 first).  Never blocks; exactly
-	 * one rsp_session_stopped answers it. */
+	 * one rsp_session_stopped answers it.
+	 * In non-stop mode it says what each thread is to do from now on, those that go on already
+	 * included, and comes while the target pauses or has stopped; a plan that holds every
+	 * thread lets it stand still. */
 	void (*resume)(void *ctx, const struct rsp_plan *plan, unsigned count);
 	/* Ask a running target to stop (0x03, vCtrlC). */
 	void (*interrupt)(void *ctx);
@@ -90,6 +95,18 @@ struct rsp_run_ops {
 	/* R and vRun: start again from the beginning; the target is stopped at its first
 	 * instruction afterwards.  0 or an errno value.  NULL: not supported. */
 	int (*restart)(void *ctx);
+	/* The session has a packet that wants the target to stand still, but no stop is to be told:
+	 * true when it does.  If not, it shall soon, for a moment, and the embedder offers the
+	 * input again then, after rsp_session_stopped; by itself the target goes on as before when
+	 * nobody looks any more.  NULL: no non-stop mode, and no session that only reads. */
+	bool (*pause)(void *ctx);
+	/* Asked at a client's first valid packet: whether it is the one that controls the target.
+	 * One that does not may read and nothing more, and neither comes nor goes for the target
+	 * (no attach, no detach).  Needs pause.  NULL: every client controls. */
+	bool (*may_control)(void *ctx);
+	/* The client wants to hear of threads that begin and end (RSP_STOP_CREATED,
+	 * RSP_STOP_THREAD_GONE), or no longer.  NULL: not supported. */
+	void (*thread_events)(void *ctx, bool is_on);
 };
 
 /* Breakpoint types are numbered as in Z packets. */
@@ -175,6 +192,12 @@ enum rsp_stop_kind {
 	RSP_STOP_HWBREAK,
 	RSP_STOP_WATCH,	 /* @watch and @addr */
 	RSP_STOP_EXITED, /* W: the target is gone, @signal is its exit status */
+	RSP_STOP_KILLED, /* X: the same, by @signal */
+	RSP_STOP_PAUSE,	 /* what pause asked for; nobody is told */
+	/* To a client that asked for such events: @thread has begun, and stands at its start; it
+	 * has ended with the status @signal. */
+	RSP_STOP_CREATED,
+	RSP_STOP_THREAD_GONE,
 };
 
 struct rsp_stop {
@@ -212,8 +235,10 @@ const uint8_t *rsp_session_output(const struct rsp_session *session, size_t *out
 void rsp_session_sent(struct rsp_session *session, size_t len);
 
 /* The target stopped: answers the resume or the attach that waits for it.  Ignored when nothing
- * waits (one stop reply per resume).  RSP_STOP_EXITED may come at any time.  In RSP_NEW it says why
- * the target stands still already, for the client's first question; a reset forgets it. */
+ * waits (one stop reply per resume).  RSP_STOP_EXITED and RSP_STOP_KILLED may come at any time.  In
+ * RSP_NEW it says why the target stands still already, for the client's first question; a reset
+ * forgets it.  In non-stop mode @stop->thread stopped, and the others go on: resume is called from
+ * inside. */
 void rsp_session_stopped(struct rsp_session *session, const struct rsp_stop *stop);
 
 enum rsp_session_state {
@@ -232,10 +257,18 @@ enum rsp_session_state rsp_session_state(const struct rsp_session *session);
  * this holds wanted it dead. */
 bool rsp_session_is_kill_due(const struct rsp_session *session);
 
+/* True for a client that may only read; known from its first valid packet on. */
+bool rsp_session_is_reader(const struct rsp_session *session);
+/* True once the client chose non-stop mode. */
+bool rsp_session_is_non_stop(const struct rsp_session *session);
+/* True while the client has news to fetch: in non-stop mode it is not to be left alone with them.
+ */
+bool rsp_session_has_news(const struct rsp_session *session);
+
 /* Text for the person at the client.  From inside a monitor command: part of its answer. */
 void rsp_monitor_print(struct rsp_session *session, const char *text, size_t len);
-/* While a resume waits for its stop: an O packet.  Dropped in every other state, and when the
- * output queue is full. */
+/* While a resume waits for its stop: an O packet.  Dropped in every other state, in non-stop mode,
+ * and when the output queue is full. */
 void rsp_console_print(struct rsp_session *session, const char *text, size_t len);
 
 /* From inside an operation that takes long: queue a notification that tells the client that its

@@ -23,6 +23,8 @@ static bool is_target_complete(const struct rsp_target *target)
 		return false;
 	if (!run || !run->resume || !run->interrupt || !run->detach || !run->kill)
 		return false;
+	if (run->may_control && !run->pause)
+		return false;
 	if (brk && !(brk->is_supported && brk->insert && brk->remove))
 		return false;
 	if (target->monitor && !target->monitor->command)
@@ -76,6 +78,12 @@ void rsp_session_reset(struct rsp_session *s)
 	s->is_physical = false;
 	s->is_kill_due = false;
 	s->is_interrupt_sent = false;
+	s->is_reader = false;
+	s->has_no_resumed = false;
+	s->has_thread_events = false;
+	s->is_non_stop = false;
+	s->is_note_out = false;
+	s->is_asked = false;
 	s->is_in_monitor = false;
 	s->is_monitor_cut = false;
 	s->monitor_len = 0;
@@ -131,6 +139,13 @@ void rsp_session_sent(struct rsp_session *s, size_t len)
 
 void rsp_session_attach(struct rsp_session *s)
 {
+	const struct rsp_run_ops *run = s->target->run;
+
+	if (run->may_control && !run->may_control(s->target->ctx)) {
+		s->is_reader = true;
+		s->state = RSP_STOPPED;
+		return;
+	}
 	/* Set first: a target may stop, and say so, inside the call. */
 	s->state = RSP_ATTACHING;
 	if (s->target->base->attach(s->target->ctx) && s->state == RSP_ATTACHING)
@@ -139,7 +154,9 @@ void rsp_session_attach(struct rsp_session *s)
 
 void rsp_session_interrupt(struct rsp_session *s)
 {
-	if (s->state == RSP_RUNNING && !s->is_interrupt_sent) {
+	bool is_running = s->is_non_stop ? rsp_non_stop_is_running(s) : s->state == RSP_RUNNING;
+
+	if (is_running && !s->is_interrupt_sent) {
 		s->is_interrupt_sent = true;
 		s->target->run->interrupt(s->target->ctx);
 	}
@@ -155,8 +172,34 @@ static void record_foreign_stop(struct rsp_session *s, const struct rsp_stop *st
 	rsp_stop_record(s, &plain);
 }
 
+/* Thread events go only to a client that asked for them, and a pause is nobody's news. */
+static bool is_news(const struct rsp_session *s, const struct rsp_stop *stop)
+{
+	switch (stop->kind) {
+	case RSP_STOP_PAUSE:
+		return false;
+	case RSP_STOP_CREATED:
+	case RSP_STOP_THREAD_GONE:
+		return s->has_thread_events;
+	case RSP_STOP_SIGNAL:
+	case RSP_STOP_SWBREAK:
+	case RSP_STOP_HWBREAK:
+	case RSP_STOP_WATCH:
+	case RSP_STOP_EXITED:
+	case RSP_STOP_KILLED:
+		break;
+	}
+	return true;
+}
+
 void rsp_session_stopped(struct rsp_session *s, const struct rsp_stop *stop)
 {
+	if (!is_news(s, stop))
+		return;
+	if (s->is_non_stop && rsp_session_is_open(s)) {
+		rsp_non_stop_stopped(s, stop);
+		return;
+	}
 	switch (s->state) {
 	case RSP_RUNNING:
 		rsp_stop_record(s, stop);
@@ -177,7 +220,7 @@ void rsp_session_stopped(struct rsp_session *s, const struct rsp_stop *stop)
 	case RSP_KILLED:
 		return;
 	}
-	if (stop->kind == RSP_STOP_EXITED)
+	if (rsp_stop_is_end(stop))
 		s->state = RSP_KILLED;
 }
 
@@ -189,6 +232,21 @@ enum rsp_session_state rsp_session_state(const struct rsp_session *s)
 bool rsp_session_is_kill_due(const struct rsp_session *s)
 {
 	return s->is_kill_due;
+}
+
+bool rsp_session_is_reader(const struct rsp_session *s)
+{
+	return s->is_reader;
+}
+
+bool rsp_session_is_non_stop(const struct rsp_session *s)
+{
+	return s->is_non_stop;
+}
+
+bool rsp_session_has_news(const struct rsp_session *s)
+{
+	return s->is_non_stop && s->is_note_out && rsp_session_is_open(s);
 }
 
 struct rsp_stats rsp_session_stats(const struct rsp_session *s)

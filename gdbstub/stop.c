@@ -9,7 +9,7 @@
 #define REST_MAX 128u
 
 /* gdb trusts the register numbers in here and has no word for "unavailable": leave such out. */
-static void put_expedited(struct rsp_session *s)
+static void put_expedited(struct rsp_session *s, unsigned thread)
 {
 	const struct rsp_base_ops *base = s->target->base;
 	const unsigned *reg;
@@ -22,7 +22,7 @@ static void put_expedited(struct rsp_session *s)
 			continue;
 		if (s->reply_len + REGISTER_ENTRY_MAX + REST_MAX > RSP_STOP_MAX)
 			return;
-		if (!base->reg_read(s->target->ctx, s->last_stop.thread, *reg, value))
+		if (!base->reg_read(s->target->ctx, thread, *reg, value))
 			continue;
 		rsp_reply_number(s, *reg & 0xffff, 2);
 		rsp_reply_byte(s, ':');
@@ -47,10 +47,8 @@ static const char *watch_word(enum rsp_break type)
 }
 
 /* swbreak and hwbreak go only to a client that announced them: others take it as an error. */
-static void put_reason(struct rsp_session *s)
+static void put_reason(struct rsp_session *s, const struct rsp_stop *stop)
 {
-	const struct rsp_stop *stop = &s->last_stop;
-
 	switch (stop->kind) {
 	case RSP_STOP_SWBREAK:
 		if (s->has_swbreak)
@@ -65,40 +63,64 @@ static void put_reason(struct rsp_session *s)
 		rsp_reply_number(s, stop->addr, 1);
 		rsp_reply_byte(s, ';');
 		break;
+	case RSP_STOP_CREATED:
+		rsp_reply_text(s, "create:;");
+		break;
 	case RSP_STOP_SIGNAL:
 	case RSP_STOP_EXITED:
+	case RSP_STOP_KILLED:
+	case RSP_STOP_PAUSE:
+	case RSP_STOP_THREAD_GONE:
 		break;
 	}
 }
 
-static void answer_exit(struct rsp_session *s)
+bool rsp_stop_is_end(const struct rsp_stop *stop)
 {
-	rsp_reply_begin(s);
-	rsp_reply_byte(s, 'W');
-	rsp_reply_number(s, s->last_stop.signal, 2);
-	if (s->is_multiprocess)
-		rsp_reply_text(s, ";process:1");
-	rsp_reply_end(s);
+	return stop->kind == RSP_STOP_EXITED || stop->kind == RSP_STOP_KILLED;
 }
 
-void rsp_stop_answer(struct rsp_session *s)
+static void put_end(struct rsp_session *s, const struct rsp_stop *stop)
 {
-	const struct rsp_stop *stop = &s->last_stop;
+	rsp_reply_byte(s, stop->kind == RSP_STOP_EXITED ? 'W' : 'X');
+	rsp_reply_number(s, stop->signal, 2);
+	if (s->is_multiprocess)
+		rsp_reply_text(s, ";process:1");
+}
 
-	if (stop->kind == RSP_STOP_EXITED) {
-		answer_exit(s);
+static void put_gone(struct rsp_session *s, const struct rsp_stop *stop)
+{
+	rsp_reply_byte(s, 'w');
+	rsp_reply_number(s, stop->signal, 2);
+	rsp_reply_byte(s, ';');
+	rsp_reply_thread(s, stop->thread);
+}
+
+void rsp_stop_put(struct rsp_session *s, const struct rsp_stop *stop)
+{
+	if (rsp_stop_is_end(stop)) {
+		put_end(s, stop);
 		return;
 	}
-	rsp_reply_begin(s);
+	if (stop->kind == RSP_STOP_THREAD_GONE) {
+		put_gone(s, stop);
+		return;
+	}
 	rsp_reply_byte(s, 'T');
 	rsp_reply_number(s, stop->signal, 2);
-	put_reason(s);
-	put_expedited(s);
+	put_reason(s, stop);
+	put_expedited(s, stop->thread);
 	rsp_reply_text(s, "thread:");
 	rsp_reply_thread(s, stop->thread);
 	rsp_reply_text(s, ";core:");
 	rsp_reply_number(s, stop->thread - 1, 1);
 	rsp_reply_byte(s, ';');
+}
+
+void rsp_stop_answer(struct rsp_session *s)
+{
+	rsp_reply_begin(s);
+	rsp_stop_put(s, &s->last_stop);
 	rsp_reply_end_packed(s);
 }
 

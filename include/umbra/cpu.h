@@ -23,6 +23,7 @@ enum stop_kind {
 	STOP_START,	/* all vCPUs are set up; nothing ran yet */
 	STOP_ATTACH,	/* a debugger came */
 	STOP_INTERRUPT, /* Ctrl-C */
+	STOP_PAUSE,	/* somebody looks at the running machine, which goes on as before */
 	STOP_STEP,	/* a STEP or RANGE plan ended */
 	STOP_BREAK,	/* a breakpoint */
 	STOP_WATCH,	/* a watchpoint */
@@ -109,8 +110,9 @@ void world_set_notify(struct world *world, world_notify_fn fn, void *ctx);
 /* True while the world is STOPPED with a cause that was not taken yet. */
 bool world_has_stop(struct world *world);
 enum world_state world_state(const struct world *world);
-/* Ask the world to stop for @kind (ATTACH, INTERRUPT or TIMEOUT).  A stop that is under way comes
- * first, and is_awaited tells of the request.  Nothing happens once a stop was taken. */
+/* Ask the world to stop for @kind (ATTACH, INTERRUPT, PAUSE or TIMEOUT).  A stop that is under way
+ * comes first, and is_awaited tells of the request; but a pause gives way.  Nothing happens once a
+ * stop was taken. */
 void world_stop(struct world *world, enum stop_kind kind);
 /* Take the stop that world_has_stop tells of; @out_stop says which.  False when there is none, or
  * one that turned out to be no stop. */
@@ -118,6 +120,9 @@ bool world_take_stop(struct world *world, struct cpu_stop *out_stop);
 /* Leave STOPPED.  @plan one entry per vCPU.  Breakpoints are armed here.  A plan of HOLD for every
  * vCPU is allowed: the world then runs, and stands still until world_stop. */
 void world_resume(struct world *world, const struct vcpu_plan *plan);
+/* The same with the plan of the last resume: after a pause.  A step that was not done yet is done,
+ * and one that was done is told. */
+void world_resume_as_before(struct world *world);
 /* What was hit as @mmu_hit is of no interest any more: a vCPU that waits to tell of it does not.
  * STOPPED only. */
 void world_cancel_mmu(struct world *world, uint64_t mmu_hit);

@@ -1,5 +1,5 @@
-/* The debug port: listens, gives each client a fresh protocol session (gdbstub/), and lets it drive
- * the machine.  Call: control thread. */
+/* The debug port: listens, gives each client a fresh protocol session (gdbstub/), and lets one of
+ * them drive the machine and the others look at it.  Call: control thread. */
 #ifndef UMBRA_DEBUG_H
 #define UMBRA_DEBUG_H
 
@@ -43,6 +43,10 @@ void debug_server_destroy(struct debug_server *server); /* NULL is allowed */
 /* What gdb's `target remote` is to be given: "127.0.0.1:43817", or a socket path, or "stdio". */
 const char *debug_server_address(const struct debug_server *server);
 bool debug_server_is_attached(const struct debug_server *server);
+
+/* The client in control stops and resumes each vCPU by itself: the machine must not be let go
+ * without its knowledge. */
+bool debug_server_is_non_stop(const struct debug_server *server);
 
 /* The world has stopped, and the stop was taken.  Returns true when it is dealt with: an attached
  * client was told (or is being served from this stop), or a client that has gone had asked for it

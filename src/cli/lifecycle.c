@@ -17,6 +17,7 @@ static const enum stop_action ACTIONS[] = {
 	[STOP_START] = STOP_ACTION_HOLD_OR_GO,
 	[STOP_ATTACH] = STOP_ACTION_TELL_OR_RESUME,
 	[STOP_INTERRUPT] = STOP_ACTION_TELL_OR_RESUME,
+	[STOP_PAUSE] = STOP_ACTION_TELL_OR_RESUME,
 	[STOP_STEP] = STOP_ACTION_TELL_OR_RESUME,
 	[STOP_BREAK] = STOP_ACTION_TELL_OR_RESUME,
 	[STOP_WATCH] = STOP_ACTION_TELL_OR_RESUME,
@@ -82,6 +83,11 @@ static bool tell_debugger(struct lifecycle *life, const struct cpu_stop *stop)
 	return life->server && debug_server_stopped(life->server, stop);
 }
 
+static bool is_reset_awaited(const struct lifecycle *life, const struct cpu_stop *stop)
+{
+	return stop->is_awaited || (life->server && debug_server_is_non_stop(life->server));
+}
+
 /* The machine runs on after a reset of its own, unless a debugger steps or has asked for a stop: it
  * would wait for ever. */
 static void restart(struct lifecycle *life, const struct cpu_stop *stop)
@@ -96,7 +102,7 @@ static void restart(struct lifecycle *life, const struct cpu_stop *stop)
 		finish(life, EXIT_STATUS_TROUBLE);
 		return;
 	}
-	if (!stop->is_awaited || !tell_debugger(life, &at_start))
+	if (!is_reset_awaited(life, stop) || !tell_debugger(life, &at_start))
 		resume_all(life);
 }
 

@@ -56,8 +56,9 @@ struct vcpu {
 
 	/* Stepping over a breakpoint: the first instruction after a resume runs with the
 	 * breakpoints at its address withheld. */
-	bool must_step_over;   /* [lock] set at resume */
-	bool must_pass_exec;   /* [vcpu] the same where the back end does it: has_pass_exec */
+	bool must_step_over; /* [lock] set at resume */
+	/* [vcpu] the same where the back end does it: has_pass_exec; false once it was told so */
+	bool must_pass_exec;
 	bool is_stepping_over; /* [vcpu] */
 	gpa_t over_gpa;	       /* [vcpu] where the instruction lies; ~0 = not mapped */
 	/* The linear pc of the last stop that was told for this vCPU, until it moves on: [lock]
@@ -136,7 +137,6 @@ void world_stop_locked(struct world *w, const struct cpu_stop *cause);
 void world_parked_locked(struct world *w, struct vcpu *v);
 void world_release_next_locked(struct world *w);
 bool world_has_step_over_locked(const struct world *w);
-void world_resume_as_before(struct world *w);
 void world_check_posted_locked(struct world *w);
 
 /* vcpu.c */

@@ -149,8 +149,9 @@ void world_stop(struct world *w, enum stop_kind kind)
 	pthread_mutex_lock(&w->lock);
 	w->is_stop_asked = world_state(w) != WORLD_STOPPED || w->cause.kind != STOP_NONE;
 	world_stop_locked(w, &cause);
-	/* Race (d): the halt may be withdrawn, and this request must not be lost with it. */
-	if (w->cause.kind == STOP_HALT)
+	/* Race (d): the halt may be withdrawn, and this request must not be lost with it.  A pause
+	 * is nothing to tell of. */
+	if (w->cause.kind == STOP_HALT || w->cause.kind == STOP_PAUSE)
 		w->cause = cause;
 	pthread_mutex_unlock(&w->lock);
 }
@@ -222,7 +223,9 @@ bool world_take_stop(struct world *w, struct cpu_stop *out_stop)
 		world_resume_as_before(w);
 		return false;
 	}
-	note_reported_pc(w, w->taken.vcpu);
+	/* Nobody is told of a pause: where the vCPU stands is no news that was heard. */
+	if (w->taken.kind != STOP_PAUSE)
+		note_reported_pc(w, w->taken.vcpu);
 	*out_stop = w->taken;
 	return true;
 }
@@ -239,12 +242,21 @@ static bool has_moved(const struct vcpu *v)
 	return (v->state_parts & parts) == parts && x86_linear_pc(&v->state) != v->event.addr;
 }
 
+/* A new range begins where the vCPU stands; the one that its step ended is behind it. */
+static bool is_in_range(const struct vcpu *v, const struct vcpu_plan *plan)
+{
+	return (v->state_parts & X86_STATE_GPR) && v->state.rip >= plan->start &&
+	       v->state.rip < plan->end;
+}
+
 /* Whether the latched event of @v is not worth telling any more when it goes on with @plan. */
 static bool is_event_stale(const struct world *w, const struct vcpu *v,
 			   const struct vcpu_plan *plan)
 {
 	if (has_moved(v))
 		return true;
+	if (v->event.kind == STOP_STEP && plan->action == PLAN_RANGE)
+		return is_in_range(v, plan);
 	if (v->event.kind == STOP_STEP)
 		return plan->action != PLAN_STEP;
 	return !bp_event_is_valid(&w->bps, &v->event);
@@ -355,13 +367,24 @@ static void flush_mmu(struct world *w)
 	w->must_flush_mmu = false;
 }
 
+/* The vCPU was let go to pass a breakpoint, and stopped again before its thread had begun. */
+static bool is_pass_unused(struct world *w, struct vcpu *v)
+{
+	const struct x86_state *st;
+
+	if (!v->must_pass_exec || v->plan.action == PLAN_HOLD)
+		return v->must_pass_exec;
+	st = vcpu_state(w, v->index, X86_STATE_GPR | X86_STATE_SREG);
+	return st && x86_linear_pc(st) == v->reported_pc;
+}
+
 /* A breakpoint at the place that was told: the back end passes it, or it is stepped over. */
 static void plan_step_over(struct world *w, struct vcpu *v)
 {
 	bool has_pass_exec = w->config.accel->caps(w->config.accel_vm)->has_pass_exec;
 	bool is_due = must_step_over(w, v);
 
-	v->must_pass_exec = is_due && has_pass_exec;
+	v->must_pass_exec = has_pass_exec && (is_due || is_pass_unused(w, v));
 	v->must_step_over = is_due && !has_pass_exec;
 }
 
@@ -504,6 +527,7 @@ static int reset_vcpu(struct vcpu *v, void *arg)
 	struct reset_call *call = arg;
 
 	v->event.kind = STOP_NONE; /* under lock: calls run with it */
+	v->must_pass_exec = false;
 	v->state_parts = 0;
 	return vcpu_set_power_up(v, call->boot, call->err);
 }

@@ -353,6 +353,11 @@ int monitor_run(struct debug_target *target, unsigned vcpu, const char *line,
 	if (find_or_say(out, WORDS, UMBRA_ARRAY_SIZE(WORDS), *first ? first : "help", &word))
 		return EINVAL;
 	call.argv = argv;
+	if (target->session && rsp_session_is_reader(target->session) &&
+	    !mon_is_look(word->name, rest)) {
+		print_to(out, "another client controls the machine; this one may only look\n");
+		return EPERM;
+	}
 	if (word->max_args == MON_TEXT) {
 		argv[0] = rest;
 		call.argc = *rest != '\0';

@@ -44,6 +44,12 @@ void monitor_print_client(void *ctx, const char *text, size_t len);
 const struct mon_word *monitor_find(const struct mon_word *table, size_t count, const char *word,
 				    bool *out_is_ambiguous);
 
+/* Whether word @name, followed by @rest of its line, changes nothing: a client that only looks may
+ * say it (mon_look.c). */
+bool mon_is_look(const char *name, const char *rest);
+/* The names that it knows: of words, and behind "mmu " of its words; NULL past the last. */
+const char *mon_look_at(unsigned index);
+
 /* The two tables, in the order of `help`. */
 const struct mon_word *monitor_words(size_t *out_count);
 const struct mon_word *monitor_info_words(size_t *out_count); /* after `info` (mon_info.c) */

@@ -32,6 +32,8 @@ static struct stop_row row_of(enum stop_kind kind)
 		return (struct stop_row){SIGNAL_TRAP, false, true, "stopped for the debugger"};
 	case STOP_INTERRUPT:
 		return (struct stop_row){SIGNAL_INT, false, true, "interrupted"};
+	case STOP_PAUSE:
+		return (struct stop_row){SIGNAL_TRAP, false, true, "paused for a look"};
 	case STOP_STEP:
 		return (struct stop_row){SIGNAL_TRAP, false, true, "step"};
 	case STOP_BREAK:
@@ -89,6 +91,8 @@ struct rsp_stop stop_to_rsp(const struct cpu_stop *stop)
 		.addr = stop->addr,
 	};
 
+	if (stop->kind == STOP_PAUSE)
+		out.kind = RSP_STOP_PAUSE;
 	if (stop->kind == STOP_EXIT || stop->kind == STOP_POWEROFF) {
 		out.kind = RSP_STOP_EXITED;
 		out.signal = (uint8_t)stop->code;

@@ -5,7 +5,6 @@
  * Source: gdbstub/rspstub.h; "Debugging with GDB" appendix E for what each is asked for. */
 #include "target.h"
 #include "kaslr.h"
-#include "mon_mmu.h"
 #include "monitor.h"
 #include "regs.h"
 #include "stop.h"
@@ -13,69 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* Run state. */
-
-bool target_is_stopped(const struct debug_target *target)
-{
-	return world_state(target->world) == WORLD_STOPPED && !world_has_stop(target->world);
-}
-
-static void resume_all(struct debug_target *target)
-{
-	struct vcpu_plan plan[ACCEL_MAX_VCPUS] = {{.start = 0}};
-
-	for (unsigned i = 0; i < ACCEL_MAX_VCPUS; i++)
-		plan[i].action = PLAN_RUN;
-	world_resume(target->world, plan);
-}
-
-static void clear_breaks(struct debug_target *target)
-{
-	bp_clear(target->world);
-	mmu_watch_leave(&target->mmu);
-}
-
-void target_leave(struct debug_target *target, bool is_resume)
-{
-	if (target->has_ended || target->is_quitting)
-		return;
-	if (!target_is_stopped(target)) {
-		/* The breakpoint table belongs to a stopped world, and some vCPUs may be held. */
-		target->must_clean = true;
-		world_stop(target->world, STOP_ATTACH);
-		return;
-	}
-	clear_breaks(target);
-	if (is_resume)
-		resume_all(target);
-}
-
-/* What the tables are at this stop, for back ends that show nothing in between. */
-static void note_tables(struct debug_target *target)
-{
-	mmu_seen_note(target);
-	mmu_track_stopped(target);
-}
-
-bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bool is_attached)
-{
-	target->last_stop = *stop;
-	/* Not at steps: registers that nobody asks for cost a call each. */
-	if (stop->kind != STOP_STEP)
-		note_tables(target);
-	target->must_retell = false;
-	mmu_watch_stopped(&target->mmu, stop);
-	if (!target->must_clean)
-		return false;
-	target->must_clean = false;
-	clear_breaks(target);
-	if (is_attached)
-		return false;
-	if (!stop_is_debuggers(stop))
-		return false; /* the machine's own stop: its owner decides */
-	resume_all(target);
-	return true;
-}
+/* What is told. */
 
 void target_describe_stop(const struct debug_target *target, char *buf, size_t size)
 {
@@ -93,19 +30,7 @@ void target_quit(struct debug_target *target, int code)
 	target->quit_code = code;
 }
 
-int target_reset(struct debug_target *target, struct umbra_err *err)
-{
-	int error = vm_reset(target->vm, err);
-
-	if (error == 0) {
-		target->last_stop = (struct cpu_stop){.kind = STOP_START};
-		mmu_watch_stopped(&target->mmu, &target->last_stop);
-	}
-	return error;
-}
-
-/* Older clients take a number only: keep the text for `monitor why`.  Returns @error. */
-static int note_refusal(struct debug_target *target, int error, const struct umbra_err *err)
+int target_note_refusal(struct debug_target *target, int error, const struct umbra_err *err)
 {
 	if (error)
 		target->refusal = *err;
@@ -129,19 +54,6 @@ void target_tick(const struct debug_target *target)
 }
 
 /* Base: threads. */
-
-static bool op_attach(void *ctx)
-{
-	struct debug_target *target = ctx;
-
-	if (!target_is_stopped(target)) {
-		world_stop(target->world, STOP_ATTACH);
-		return false;
-	}
-	/* The client's `?` is to give the true reason, not a plain SIGTRAP. */
-	target->must_retell = target->last_stop.kind != STOP_NONE;
-	return !target->must_retell;
-}
 
 static unsigned op_thread_count(void *ctx)
 {
@@ -248,7 +160,7 @@ static int write_regs(struct debug_target *target, unsigned thread, unsigned fir
 	if (error == 0 && edit.parts)
 		error = vcpu_state_write(target->world, thread - 1, &edit.st, edit.parts,
 					 &edit.err);
-	return note_refusal(target, -error, &edit.err);
+	return target_note_refusal(target, -error, &edit.err);
 }
 
 static int op_reg_write(void *ctx, unsigned thread, unsigned reg, const uint8_t *value)
@@ -327,62 +239,6 @@ static size_t op_phys_write(void *ctx, uint64_t addr, const uint8_t *src, size_t
 
 static const struct rsp_phys_ops PHYS_OPS = {.read = op_phys_read, .write = op_phys_write};
 
-/* Run. */
-
-static enum plan_action plan_action_of(enum rsp_action action)
-{
-	switch (action) {
-	case RSP_HOLD:
-		return PLAN_HOLD;
-	case RSP_CONTINUE:
-		return PLAN_RUN;
-	case RSP_STEP:
-		return PLAN_STEP;
-	case RSP_RANGE:
-		return PLAN_RANGE;
-	}
-	return PLAN_HOLD;
-}
-
-static void op_resume(void *ctx, const struct rsp_plan *plan, unsigned count)
-{
-	struct debug_target *target = ctx;
-	struct vcpu_plan vcpu[ACCEL_MAX_VCPUS] = {{.action = PLAN_HOLD}};
-
-	for (unsigned i = 0; i < count && i < ACCEL_MAX_VCPUS; i++) {
-		vcpu[i].action = plan_action_of(plan[i].action);
-		vcpu[i].start = plan[i].start;
-		vcpu[i].end = plan[i].end;
-	}
-	world_resume(target->world, vcpu);
-}
-
-static void op_interrupt(void *ctx)
-{
-	struct debug_target *target = ctx;
-
-	world_stop(target->world, STOP_INTERRUPT);
-}
-
-static void op_detach(void *ctx)
-{
-	target_leave(ctx, true);
-}
-
-static void op_kill(void *ctx)
-{
-	target_quit(ctx, DEBUG_KILLED_CODE);
-}
-
-static int op_restart(void *ctx)
-{
-	struct debug_target *target = ctx;
-	struct umbra_err err = {.text = ""};
-	int error = target_reset(target, &err);
-
-	return note_refusal(target, -error, &err);
-}
-
 /* Breakpoints. */
 
 _Static_assert((int)BP_SOFT == (int)RSP_BREAK_SOFT && (int)BP_HARD == (int)RSP_BREAK_HARD &&
@@ -409,7 +265,7 @@ static int op_insert(void *ctx, enum rsp_break type, uint64_t addr, unsigned kin
 	struct umbra_err err = {.text = ""};
 	int error = bp_insert(target->world, (enum bp_kind)type, addr, kind, &err);
 
-	return note_refusal(target, -error, &err);
+	return target_note_refusal(target, -error, &err);
 }
 
 static int op_remove(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind)
@@ -441,7 +297,7 @@ static const unsigned EXPEDITED[] = {REG_RBP, REG_RSP, REG_RIP, REG_EFLAGS,
 				     REG_EBP, REG_ESP, REG_EIP, RSP_REG_NONE};
 
 static const struct rsp_base_ops BASE_OPS = {
-	.attach = op_attach,
+	.attach = target_attach,
 	.thread_count = op_thread_count,
 	.thread_is_alive = op_thread_is_alive,
 	.thread_name = op_thread_name,
@@ -456,14 +312,6 @@ static const struct rsp_base_ops BASE_OPS = {
 	.mem_read = op_mem_read,
 	.mem_write = op_mem_write,
 	.error_text = op_error_text,
-};
-
-static const struct rsp_run_ops RUN_OPS = {
-	.resume = op_resume,
-	.interrupt = op_interrupt,
-	.detach = op_detach,
-	.kill = op_kill,
-	.restart = op_restart,
 };
 
 static const struct rsp_break_ops BREAK_OPS = {
@@ -501,7 +349,7 @@ struct rsp_target target_ops(struct debug_target *target)
 {
 	return (struct rsp_target){
 		.base = &BASE_OPS,
-		.run = &RUN_OPS,
+		.run = &TARGET_RUN_OPS,
 		.brk = &BREAK_OPS,
 		.monitor = &MONITOR_OPS,
 		.xfer = &XFER_OPS,

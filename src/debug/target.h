@@ -14,7 +14,7 @@
 struct debug_target {
 	struct vm *vm;
 	struct world *world;
-	struct rsp_session *session; /* whose client monitor words print to */
+	struct rsp_session *session; /* whose client is served: monitor words print to it */
 	const char *version;	     /* for `monitor version`; borrowed */
 
 	struct mmu_watch mmu;
@@ -29,8 +29,13 @@ struct debug_target {
 	bool must_retell;
 	/* The debugger is gone: at the next stop breakpoints go too, and the machine runs on. */
 	bool must_clean;
-	bool has_ended;	  /* exit status known: nothing runs any more */
-	bool is_quitting; /* the debugger ended the machine, with this code */
+	/* Until target_go: a client has let the machine go by this plan; it only pauses, and goes
+	 * on as before; it is to stop again at once. */
+	bool is_resume_due, is_paused, is_interrupt_due;
+	struct vcpu_plan plan[ACCEL_MAX_VCPUS];
+	bool is_controlled; /* some client controls the machine: the next ones may only read */
+	bool has_ended;	    /* exit status known: nothing runs any more */
+	bool is_quitting;   /* the debugger ended the machine, with this code */
 	int quit_code;
 
 	struct mmu_seen seen; /* of a back end without a shadow MMU */
@@ -55,13 +60,23 @@ bool target_is_stopped(const struct debug_target *target);
 
 /* The debugger is gone: remove its breakpoints; let a stopped machine run on if @is_resume. */
 void target_leave(struct debug_target *target, bool is_resume);
-/* The world stopped.  True when the stop was the one that target_leave waited for, and the machine
- * runs again. */
+/* The session's first packet: see struct rsp_base_ops. */
+bool target_attach(void *ctx);
+/* Run control for a debug_target (target_run.c). */
+extern const struct rsp_run_ops TARGET_RUN_OPS;
+/* All clients were served: do what the operations noted.  Call: at the end of every callback in
+ * which one of them may have been called. */
+void target_go(struct debug_target *target);
+/* The world stopped.  True when nobody is to be told, and the machine goes on by target_go: a
+ * pause, or the stop that target_leave waited for. */
 bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bool is_attached);
 
 /* Where the text of the guest's Linux kernel is, by the tables of @vcpu, or of another processor
  * when those have none; false when the guest is no Linux, or has not mapped it yet. */
 bool target_linux_text(struct debug_target *target, unsigned vcpu, gva_t *out_text);
+
+/* Older clients take a number only: keep the text for `monitor why`.  Returns @error. */
+int target_note_refusal(struct debug_target *target, int error, const struct umbra_err *err);
 
 /* Part of an operation that may take long is done: whoever waits for it may be told so. */
 void target_tick(const struct debug_target *target);

@@ -357,16 +357,6 @@ def thousand_connections_leave_nothing(_transcript):
             umbra.wait_more_uart()
 
 
-def second_client_is_refused_with_reason(_transcript):
-    with Umbra("hello64") as umbra, attach(umbra) as first:
-        with Client(umbra.address) as second:
-            second.send(GDB_SUPPORTED)
-            require(second.is_closed(), "the second client may stay")
-            require(re.search(rb"\$E\.[a-z ]{10,}", second.data), "no reason: %r" % second.data)
-        first.expect("qAttached", "1")
-        first.expect("vCont;s:1", "T05.*")
-
-
 def half_packet_then_reconnect(_transcript):
     """What a client left half said is not glued to the next one's words."""
     with Umbra("hello64", extra=["--on-disconnect", "stay"]) as umbra:
@@ -524,7 +514,6 @@ TESTS = [
     (http_request_is_turned_away, ""),
     (silent_client_stops_nothing, ""),
     (thousand_connections_leave_nothing, ""),
-    (second_client_is_refused_with_reason, ""),
     (half_packet_then_reconnect, ""),
     (truncated_packets_do_nothing, ""),
     (bad_checksum_is_asked_again, ""),

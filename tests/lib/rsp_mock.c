@@ -227,6 +227,24 @@ static int mock_restart(void *ctx)
 	return mock->error;
 }
 
+static bool mock_pause(void *ctx)
+{
+	struct rsp_mock *mock = ctx;
+
+	mock->paused++;
+	return !mock->is_running;
+}
+
+static bool mock_may_control(void *ctx)
+{
+	return !((struct rsp_mock *)ctx)->is_controlled;
+}
+
+static void mock_thread_events(void *ctx, bool is_on)
+{
+	((struct rsp_mock *)ctx)->thread_events = is_on;
+}
+
 static bool mock_is_supported(void *ctx, enum rsp_break type)
 {
 	return ((struct rsp_mock *)ctx)->break_types >> type & 1;
@@ -321,7 +339,8 @@ static const struct rsp_mock blank = {
 			.mem_write = mock_mem_write,
 			.error_text = mock_error_text,
 		},
-	.run = {mock_resume, mock_interrupt, mock_detach, mock_kill, mock_restart},
+	.run = {mock_resume, mock_interrupt, mock_detach, mock_kill, mock_restart, mock_pause,
+		mock_may_control, mock_thread_events},
 	.brk = {mock_is_supported, mock_insert, mock_remove},
 	.monitor = {mock_command},
 	.xfer = {mock_features, mock_exec_file, mock_text_start},

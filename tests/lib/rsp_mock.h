@@ -24,6 +24,8 @@ struct rsp_mock {
 	struct rsp_session *session;
 
 	bool does_attach_at_once;
+	bool is_running; /* for pause: it does not stand still */
+	bool is_controlled;
 	unsigned threads;
 	unsigned dead_thread; /* 0: all live */
 	unsigned break_types; /* bit per type */
@@ -35,6 +37,7 @@ struct rsp_mock {
 	size_t monitor_flood; /* bytes that `monitor flood` prints */
 
 	/* What was called, and how often. */
+	unsigned paused, thread_events;
 	unsigned attached, resumed, interrupted, detached, killed, restarted;
 	unsigned inserted, removed, commands;
 	unsigned changes; /* calls that change registers, memory or breakpoints */

@@ -130,6 +130,15 @@ static void cycle(struct fixture *f)
 		can_move |= plan[v].action != PLAN_HOLD;
 	}
 	world_resume(f->world, plan);
+	while (rand_r(&f->seed) % 5 == 0) {
+		world_stop(f->world, STOP_PAUSE);
+		wait_for_stop(f, &stop);
+		if (stop.kind != STOP_PAUSE) {
+			check_stop(f, &stop);
+			return;
+		}
+		world_resume_as_before(f->world);
+	}
 	if (!can_move || rand_r(&f->seed) % 5 == 0)
 		world_stop(f->world, STOP_INTERRUPT);
 	wait_for_stop(f, &stop);

@@ -66,6 +66,7 @@ int soft_vcpu_reset(struct accel_vcpu *vcpu, struct umbra_err *err)
 	c->nmi_blocked = false;
 	c->wants_yield = false;
 	c->has_mmu_stop = false;
+	c->skip_exec_point = false;
 	c->retired = 0;
 	c->left_repeat_at = ~0ull;
 	soft_msr_reset(c);
@@ -95,7 +96,8 @@ int soft_vcpu_debug_set(struct accel_vcpu *vcpu, const struct accel_debug *debug
 	if (error)
 		return error;
 	c->debug = *debug;
-	c->skip_exec_point = debug->pass_exec;
+	/* One that was not used yet still holds: the vCPU was stopped before it moved. */
+	c->skip_exec_point |= debug->pass_exec;
 	return 0;
 }
 

@@ -14,6 +14,7 @@ static const struct {
 	{STOP_START, 0, false, false, STOP_ACTION_HOLD_OR_GO, 0},
 	{STOP_ATTACH, 0, false, false, STOP_ACTION_TELL_OR_RESUME, 0},
 	{STOP_INTERRUPT, 0, false, false, STOP_ACTION_TELL_OR_RESUME, 0},
+	{STOP_PAUSE, 0, false, false, STOP_ACTION_TELL_OR_RESUME, 0},
 	{STOP_STEP, 0, false, false, STOP_ACTION_TELL_OR_RESUME, 0},
 	{STOP_BREAK, 0, true, true, STOP_ACTION_TELL_OR_RESUME, 0},
 	{STOP_WATCH, 0, false, false, STOP_ACTION_TELL_OR_RESUME, 0},

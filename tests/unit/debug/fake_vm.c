@@ -179,6 +179,12 @@ void world_resume(struct world *world, const struct vcpu_plan *plan)
 		world->plan[i] = plan[i];
 }
 
+void world_resume_as_before(struct world *world)
+{
+	world->state = WORLD_RUNNING;
+	world->as_before_count++;
+}
+
 unsigned world_vcpu_count(const struct world *world)
 {
 	(void)world;

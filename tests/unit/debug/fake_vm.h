@@ -27,6 +27,7 @@ struct world {
 	uint8_t mem[FAKE_MEM_BYTES];
 
 	/* What was asked for. */
+	unsigned as_before_count;
 	unsigned stop_count, resume_count, clear_count, write_count;
 	enum stop_kind stop_kind;
 	struct vcpu_plan plan[FAKE_CPUS];

@@ -17,6 +17,7 @@ Test(stop, to_rsp_when_each_kind_then_its_signal)
 		{STOP_START, RSP_STOP_SIGNAL, 5, false, false},
 		{STOP_ATTACH, RSP_STOP_SIGNAL, 5, false, true},
 		{STOP_INTERRUPT, RSP_STOP_SIGNAL, 2, false, true},
+		{STOP_PAUSE, RSP_STOP_PAUSE, 5, false, true},
 		{STOP_STEP, RSP_STOP_SIGNAL, 5, false, true},
 		{STOP_BREAK, RSP_STOP_SWBREAK, 5, false, true},
 		{STOP_WATCH, RSP_STOP_WATCH, 5, false, true},

@@ -51,6 +51,10 @@ static const struct row_case {
 	{"qSupported", "qSupported:multiprocess+", {"qSupported;a"}},
 	{"QStartNoAckMode", "QStartNoAckMode", {"QStartNoAckMode:1"}},
 	{"QNonStop", "QNonStop:0", {"QNonStop", "QNonStop:", "QNonStop:x"}},
+	{"vStopped", "vStopped", {"vStopped:1"}},
+	{"QThreadEvents",
+	 "QThreadEvents:1",
+	 {"QThreadEvents", "QThreadEvents:", "QThreadEvents:x"}},
 	{"qAttached", "qAttached:1", {"qAttached:", "qAttached:z"}},
 	{"qSymbol", "qSymbol::", {"qSymbol"}},
 	{"qOffsets", "qOffsets", {"qOffsets:"}},
@@ -234,7 +238,9 @@ static const struct {
 	{"vCtrlC", "OK"},
 	{"vMustReplyEmpty", ""},
 	{"QNonStop:0", "OK"},
-	{"QNonStop:1", "E16"},
+	{"QNonStop:2", "E16"},
+	{"vStopped", "OK"},
+	{"QThreadEvents:0", "OK"},
 	{"qAttached", "1"},
 	{"qAttached:1", "1"},
 	{"qSymbol::", "OK"},
@@ -450,7 +456,8 @@ Test(commands, qSupported_then_what_the_tables_give)
 		mock, all,
 		"PacketSize=20000;QStartNoAckMode+;vContSupported+;"
 		"qXfer:threads:read+;binary-upload+;qXfer:features:read+;"
-		"qXfer:exec-file:read+;qXfer:memory-map:read+;swbreak+;hwbreak+;multiprocess+"));
+		"qXfer:exec-file:read+;qXfer:memory-map:read+;swbreak+;hwbreak+;QNonStop+;"
+		"QThreadEvents+;multiprocess+"));
 	cr_assert(client_gets(mock, "qC", "QCp1.1"));
 	cr_assert_not(does_offer(mock, "qSupported:multiprocess-;xmultiprocess+", "multiprocess"));
 	cr_assert(client_gets(mock, "qC", "QC1"));
@@ -463,6 +470,9 @@ Test(commands, qSupported_then_what_the_tables_give)
 	mock->target.monitor = NULL;
 	mock->target.map = NULL;
 	mock->run.restart = NULL;
+	mock->run.pause = NULL;
+	mock->run.may_control = NULL;
+	mock->run.thread_events = NULL;
 	rsp_mock_reopen(mock);
 	cr_assert(client_gets(mock, "qSupported",
 			      "PacketSize=20000;QStartNoAckMode+;vContSupported+;"
@@ -477,6 +487,8 @@ Test(commands, missing_tables_then_empty_replies)
 					    "qRcmd,68",
 					    "R00",
 					    "vRun;",
+					    "vStopped",
+					    "QThreadEvents:1",
 					    "qXfer:features:read:target.xml:0,10",
 					    "qXfer:exec-file:read::0,10"};
 	struct rsp_mock *mock = rsp_mock_open();
@@ -487,6 +499,9 @@ Test(commands, missing_tables_then_empty_replies)
 	mock->target.brk = NULL;
 	mock->target.monitor = NULL;
 	mock->run.restart = NULL;
+	mock->run.pause = NULL;
+	mock->run.may_control = NULL;
+	mock->run.thread_events = NULL;
 	rsp_mock_reopen(mock);
 	for (i = 0; i < COUNT(needy); i++)
 		cr_expect(client_gets(mock, needy[i], ""), "%s", needy[i]);

@@ -88,6 +88,43 @@ Test(run, malformed_resumes_then_error_and_target_stays)
 	rsp_mock_close(mock);
 }
 
+Test(run, all_threads_held_when_the_client_knows_the_word_then_nothing_goes)
+{
+	struct rsp_mock *mock = client_connect();
+
+	rsp_wire_send(mock->session, "qSupported:no-resumed+");
+	rsp_wire_drain(mock->session);
+	cr_assert(client_gets(mock, "vCont;t", "N"));
+	cr_assert_eq(mock->resumed, 0);
+	cr_assert_eq(rsp_session_state(mock->session), RSP_STOPPED);
+	rsp_mock_close(mock);
+}
+
+Test(run, thread_events_when_asked_for_then_told_and_otherwise_not)
+{
+	struct rsp_stop begun = {.kind = RSP_STOP_CREATED, .signal = 5, .thread = 3};
+	struct rsp_stop gone = {.kind = RSP_STOP_THREAD_GONE, .signal = 7, .thread = 2};
+	struct rsp_mock *mock = client_connect();
+	struct answer *answer = malloc(sizeof(*answer));
+
+	cr_assert(answer);
+	rsp_wire_send(mock->session, "vCont;c");
+	rsp_session_stopped(mock->session, &begun);
+	cr_assert(client_hears_nothing(mock));
+	cr_assert(client_gets(mock, "QThreadEvents:1", "OK"));
+	cr_assert_eq(mock->thread_events, 1);
+	rsp_session_stopped(mock->session, &begun);
+	answer->len = rsp_wire_take(mock->session, answer->text, sizeof(answer->text));
+	cr_assert_eq(strncmp(answer->text, "T05create:;", 11), 0);
+	rsp_wire_send(mock->session, "vCont;c");
+	rsp_session_stopped(mock->session, &gone);
+	cr_assert(client_hears(mock, "w07;p1.2"));
+	cr_assert(client_gets(mock, "QThreadEvents:0", "OK"));
+	cr_assert_eq(mock->thread_events, 0);
+	free(answer);
+	rsp_mock_close(mock);
+}
+
 Test(run, all_threads_held_then_stop_reply_at_once)
 {
 	struct rsp_mock *mock = client_connect();
@@ -149,6 +186,7 @@ static const struct {
 	 "T05rwatch:0;" REGS_OF_2 "thread:p1.2;core:1;"},
 	{{.kind = RSP_STOP_WATCH, .signal = 5, .thread = 2, .watch = RSP_WATCH_ACCESS, .addr = 16},
 	 "T05awatch:10;" REGS_OF_2 "thread:p1.2;core:1;"},
+	{{.kind = RSP_STOP_KILLED, .signal = 15}, "X0f;process:1"},
 	{{.kind = RSP_STOP_EXITED, .signal = 3}, "W03;process:1"},
 };
 
@@ -278,7 +316,7 @@ Test(run, attach_that_takes_time_then_queries_answered_and_the_rest_waits)
 	mock->does_attach_at_once = false;
 	cr_assert(client_gets(mock, "vMustReplyEmpty", ""));
 	cr_assert_eq(rsp_session_state(mock->session), RSP_ATTACHING);
-	cr_assert(client_gets(mock, "QNonStop:0", "OK"));
+	cr_assert(client_gets(mock, "qAttached", "1"));
 	cr_assert_eq(rsp_wire_send(mock->session, "?"), 4);
 	cr_assert_eq(rsp_session_input(mock->session, (const uint8_t *)"f\003", 2), 0);
 	cr_assert_eq(mock->interrupted, 0);
