@@ -34,6 +34,7 @@ bench qemu-system-x86   optional: the columns that umbra is compared with
 bench bochs             optional: one more column of the raw speeds
 bench bochs-term        optional: the screen that Bochs needs, in a pseudo-terminal
 qemu  qemu-system-x86   optional: the devices that umbra's are compared with
+lldb  lldb-14           optional: the other debugger
 linux linux-image-cloud-amd64 optional: a whole kernel as a guest
 linux busybox-static    optional: what it runs
 linux seabios           optional: firmware as a guest

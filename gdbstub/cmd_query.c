@@ -195,15 +195,24 @@ void rsp_cmd_is_alive(struct rsp_session *s, const struct rsp_args *args)
 	rsp_answer_result(s, rsp_thread_exists(s, args->thread) ? 0 : RSP_WIRE_ESRCH);
 }
 
-/* The first segment's start moves all of them: gdb keeps the distances between segments. */
+/* The first segment's start moves all of them: gdb keeps the distances between segments.  LLDB
+ * wants offsets, and loads a file for which it was given none nowhere. */
 void rsp_cmd_offsets(struct rsp_session *s, const struct rsp_args *args)
 {
-	char text[40] = "";
-	uint64_t start;
+	char text[80] = "";
+	uint64_t start = 0, linked = 0;
+	bool has_moved;
 
 	(void)args;
-	if (s->target->xfer->text_start(s->target->ctx, &start))
+	has_moved = s->target->xfer->text_start(s->target->ctx, &start, &linked);
+	if (s->has_suffix) {
+		unsigned long long offset = has_moved ? start - linked : 0;
+
+		snprintf(text, sizeof(text), "Text=%llx;Data=%llx;Bss=%llx", offset, offset,
+			 offset);
+	} else if (has_moved) {
 		snprintf(text, sizeof(text), "TextSeg=%llx", (unsigned long long)start);
+	}
 	rsp_answer_text(s, text);
 }
 

@@ -26,9 +26,11 @@ static void put_region(struct rsp_session *s, const struct rsp_region *region)
 	uint64_t size = region->last - region->first;
 	char text[96];
 
-	/* The whole address space is one more than the largest number. */
+	/* LLDB 14 adds the two, and a sum of 2^64 would be 0: the last byte is left out. */
+	if (region->last < UINT64_MAX)
+		size++;
 	snprintf(text, sizeof(text), "start:%llx;size:%llx;", (unsigned long long)region->first,
-		 (unsigned long long)(size < UINT64_MAX ? size + 1 : size));
+		 (unsigned long long)size);
 	rsp_reply_text(s, text);
 	if (!region->is_mapped)
 		return;

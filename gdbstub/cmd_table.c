@@ -8,6 +8,7 @@
  *	t  a thread-id                       h  data as hexadecimal digits, up to the end
  *	b  data with '}' escapes, to the end *  data as it is, up to the end
  *	a  an annex: up to the next ':'      ?  the packet may end here
+ *	@  ";thread:ID;" may end the packet, if the client asked for that: the thread it is about
  *
  * Any other letter stands for itself.
  * Source: Debugging with GDB, E.2 Packets, E.4 General Query Packets. */
@@ -22,10 +23,10 @@
 static const struct rsp_command commands[] = {
 	{"?", "", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_reason},
 	{"!", "", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_extended},
-	{"g", "", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_read_registers},
-	{"G", "h", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_write_registers},
-	{"p", "n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_read_register},
-	{"P", "n=h", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_write_register},
+	{"g", "@", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_read_registers},
+	{"G", "h@", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_write_registers},
+	{"p", "n@", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_read_register},
+	{"P", "n=h@", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_write_register},
 	{"m", "n,n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_read_hex},
 	{"x", "n,n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_read_binary},
 	{"M", "n,n:h", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_write},
@@ -73,6 +74,17 @@ static const struct rsp_command commands[] = {
 	{"qXfer:features:read", ":a:n,n", RSP_NEEDS_XFER, AT_ONCE, rsp_cmd_xfer_features},
 	{"qXfer:exec-file:read", ":a:n,n", RSP_NEEDS_EXEC_FILE, AT_ONCE, rsp_cmd_xfer_exec_file},
 	{"qXfer:memory-map:read", "::n,n", RSP_NEEDS_ROM, WAITS, rsp_cmd_xfer_memory_map},
+	{"QThreadSuffixSupported", "", RSP_NEEDS_LLDB, AT_ONCE, rsp_cmd_thread_suffix},
+	{"QListThreadsInStopReply", "", RSP_NEEDS_LLDB, AT_ONCE, rsp_cmd_list_threads},
+	{"jThreadsInfo", "", RSP_NEEDS_LLDB, WAITS, rsp_cmd_threads_info},
+	{"qThreadStopInfo", "t", RSP_NEEDS_LLDB, WAITS, rsp_cmd_thread_stop},
+	{"qHostInfo", "", RSP_NEEDS_LLDB, AT_ONCE, rsp_cmd_host_info},
+	{"qProcessInfo", "", RSP_NEEDS_LLDB, AT_ONCE, rsp_cmd_process_info},
+	{"qRegisterInfo", "n", RSP_NEEDS_LLDB, AT_ONCE, rsp_cmd_register_info},
+	{"_M", "n,*", RSP_NEEDS_LLDB, WAITS, rsp_cmd_alloc},
+	{"_m", "n", RSP_NEEDS_LLDB, WAITS, rsp_cmd_release},
+	{"QSaveRegisterState", "@", RSP_NEEDS_LLDB, WAITS, rsp_cmd_save_registers},
+	{"QRestoreRegisterState", ":n@", RSP_NEEDS_LLDB, WAITS, rsp_cmd_restore_registers},
 	{"qMemoryRegionInfo", "?:n", RSP_NEEDS_MAP, WAITS, rsp_cmd_region},
 	{"qRcmd", ",h", RSP_NEEDS_MONITOR, WAITS, rsp_cmd_monitor},
 };
@@ -97,7 +109,10 @@ static bool is_name_of(const struct rsp_command *row, const uint8_t *packet, siz
 
 	if (len < name_len || memcmp(packet, row->name, name_len) != 0)
 		return false;
-	if (packet[0] != 'q' && packet[0] != 'Q' && packet[0] != 'v')
+	if (packet[0] != 'q' && packet[0] != 'Q' && packet[0] != 'v' && packet[0] != 'j')
+		return true;
+	/* The number follows at once. */
+	if (row->schema[0] == 't' || row->schema[0] == 'n')
 		return true;
 	return len == name_len || !is_word_byte(packet[name_len]);
 }
@@ -130,6 +145,8 @@ bool rsp_command_is_offered(const struct rsp_session *s, enum rsp_needs needs)
 		return target->map;
 	case RSP_NEEDS_ROM:
 		return target->map && target->map->has_rom(target->ctx);
+	case RSP_NEEDS_LLDB:
+		return target->lldb;
 	case RSP_NEEDS_OFFSETS:
 		return target->xfer && target->xfer->text_start;
 	}
@@ -195,6 +212,26 @@ static bool parse_annex(struct rsp_cursor *cursor, struct rsp_args *args)
 	return true;
 }
 
+/* Take ";thread:ID;" off the packet's end.  *@out_thread stays as it is when there is none; false
+ * when it is malformed. */
+static bool strip_thread(const struct rsp_session *s, struct rsp_cursor *cursor,
+			 int32_t *out_thread)
+{
+	static const char word[] = "thread:";
+	const uint8_t *at = cursor->end - 1;
+	struct rsp_cursor id;
+
+	if (!s->has_suffix || cursor->at >= cursor->end || *at != ';')
+		return true;
+	while (at > cursor->at && at[-1] != ';')
+		at--;
+	id = (struct rsp_cursor){at + sizeof(word) - 1, cursor->end - 1};
+	if (at == cursor->at || id.at > id.end || memcmp(at, word, sizeof(word) - 1) != 0)
+		return false;
+	cursor->end = at - 1;
+	return rsp_parse_thread(&id, out_thread) && id.at == id.end;
+}
+
 static bool parse_one(struct rsp_cursor *cursor, char letter, struct rsp_args *args)
 {
 	switch (letter) {
@@ -217,6 +254,8 @@ static bool parse_one(struct rsp_cursor *cursor, char letter, struct rsp_args *a
 static bool parse_args(struct rsp_cursor *cursor, const char *schema, struct rsp_args *args)
 {
 	for (; *schema; schema++) {
+		if (*schema == '@')
+			continue;
 		if (*schema == '?') {
 			if (cursor->at == cursor->end)
 				return true;
@@ -232,6 +271,8 @@ void rsp_command_run(struct rsp_session *s, const struct rsp_command *command)
 {
 	struct rsp_args args = {.packet_end = s->in + s->in_len};
 	struct rsp_cursor cursor = {s->in, s->in + s->in_len};
+	unsigned general = s->general_thread;
+	int32_t about = 0; /* the thread that this packet alone is about; 0: the chosen one */
 
 	if (!command) {
 		rsp_answer_text(s, "");
@@ -240,11 +281,26 @@ void rsp_command_run(struct rsp_session *s, const struct rsp_command *command)
 	if (s->is_reader && !rsp_reader_may_run(s, command))
 		return;
 	cursor.at += strlen(command->name);
+	if (strchr(command->schema, '@')) {
+		if (!strip_thread(s, &cursor, &about)) {
+			rsp_answer_error(s, RSP_WIRE_EINVAL);
+			return;
+		}
+		args.packet_end -= s->in + s->in_len - cursor.end;
+	}
+	if (about && !rsp_thread_exists(s, about)) {
+		rsp_answer_error(s, RSP_WIRE_ESRCH);
+		return;
+	}
 	if (!parse_args(&cursor, command->schema, &args)) {
 		rsp_answer_error(s, RSP_WIRE_EINVAL);
 		return;
 	}
+	if (about)
+		s->general_thread = (unsigned)about;
 	command->run(s, &args);
 	if (s->is_non_stop)
 		rsp_non_stop_served(s, command);
+	if (about)
+		s->general_thread = general;
 }

@@ -20,6 +20,10 @@
 /* Text bytes in one O packet; clients exist that keep small buffers for these. */
 #define RSP_CONSOLE_CHUNK 2048u
 
+/* Calls that a debugger makes in the target save the registers; calls within calls are few. */
+#define RSP_SAVED_MAX	8u
+#define RSP_SAVED_BYTES 4096u
+
 /* Numbers for E packets.  They are Linux's, spelled out here because they are part of the wire. */
 enum rsp_wire_error {
 	RSP_WIRE_EPERM = 1,
@@ -73,6 +77,8 @@ struct rsp_session {
 	bool is_multiprocess; /* the client understands p1.N */
 	bool has_error_text;  /* the client takes E.text from any packet */
 	bool has_swbreak, has_hwbreak;
+	bool has_suffix;	/* ";thread:ID;" ends packets about registers */
+	bool has_thread_list;	/* stop replies name all threads and where they are */
 	bool is_physical;	/* m, x, M and X mean physical addresses */
 	bool is_extended;	/* the client said ! and may say vRun */
 	bool is_kill_due;	/* vKill came, and vRun may follow */
@@ -101,6 +107,10 @@ struct rsp_session {
 	size_t out_tail;   /* behind the last complete packet */
 	size_t resend_len; /* 0: nothing to send again */
 	struct rsp_stats stats;
+
+	/* QSaveRegisterState: what g would have said.  A length of 0 is a free slot. */
+	uint8_t saved[RSP_SAVED_MAX][RSP_SAVED_BYTES];
+	uint16_t saved_len[RSP_SAVED_MAX];
 
 	uint8_t in[RSP_PACKET_SIZE + 1u]; /* one more for a NUL */
 	uint8_t out[RSP_OUT_SIZE];
@@ -154,6 +164,7 @@ size_t rsp_reply_room(const struct rsp_session *s);
 void rsp_reply_byte(struct rsp_session *s, uint8_t byte);
 /* Change the first byte of a packet that is not empty. */
 void rsp_reply_set_first(struct rsp_session *s, char letter);
+void rsp_reply_drop(struct rsp_session *s, size_t len); /* take the last @len bytes back */
 void rsp_reply_text(struct rsp_session *s, const char *text);
 void rsp_reply_hex(struct rsp_session *s, const uint8_t *bytes, size_t len);
 void rsp_reply_number(struct rsp_session *s, uint64_t value, unsigned min_digits);
@@ -241,6 +252,7 @@ enum rsp_needs {
 	RSP_NEEDS_PHYS,
 	RSP_NEEDS_MAP,
 	RSP_NEEDS_ROM,
+	RSP_NEEDS_LLDB,
 };
 
 struct rsp_command {
@@ -276,6 +288,20 @@ void rsp_window_send(struct rsp_window *w);
 
 void rsp_cmd_search(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_crc(struct rsp_session *s, const struct rsp_args *args);
+
+/* Part of a stop reply: all threads and where they are. */
+void rsp_lldb_put_threads(struct rsp_session *s);
+void rsp_cmd_thread_suffix(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_list_threads(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_threads_info(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_thread_stop(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_host_info(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_process_info(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_register_info(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_alloc(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_release(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_save_registers(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_restore_registers(struct rsp_session *s, const struct rsp_args *args);
 
 void rsp_cmd_region(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_xfer_memory_map(struct rsp_session *s, const struct rsp_args *args);

@@ -86,6 +86,11 @@ void rsp_reply_set_first(struct rsp_session *s, char letter)
 	reply_start(s)[0] = (uint8_t)letter;
 }
 
+void rsp_reply_drop(struct rsp_session *s, size_t len)
+{
+	s->reply_len -= len < s->reply_len ? len : s->reply_len;
+}
+
 void rsp_reply_text(struct rsp_session *s, const char *text)
 {
 	while (*text)

@@ -140,10 +140,10 @@ struct rsp_xfer_ops {
 	const char *(*features)(void *ctx, const char *annex);
 	/* The path for qXfer:exec-file, or NULL for none.  The operation itself may be NULL too. */
 	const char *(*exec_file)(void *ctx);
-	/* For qOffsets: where the first segment of the program's file really is, when it does not
-	 * stand at the address that it was linked for; false otherwise.  May be NULL.
+	/* For qOffsets: where the first segment of the program's file really is, and where it was
+	 * linked for, when these differ; false otherwise.  May be NULL.
 	 * Called only while the target is stopped. */
-	bool (*text_start)(void *ctx, uint64_t *out_addr);
+	bool (*text_start)(void *ctx, uint64_t *out_addr, uint64_t *out_linked);
 };
 
 /* Memory by physical address, for a client that asks for it (QEMU's PhyMemMode packets). */
@@ -173,6 +173,33 @@ struct rsp_map_ops {
 	bool (*has_rom)(void *ctx);
 };
 
+/* What LLDB asks on top of gdb's protocol. */
+enum rsp_encoding { RSP_ENCODING_UINT, RSP_ENCODING_IEEE754, RSP_ENCODING_VECTOR };
+struct rsp_reg_info {
+	const char *name;    /* as in the target description */
+	const char *set;     /* "General Purpose Registers" */
+	const char *generic; /* "pc", "sp", "fp", "flags", "arg1"...; NULL for none */
+	enum rsp_encoding encoding;
+	int dwarf; /* DWARF's number; -1 for none */
+};
+#define RSP_MAY_READ	1u
+#define RSP_MAY_WRITE	2u
+#define RSP_MAY_EXECUTE 4u
+
+struct rsp_lldb_ops {
+	const char *triple; /* "x86_64-unknown-none" */
+	unsigned pointer_bytes;
+	unsigned pc_reg; /* of pointer_bytes; sent for every thread with each stop */
+	/* False past the last register.  May be called while the target runs. */
+	bool (*reg_info)(void *ctx, unsigned reg, struct rsp_reg_info *out);
+	/* Lend @size bytes of the target's memory that @thread may use as @permissions (RSP_MAY_*)
+	 * say, until they are released or the client goes; release gives them back as they were.
+	 * 0 or an errno value. */
+	int (*alloc)(void *ctx, unsigned thread, uint64_t size, unsigned permissions,
+		     uint64_t *out_addr);
+	int (*release)(void *ctx, uint64_t addr);
+};
+
 struct rsp_target {
 	const struct rsp_base_ops *base;       /* required, complete but for pc_write */
 	const struct rsp_run_ops *run;	       /* required, complete but for restart */
@@ -181,6 +208,7 @@ struct rsp_target {
 	const struct rsp_xfer_ops *xfer;       /* NULL: no qXfer:features */
 	const struct rsp_phys_ops *phys;       /* NULL: no qemu.PhyMemMode */
 	const struct rsp_map_ops *map;	       /* NULL: no memory map, no qMemoryRegionInfo */
+	const struct rsp_lldb_ops *lldb;       /* NULL: none of LLDB's own packets */
 	void *ctx;
 };
 

@@ -33,6 +33,10 @@ static bool is_target_complete(const struct rsp_target *target)
 		return false;
 	if (target->map && !(target->map->region && target->map->has_rom))
 		return false;
+	if (target->lldb &&
+	    !(target->lldb->triple && target->lldb->pointer_bytes && target->lldb->reg_info &&
+	      target->lldb->alloc && target->lldb->release))
+		return false;
 	return !target->xfer || target->xfer->features;
 }
 
@@ -76,6 +80,9 @@ void rsp_session_reset(struct rsp_session *s)
 	s->has_hwbreak = false;
 	s->is_extended = false;
 	s->is_physical = false;
+	s->has_suffix = false;
+	s->has_thread_list = false;
+	memset(s->saved_len, 0, sizeof(s->saved_len));
 	s->is_kill_due = false;
 	s->is_interrupt_sent = false;
 	s->is_reader = false;

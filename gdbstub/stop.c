@@ -115,6 +115,8 @@ void rsp_stop_put(struct rsp_session *s, const struct rsp_stop *stop)
 	rsp_reply_text(s, ";core:");
 	rsp_reply_number(s, stop->thread - 1, 1);
 	rsp_reply_byte(s, ';');
+	if (s->has_thread_list)
+		rsp_lldb_put_threads(s);
 }
 
 void rsp_stop_answer(struct rsp_session *s)

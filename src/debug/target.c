@@ -332,10 +332,11 @@ static const char *op_exec_file(void *ctx)
 }
 
 /* Only a kernel that moved is told of: gdb would apply the answer to whatever file it holds. */
-static bool op_text_start(void *ctx, uint64_t *out_addr)
+static bool op_text_start(void *ctx, uint64_t *out_addr, uint64_t *out_linked)
 {
 	struct debug_target *target = ctx;
 
+	*out_linked = vm_linux_text(target->vm);
 	return target_linux_text(target, 0, out_addr) && *out_addr != vm_linux_text(target->vm);
 }
 
@@ -355,6 +356,7 @@ struct rsp_target target_ops(struct debug_target *target)
 		.xfer = &XFER_OPS,
 		.phys = &PHYS_OPS,
 		.map = &target_map_ops,
+		.lldb = &target_lldb_ops,
 		.ctx = target,
 	};
 }

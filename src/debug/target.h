@@ -6,6 +6,7 @@
 #include "mmu_roots.h"
 #include "mmu_watch.h"
 #include "rspstub.h"
+#include "scratch.h"
 #include "tdesc.h"
 #include "umbra/cpu.h"
 #include "umbra/debug.h"
@@ -38,6 +39,7 @@ struct debug_target {
 	bool is_quitting;   /* the debugger ended the machine, with this code */
 	int quit_code;
 
+	struct scratch scratch;
 	struct mmu_seen seen; /* of a back end without a shadow MMU */
 
 	/* The image does not say whether the debugger will hold 32-bit or 64-bit symbols. */
@@ -51,8 +53,9 @@ void target_end(struct debug_target *target);
 /* The operation tables, with @target as their context. */
 struct rsp_target target_ops(struct debug_target *target);
 
-/* Target_map.c. */
+/* Target_map.c, target_lldb.c. */
 extern const struct rsp_map_ops target_map_ops;
+extern const struct rsp_lldb_ops target_lldb_ops;
 
 /* True when the world is STOPPED, and the stop was taken: a stop that was not could still be
  * withdrawn, or have somebody else's cause. */

@@ -55,6 +55,7 @@ void target_go(struct debug_target *target)
 static void clear_breaks(struct debug_target *target)
 {
 	bp_clear(target->world);
+	scratch_give_back(target);
 	mmu_watch_leave(&target->mmu);
 }
 
@@ -134,6 +135,7 @@ int target_reset(struct debug_target *target, struct umbra_err *err)
 
 	if (error == 0) {
 		stay(target);
+		scratch_forget(&target->scratch);
 		target->last_stop = (struct cpu_stop){.kind = STOP_START};
 		mmu_watch_stopped(&target->mmu, &target->last_stop);
 	}

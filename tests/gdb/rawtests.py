@@ -402,7 +402,7 @@ def unknown_things_are_answered(_transcript):
     """Unknown packets get the empty reply, unknown threads an error, never silence."""
     with Umbra("hello64") as umbra, attach(umbra) as client:
         for packet in ("vMustReplyEmpty", "vFile:open:2f,0,0", "qUnknown", "Qx", "_", "vUnknown;1",
-                       "jThreadsInfo", "b", "i", "z9,0,0"):
+                       "jThreadExtendedInfo:1", "b", "i", "z9,0,0"):
             client.expect(packet, "")
         for packet in ("T9", "Hg9", "p999", "m", "m1", "M0,4", "Z0,zz,1", "vCont;c:9", "G00",
                        "qXfer:features:read:none.xml:0,10"):

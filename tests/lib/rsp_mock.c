@@ -195,6 +195,46 @@ static bool mock_has_rom(void *ctx)
 	return mock->has_rom;
 }
 
+static bool mock_reg_info(void *ctx, unsigned reg, struct rsp_reg_info *out)
+{
+	(void)ctx;
+	out->name = reg == 1 ? "pc" : "other";
+	out->set = "General Purpose Registers";
+	if (reg == 1) {
+		out->generic = "pc";
+		out->dwarf = 16;
+	}
+	if (reg == 11)
+		out->encoding = RSP_ENCODING_VECTOR;
+	return true;
+}
+
+static int mock_alloc(void *ctx, unsigned thread, uint64_t size, unsigned permissions,
+		      uint64_t *out_addr)
+{
+	struct rsp_mock *mock = ctx;
+
+	mock->thread = thread;
+	if (size > 0x1000)
+		return 12;
+	mock->changes++;
+	mock->lent = size;
+	mock->lent_permissions = permissions;
+	*out_addr = MOCK_MEM_BASE + MOCK_MEM_SIZE - 0x1000;
+	return 0;
+}
+
+static int mock_release(void *ctx, uint64_t addr)
+{
+	struct rsp_mock *mock = ctx;
+
+	if (addr != MOCK_MEM_BASE + MOCK_MEM_SIZE - 0x1000 || !mock->lent)
+		return 22;
+	mock->changes++;
+	mock->lent = 0;
+	return 0;
+}
+
 static void mock_resume(void *ctx, const struct rsp_plan *plan, unsigned count)
 {
 	struct rsp_mock *mock = ctx;
@@ -311,9 +351,10 @@ static const char *mock_exec_file(void *ctx)
 	return ((struct rsp_mock *)ctx)->exec_file;
 }
 
-static bool mock_text_start(void *ctx, uint64_t *out_addr)
+static bool mock_text_start(void *ctx, uint64_t *out_addr, uint64_t *out_linked)
 {
 	*out_addr = ((struct rsp_mock *)ctx)->text_start;
+	*out_linked = MOCK_LINKED;
 	return *out_addr != 0;
 }
 
@@ -345,6 +386,7 @@ static const struct rsp_mock blank = {
 	.monitor = {mock_command},
 	.xfer = {mock_features, mock_exec_file, mock_text_start},
 	.map = {mock_region, mock_has_rom},
+	.lldb = {"x86_64-unknown-none", 8, 1, mock_reg_info, mock_alloc, mock_release},
 	.phys = {mock_phys_read, mock_phys_write},
 	.has_rom = true,
 	.does_attach_at_once = true,
@@ -367,8 +409,9 @@ struct rsp_mock *rsp_mock_open(void)
 			memset(mock->regs[thread][reg], (int)(thread << 4 | reg), 8);
 	for (i = 0; i < MOCK_MEM_SIZE; i++)
 		mock->mem[i] = (uint8_t)(i * 2654435761u >> 13);
-	mock->target = (struct rsp_target){&mock->base, &mock->run,  &mock->brk, &mock->monitor,
-					   &mock->xfer, &mock->phys, &mock->map, mock};
+	mock->target = (struct rsp_target){&mock->base,	   &mock->run,	&mock->brk,
+					   &mock->monitor, &mock->xfer, &mock->phys,
+					   &mock->map,	   &mock->lldb, mock};
 	if (rsp_session_open(&mock->session, &mock->target) != 0) {
 		free(mock);
 		return NULL;

@@ -9,6 +9,7 @@
 #define MOCK_G_REGS	 10u
 #define MOCK_MEM_BASE	 0x10000u
 #define MOCK_MEM_SIZE	 0x40000u
+#define MOCK_LINKED	 0xffffffff81000000u
 #define MOCK_MONITOR_MAX 128u
 
 struct rsp_mock {
@@ -19,6 +20,7 @@ struct rsp_mock {
 	struct rsp_xfer_ops xfer;
 	const char *words;	  /* error_text; NULL: none */
 	struct rsp_map_ops map;	  /* the memory is one region, its first half ROM if has_rom */
+	struct rsp_lldb_ops lldb; /* lends the last page; register 1 is the program counter */
 	struct rsp_phys_ops phys; /* physical 0 is where linear MOCK_MEM_BASE leads */
 	struct rsp_target target;
 	struct rsp_session *session;
@@ -43,6 +45,8 @@ struct rsp_mock {
 	unsigned changes; /* calls that change registers, memory or breakpoints */
 	struct rsp_plan plan[RSP_MAX_THREADS];
 	unsigned plan_count;
+	uint64_t lent; /* bytes; 0: nothing is */
+	unsigned lent_permissions;
 	enum rsp_break break_type;
 	uint64_t break_addr;
 	unsigned break_kind;

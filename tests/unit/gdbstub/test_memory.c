@@ -129,7 +129,7 @@ Test(memory, region_when_asked_then_where_it_ends_and_what_it_allows)
 	cr_assert(client_gets(mock, "qMemoryRegionInfo:10001",
 			      "start:10000;size:20000;permissions:rw;name:6d656d3b;"));
 	cr_assert(client_gets(mock, "qMemoryRegionInfo:ffffffffffffffff",
-			      "start:50000;size:fffffffffffb0000;"));
+			      "start:50000;size:fffffffffffaffff;"));
 	mock->has_rom = true;
 	cr_assert(client_gets(mock, "qMemoryRegionInfo:10001",
 			      "start:10000;size:20000;permissions:r;name:6d656d3b;"));
