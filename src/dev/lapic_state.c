@@ -131,6 +131,8 @@ void lapic_show(const void *state, const struct print_sink *sink)
 	print_to(sink, "  tpr %02x ppr %02x svr %03x esr %02x icr %08x %08x\n", l->reg[LAPIC_TPR],
 		 lapic_ppr(l), l->reg[LAPIC_SVR], l->reg[LAPIC_ESR], l->reg[LAPIC_ICR_HIGH],
 		 l->reg[LAPIC_ICR]);
+	if (l->has_extint)
+		print_to(sink, "  an ExtINT message waits\n");
 	show_vectors(l, "irr", LAPIC_IRR, sink);
 	show_vectors(l, "isr", LAPIC_ISR, sink);
 	show_vectors(l, "tmr", LAPIC_TMR, sink);

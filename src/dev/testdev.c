@@ -12,7 +12,7 @@
  *
  * DEVIATES: QEMU's lines hear single bytes only.  kvm-unit-tests' realmode writes 32 bits to one,
  * and goes on in QEMU since the firmware's timer ticks. */
-#include "umbra/dev.h"
+#include "testdev.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,21 +21,14 @@
 #define PORT_FLUSH  0xe4u
 #define PORT_LATCH2 0xe8u
 #define PORT_LINES  0x2000u
-#define LATCH_BYTES 4u
-#define LINES	    24u
+#define LATCH_BYTES TESTDEV_LATCH_BYTES
+#define LINES	    TESTDEV_LINES
 #define MEM_BASE    0xff000000ull
-#define MEM_BYTES   0x10000u
+#define MEM_BYTES   TESTDEV_MEM_BYTES
 /* Offsets: ports are themselves, and the memory begins behind the last port. */
 #define MEM_OFFSET 0x10000u
 
 #define TESTDEV_VERSION 1
-
-struct testdev {
-	struct irq_line irq;	    /* [const] gsi is line 0's */
-	uint32_t lines;		    /* [dev] mask of those that are high */
-	uint8_t latch[LATCH_BYTES]; /* [dev] */
-	uint8_t mem[MEM_BYTES];	    /* [dev] */
-};
 
 /* The bytes behind @offset, NULL where there are none.  The bus keeps an access within the region
  * in which it starts. */
@@ -132,7 +125,7 @@ static void testdev_show(const void *state, const struct print_sink *sink)
 		 dev->lines);
 }
 
-static const struct dev_ops testdev_ops = {
+const struct dev_ops testdev_ops = {
 	.name = "pc-testdev",
 	.widths = 1 | 2 | 4 | 8,
 	.read = testdev_read,

@@ -1,8 +1,9 @@
 /* Unit tests of pc-testdev, through the bus as the guest reaches it. */
-#include "umbra/dev.h"
+#include "src/dev/testdev.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MEM_BASE  0xff000000ull
@@ -152,6 +153,43 @@ Test(testdev, reset_when_lines_are_high_then_they_fall_and_all_is_zero)
 	bus_reset(bus);
 	cr_expect_eq(lines.calls, 4);
 	bus_destroy(bus);
+}
+
+Test(testdev, load_when_saved_or_damaged_then_same_or_refused)
+{
+	/* Version, lines, latch, memory. */
+	enum { LINES_TOP = 4, LATCH = 5, SIZE = 9 + TESTDEV_MEM_BYTES };
+	static uint8_t bytes[SIZE];
+	struct testdev *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
+	struct blob blob = blob_over(bytes, sizeof(bytes));
+
+	cr_assert(a && b);
+	a->lines = 0x800001;
+	memcpy(a->latch, "latc", 4);
+	a->mem[0] = 1;
+	a->mem[TESTDEV_MEM_BYTES - 1] = 2;
+	testdev_ops.save(a, &blob);
+	cr_assert_eq(blob.pos, SIZE);
+	for (unsigned cut = 0; cut < SIZE; cut += cut < LATCH + 4 ? 1 : 0x1fff) {
+		blob = blob_over(bytes, cut);
+		cr_assert_eq(testdev_ops.load(b, &blob, NULL), -EINVAL, "cut at %u", cut);
+	}
+	bytes[0]++;
+	blob = blob_over(bytes, SIZE);
+	cr_assert_eq(testdev_ops.load(b, &blob, NULL), -EINVAL);
+	bytes[0]--;
+	bytes[LINES_TOP] = 1;
+	blob = blob_over(bytes, SIZE);
+	cr_assert_eq(testdev_ops.load(b, &blob, NULL), -EINVAL, "there is no line 24");
+	cr_assert(b->lines == 0 && b->latch[0] == 0 && b->mem[0] == 0, "unchanged");
+	bytes[LINES_TOP] = 0;
+	blob = blob_over(bytes, SIZE);
+	cr_assert_eq(testdev_ops.load(b, &blob, NULL), 0);
+	cr_assert_eq(b->lines, a->lines);
+	cr_assert_arr_eq(b->latch, a->latch, sizeof(b->latch));
+	cr_assert_arr_eq(b->mem, a->mem, sizeof(b->mem));
+	free(a);
+	free(b);
 }
 
 static void collect(void *ctx, const char *text, size_t len)
