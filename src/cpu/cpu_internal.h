@@ -151,6 +151,7 @@ void vcpu_mail_locked(struct vcpu *v);
 /* halt.c */
 void vcpu_halt_check_locked(struct vcpu *v);
 bool world_is_halted_for_good(struct world *w);
+void world_describe_halt(struct world *w, struct cpu_stop *stop);
 
 /* state.c */
 void vcpu_state_fetch(struct vcpu *v, unsigned parts);

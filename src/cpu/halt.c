@@ -50,13 +50,6 @@ uint64_t world_watch_halts(struct world *w)
 	return w->halt_delay_ns;
 }
 
-static void describe_halt(const struct vcpu *v, struct cpu_stop *stop)
-{
-	snprintf(stop->text, sizeof(stop->text),
-		 "every CPU is halted and no interrupt can end it (cpu %u: hlt before %#llx)",
-		 v->index, (unsigned long long)v->state.rip);
-}
-
 /* The vCPU's thread: answer the look.  The last one to say yes stops the world; world_take_stop
  * asks once more when all are parked, because one may have woken another in between. */
 void vcpu_halt_check_locked(struct vcpu *v)
@@ -69,8 +62,6 @@ void vcpu_halt_check_locked(struct vcpu *v)
 		if (!w->vcpu[i].is_halted_for_good)
 			return;
 	}
-	vcpu_state_fetch(&w->vcpu[v->index], X86_STATE_GPR | X86_STATE_SREG);
-	describe_halt(v, &stop);
 	world_stop_locked(w, &stop);
 }
 
@@ -88,4 +79,24 @@ bool world_is_halted_for_good(struct world *w)
 			return false;
 	}
 	return true;
+}
+
+/* The first one that executed a HLT: others may never have been started.  Call: control thread,
+ * world STOPPED. */
+void world_describe_halt(struct world *w, struct cpu_stop *stop)
+{
+	unsigned parts = X86_STATE_GPR | X86_STATE_SREG | X86_STATE_RUN;
+	int len = snprintf(stop->text, sizeof(stop->text),
+			   "every CPU is halted and no interrupt can end it");
+
+	for (unsigned i = 0; i < w->vcpu_count; i++) {
+		const struct x86_state *st = vcpu_state(w, i, parts);
+
+		if (!st || st->activity == X86_WAIT_FOR_SIPI)
+			continue;
+		stop->vcpu = i;
+		snprintf(stop->text + len, sizeof(stop->text) - (size_t)len,
+			 " (cpu %u: hlt before %#llx)", i, (unsigned long long)st->rip);
+		return;
+	}
 }

@@ -223,6 +223,8 @@ bool world_take_stop(struct world *w, struct cpu_stop *out_stop)
 		world_resume_as_before(w);
 		return false;
 	}
+	if (w->taken.kind == STOP_HALT)
+		world_describe_halt(w, &w->taken);
 	/* Nobody is told of a pause: where the vCPU stands is no news that was heard. */
 	if (w->taken.kind != STOP_PAUSE)
 		note_reported_pc(w, w->taken.vcpu);
