@@ -92,6 +92,29 @@ def reset_ends_a_step(_transcript):
         client.expect("m200000,6", "(00){6}")
 
 
+RESETS = {  # 16-bit code that resets the machine
+    "keyboard controller": "b0fee664",          # mov $0xfe,%al; out %al,$0x64
+    "port 0x92": "b003e692",                    # mov $3,%al; out %al,$0x92
+    "port 0xcf9": "baf90cb006ee",               # mov $0xcf9,%dx; mov $6,%al; out %al,%dx
+    "port 0xcf9, soft": "baf90cb004ee",
+}
+
+
+def each_way_of_reset(_transcript):
+    """The machine begins anew, or ends well with -no-reboot, and a debugger may look before."""
+    for name, code in RESETS.items():
+        with tempfile.NamedTemporaryFile(suffix=".bin") as image:
+            image.write(bytes.fromhex("baf803b02eee" + code + "ebfe"))  # print a dot before; jmp . behind
+            image.flush()
+            run = ["-kernel", image.name, "--timeout", "%d" % PATIENCE_S]
+            with Umbra("add16", extra=run + ["-no-reboot"], gdb=None) as umbra:
+                require(umbra.wait_exit() == 0, "%s: %s" % (name, umbra.stderr.text()))
+                require(umbra.uart.text() == ".", "%s: %s" % (name, umbra.uart.text()))
+            with Umbra("add16", extra=run, gdb=None) as umbra:
+                for _ in range(3):
+                    umbra.wait_more_uart()
+
+
 def interrupt_ends_a_boot_loop(_transcript):
     """Ctrl-C and a new client stop a guest that resets the machine over and over."""
     with tempfile.NamedTemporaryFile(suffix=".bin") as image:
@@ -169,6 +192,7 @@ TESTS = [
     (control_writes_are_all_or_nothing, ""),
     (pause_without_another_one_to_run_goes_on, ""),
     (reset_ends_a_step, ""),
+    (each_way_of_reset, ""),
     (interrupt_ends_a_boot_loop, ""),
     (waiting_cpu_gets_no_breakpoints, ""),
     (realtime_waits_for_the_host, "soft:time"),
