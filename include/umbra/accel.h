@@ -255,8 +255,9 @@ struct accel_ops {
 	/* An interrupt line changed; any thread, device lock held.  GSI 0..23.  Before vm_start has
 	 * ended the level is remembered. */
 	void (*irq_set)(struct accel_vm *vm, unsigned gsi, bool is_high);
-	/* Where the line @gsi, 0..23, leads and how it stands.  Call: control thread, world
-	 * stopped, after vm_start.  Errors: the host's. */
+	/* Where the line @gsi, 0..23, leads and how it stands; under 2, which is none, the 8259A
+	 * pair's output where that leads to a pin.  Call: control thread, world stopped, after
+	 * vm_start.  Errors: the host's. */
 	int (*irq_get)(struct accel_vm *vm, unsigned gsi, struct accel_irq *out_irq);
 	const struct accel_region *region; /* constant, in no order; NULL: none */
 	unsigned region_count;

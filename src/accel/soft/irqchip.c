@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #define PIC_LINES   16u
+#define PIC_CASCADE 2u
 #define PIN_OF_INTR 0u
 #define PIN_OF_IRQ0 2u
 
@@ -384,17 +385,17 @@ void soft_irqchip_set(struct soft_vm *vm, unsigned gsi, bool is_high)
 	irqchip_leave(vm->irqchip);
 }
 
-/* The cascade is no line; what comes by pin 2 is line 0. */
+/* What comes by pin 2 is line 0.  The cascade is no line: under its number stands where the pair's
+ * output leads. */
 void soft_irqchip_get(struct soft_vm *vm, unsigned gsi, struct accel_irq *out_irq)
 {
 	struct soft_irqchip *chip = vm->irqchip;
 	struct pic8259_line line;
+	unsigned pin = gsi == PIC_CASCADE ? PIN_OF_INTR : pin_of(gsi);
 
-	*out_irq = (struct accel_irq){.pin = (uint8_t)pin_of(gsi)};
-	if (gsi == PIN_OF_IRQ0)
-		return;
+	*out_irq = (struct accel_irq){.pin = (uint8_t)pin};
 	irqchip_enter(chip);
-	if (gsi < PIC_LINES) {
+	if (gsi < PIC_LINES && gsi != PIC_CASCADE) {
 		line = pic8259_line(chip->pic, gsi);
 		out_irq->has_pic = true;
 		out_irq->is_masked = line.is_masked;
@@ -403,7 +404,7 @@ void soft_irqchip_get(struct soft_vm *vm, unsigned gsi, struct accel_irq *out_ir
 		out_irq->vector = line.vector;
 	}
 	out_irq->has_pin = true;
-	out_irq->is_high = ioapic_line(chip->ioapic, pin_of(gsi));
-	out_irq->redirection = ioapic_entry(chip->ioapic, pin_of(gsi));
+	out_irq->is_high = ioapic_line(chip->ioapic, pin);
+	out_irq->redirection = ioapic_entry(chip->ioapic, pin);
 	irqchip_leave(chip);
 }

@@ -21,6 +21,7 @@ static void extint_open(struct irqchip_rig *rig, unsigned cpu, uint8_t icw4)
 Test(irqchip_signal, extint_when_the_pair_asks_then_its_vector_at_the_pins_destination)
 {
 	struct irqchip_rig rig;
+	struct accel_irq irq;
 
 	extint_open(&rig, 1, 1);
 	irqchip_rig_lapic_out(&rig, 1, TPR, 0xff);
@@ -29,8 +30,14 @@ Test(irqchip_signal, extint_when_the_pair_asks_then_its_vector_at_the_pins_desti
 		cr_assert_eq(irqchip_rig_posted(&rig, i), i == 1 ? PEND_IRQ : 0, "cpu %u", i);
 		cr_assert_eq(soft_irq_is_pending(&rig.cpu[i]), i == 1, "cpu %u", i);
 	}
+	soft_irqchip_get(&rig.vm, 2, &irq);
+	cr_assert(irq.is_high && irq.has_pin && !irq.has_pic);
+	cr_assert_eq(irq.pin, 0);
+	cr_assert_eq(irq.redirection, 1ull << 56 | 0x700);
 	cr_assert_eq(soft_irq_take(&rig.cpu[0]), -1);
 	cr_assert_eq(soft_irq_take(&rig.cpu[1]), 0x24);
+	soft_irqchip_get(&rig.vm, 2, &irq);
+	cr_assert_not(irq.is_high);
 	cr_assert_not(soft_irq_is_pending(&rig.cpu[1]));
 	/* A more urgent line, and one that waits for the end of both. */
 	soft_irqchip_set(&rig.vm, 1, true);
