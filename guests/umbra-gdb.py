@@ -82,7 +82,7 @@ class UmbraDisassembler(gdb.disassembler.Disassembler):
 # The shadow MMU.
 
 NOT_MAPPED = (1 << 64) - 1
-OPTIONS = ("--cpu", "--cr3", "--pcid", "--max", "--raw", "--filter", "--phys", "--dot", "--json",
+OPTIONS = ("--cpu", "--cr3", "--pcid", "--max", "--from", "--raw", "--filter", "--phys", "--dot", "--json",
            "--any", "--on", "-n", "-j")
 EVENTS = ("fault", "fill", "ptw", "zap", "wp", "cr3", "invlpg", "flush", "hazard", "all")
 ARGUMENTS = {  # what may stand behind a word, or behind a word and its argument
@@ -93,6 +93,7 @@ ARGUMENTS = {  # what may stand behind a word, or behind a word and its argument
     "hazard": ("on", "off"), "snap": ("drop",), "addr": ("gva", "gpa", "hva", "hpa"),
     "find": ("phys", "pte", "wx", "user", "alias"), "ad": ("clear",)}
 HELP_LINE = re.compile(r"^  mmu (\w+)", re.M)
+MORE_LINE = re.compile(r'^(?:more next=|{"kind":"more","next":")(0x[1-9a-f][0-9a-f]*).*\n', re.M)
 
 
 def address_of(value):
@@ -129,7 +130,8 @@ class MmuPrefix(gdb.Command):
 
 class MmuCommand(gdb.Command):
     """umbra mmu WORD ...: monitor mmu, with completion and expressions.  `umbra mmu help` lists the
-    words.  `umbra mmu step` goes on by itself: the event that it stops behind is printed."""
+    words.  What one answer does not carry is asked for until --max says otherwise.  `umbra mmu step`
+    goes on by itself: the event that it stops behind is printed."""
 
     def __init__(self):
         super().__init__("umbra mmu", gdb.COMMAND_DATA)
@@ -158,12 +160,24 @@ class MmuCommand(gdb.Command):
     def invoke(self, argument, _from_tty):
         words = translate(gdb.string_to_argv(argument))
         if words[:1] != ["step"]:
-            gdb.execute("monitor mmu " + " ".join(words))
+            self.tell_all(" ".join(words))
             return
         answer = gdb.execute("monitor mmu " + " ".join(words), to_string=True)
         if not answer.startswith("step "):
             raise gdb.GdbError(answer.rstrip("\n"))
         gdb.execute("continue")
+
+
+    @staticmethod
+    def tell_all(line):
+        """What stands behind the place of a cut is of the whole, and comes with the last piece."""
+        answer = gdb.execute("monitor mmu " + line, to_string=True)
+        cut = MORE_LINE.search(answer)
+        while cut and "--max" not in line.split():
+            gdb.write(answer[:cut.start()])
+            answer = gdb.execute("monitor mmu %s --from %s" % (line, cut[1]), to_string=True)
+            cut = MORE_LINE.search(answer)
+        gdb.write(answer)
 
 
 def translate(arguments):

@@ -341,7 +341,8 @@ static void help(struct mmu_call *call)
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(WORDS); i++)
 		help_one(out, &WORDS[i]);
 	print_to(out, "Options anywhere: -j one JSON object a line; --cpu N; --cr3 X or --pcid N "
-		      "other tables than\nthe cpu's; --max N records; --raw page by page.\n");
+		      "other tables than\nthe cpu's; --max N records, --from X the ones behind an "
+		      "answer that ended in `more next=X`; --raw\npage by page.\n");
 }
 
 /* Options. */
@@ -369,6 +370,7 @@ static unsigned take_option(struct mmu_call *call, unsigned argc, const char **a
 		{"--cr3", OPTION_NUMBER, &call->cr3, &call->has_cr3},
 		{"--pcid", OPTION_NUMBER, &call->pcid, &call->has_pcid},
 		{"--max", OPTION_NUMBER, &call->max, NULL},
+		{"--from", OPTION_NUMBER, &call->from, NULL},
 		{"-n", OPTION_NUMBER, &call->last, &call->has_last},
 		{"--on", OPTION_TEXT, &call->on, NULL},
 		{"--filter", OPTION_TEXT, &call->filter, NULL},

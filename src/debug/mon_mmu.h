@@ -25,6 +25,7 @@ struct mmu_call {
 	unsigned cpu;
 	bool has_cr3, has_pcid, has_last, is_raw, is_physical, is_dot, is_any_root;
 	uint64_t cr3, pcid, max, last;
+	uint64_t from; /* what came before was told by the answer that ended in `more next=` this */
 	const char *on;
 	const char *filter; /* NULL: none */
 
@@ -32,6 +33,7 @@ struct mmu_call {
 	const struct x86_state *st;
 	struct x86_paging regs;
 	uint64_t shown;	 /* records that count against max */
+	bool is_cut;	 /* the word has told where to go on */
 	uint64_t budget; /* table entries that the word may read yet, whatever a guest made */
 };
 
@@ -56,7 +58,9 @@ bool mmu_parse_number(struct mmu_call *call, const char *text, uint64_t *out_val
 
 /* Whether one more record may be told: --max, and what one answer can carry. */
 bool mmu_has_room(struct mmu_call *call);
-/* The last record of an answer that was cut. */
+/* The last record of an answer that was cut, by what the word's records are in order of: with
+ * --from
+ * @next the word goes on there. */
 void mmu_tell_more(struct mmu_call *call, uint64_t next);
 
 /* mmu_view_run within the call's budget, or @most of it (0: all). */

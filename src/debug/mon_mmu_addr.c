@@ -155,6 +155,7 @@ static void from_gpa(struct mmu_call *call, gpa_t gpa)
 {
 	struct mmu_view view = {.mem = call->mem,
 				.regs = &call->regs,
+				.lo = call->from,
 				.hi = ~0ull,
 				.on_page = find_alias,
 				.barren = mmu_set_create()};

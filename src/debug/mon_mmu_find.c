@@ -186,14 +186,14 @@ static int by_address(const void *a, const void *b)
 /* Returns true when there are more than were told. */
 static bool tell_findings(struct search *s)
 {
-	size_t i = 0;
+	size_t i = u64_min(s->count, s->call->from);
 
 	if (s->count)
 		qsort(s->found, s->count, sizeof(*s->found), by_address);
 	while (i < s->count && mmu_has_room(s->call))
 		tell_finding(s, &s->found[i++]);
 	if (i < s->count)
-		mmu_tell_more(s->call, s->found[i].page.gva);
+		mmu_tell_more(s->call, i);
 	return i < s->count;
 }
 

@@ -141,14 +141,14 @@ static int by_frame(const void *a, const void *b)
 
 static void tell_kept(struct mapper *m)
 {
-	size_t i = 0;
+	size_t i = u64_min(m->kept_count, m->call->from);
 
 	if (m->kept_count)
 		qsort(m->kept, m->kept_count, sizeof(*m->kept), by_frame);
 	while (i < m->kept_count && mmu_has_room(m->call))
 		tell_range(m, &m->kept[i++]);
 	m->has_more = i < m->kept_count;
-	m->next = m->has_more ? m->kept[i].gpa : 0;
+	m->next = i;
 	free(m->kept);
 }
 
@@ -158,13 +158,13 @@ static void run_mapper(struct mapper *m, gva_t lo, gva_t hi)
 	bool is_physical = m->call->is_physical;
 	struct mmu_view view = {.mem = m->call->mem,
 				.regs = &m->call->regs,
-				.lo = is_physical ? 0 : lo,
 				.hi = is_physical ? ~0ull : hi,
 				.on_page = map_page,
 				.ctx = m};
 	enum mmu_view_end end;
 	gva_t next;
 
+	view.lo = is_physical ? 0 : u64_max(lo, m->call->from);
 	m->lo = lo;
 	m->hi = hi;
 	m->merge = (struct mmu_merge){.on_range = is_physical ? keep_range : on_range, .ctx = m};

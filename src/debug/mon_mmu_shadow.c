@@ -31,17 +31,26 @@ static void format_role(const struct mmu_shadow_page *page, char *out, size_t si
 		 page->is_big ? ",big" : "");
 }
 
+/* Whether record number @number may be told; of those that may not the first is named. */
+static bool has_room_or_more(struct mmu_call *call, uint64_t number)
+{
+	if (call->is_cut)
+		return false;
+	if (mmu_has_room(call))
+		return true;
+	call->is_cut = true;
+	mmu_tell_more(call, number);
+	return false;
+}
+
 static void tell_page(void *ctx, const struct mmu_shadow_page *page)
 {
 	struct mmu_call *call = ctx;
 	struct mon_record *r = &call->record;
 	char role[48], present[16];
 
-	if (!mmu_has_room(call)) {
-		if (call->shown++ == call->max)
-			mmu_tell_more(call, page->sp);
+	if (page->sp < call->from || !has_room_or_more(call, page->sp))
 		return;
-	}
 	format_role(page, role, sizeof(role));
 	snprintf(present, sizeof(present), "%u/512", page->present);
 	record_begin_number(r, "sp", page->sp);
@@ -68,7 +77,7 @@ static void tell_entry(void *ctx, const struct mmu_shadow_entry *entry)
 	struct mon_record *r = &call->record;
 	char rights[4];
 
-	if (!mmu_has_room(call))
+	if (entry->index < call->from || !has_room_or_more(call, entry->index))
 		return;
 	format_rights(entry->rights, rights);
 	record_begin(r, "spte");
@@ -99,6 +108,7 @@ static void tell_path(struct mmu_call *call, gva_t gva)
 	struct mmu_shadow_entry path[MMU_SHADOW_PATH_MAX];
 	unsigned n = mmu_shadow_path(call->mmu, &call->regs, gva, path);
 
+	call->from = 0; /* a way has a few entries, in the order of levels */
 	for (unsigned i = 0; i < n; i++)
 		tell_entry(call, &path[i]);
 	if (n == 0 || !path[n - 1].is_leaf)
@@ -222,8 +232,7 @@ static void tell_tlb_page(void *ctx, const struct mmu_tlb_page *page)
 
 	if (page->vcpu != t->call->cpu || (t->has_page && page->gva != t->page))
 		return;
-	t->count++;
-	if (!mmu_has_room(t->call))
+	if (t->count++ < t->call->from || !has_room_or_more(t->call, t->count - 1))
 		return;
 	can[0] = page->can & MMU_CAN_READ ? 'r' : '-';
 	can[1] = page->can & MMU_CAN_WRITE ? 'w' : '-';

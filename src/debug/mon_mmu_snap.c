@@ -119,14 +119,26 @@ void mmu_word_snap(struct mmu_call *call)
 	tell_snap(call, call->argv[0], snap);
 }
 
+struct diff_telling {
+	struct mmu_call *call;
+	uint64_t count, shown; /* differences that there are, and that were told */
+	uint64_t next;	       /* the first that was not, when is_cut */
+	bool is_cut;
+};
+
 static void on_diff(void *arg, const struct mmu_diff *diff)
 {
-	struct mmu_call *call = arg;
+	struct diff_telling *t = arg;
+	uint64_t number = t->count++;
 
-	if (mmu_has_room(call))
-		mmu_tell_diff(&call->record, diff);
-	else
-		call->shown++;
+	if (number < t->call->from || t->is_cut)
+		return;
+	t->is_cut = !mmu_has_room(t->call);
+	t->next = number;
+	if (t->is_cut)
+		return;
+	mmu_tell_diff(&t->call->record, diff);
+	t->shown++;
 }
 
 /* A snapshot by name; `now` is one that is made for this and freed by the caller. */
@@ -147,6 +159,7 @@ void mmu_word_diff(struct mmu_call *call)
 {
 	const struct mmu_blame blame = {.history = call->target->mmu.history,
 					.reader = {mmu_read_memory, call->mem}};
+	struct diff_telling telling = {.call = call};
 	struct mmu_snap *made = NULL, *from, *to;
 	unsigned count;
 
@@ -159,13 +172,13 @@ void mmu_word_diff(struct mmu_call *call)
 	to = find(call, call->argc > 1 ? call->argv[1] : NOW, &made);
 	if (!to)
 		return;
-	count = mmu_snap_diff(from, to, &blame, on_diff, call);
+	count = mmu_snap_diff(from, to, &blame, on_diff, &telling);
+	if (telling.is_cut)
+		mmu_tell_more(call, telling.next);
 	record_begin(&call->record, "differences");
 	record_number(&call->record, "count", count);
-	if (call->shown > call->max) {
-		record_number(&call->record, "shown", call->max);
-		record_words(&call->record, "; --max N shows more");
-	}
+	if (telling.shown < count)
+		record_number(&call->record, "shown", telling.shown);
 	record_end(&call->record);
 	mmu_snap_free(made);
 }

@@ -62,13 +62,14 @@ static void tell_root(struct mmu_call *call, const struct mmu_known_root *root)
 void mmu_word_roots(struct mmu_call *call)
 {
 	struct mmu_roots roots;
-	unsigned i = 0;
+	unsigned i;
 
 	mmu_roots_get(call->target, &roots);
+	i = (unsigned)u64_min(roots.count, call->from);
 	while (i < roots.count && mmu_has_room(call))
 		tell_root(call, &roots.root[i++]);
 	if (i < roots.count)
-		mmu_tell_more(call, roots.root[i].regs.cr3);
+		mmu_tell_more(call, i);
 }
 
 /* Tables. */
@@ -171,12 +172,13 @@ static void tell_tables(struct mmu_call *call, struct table_search *s, uint64_t 
 
 		if (gpa < from || (is_one && (gpa ^ from) & UMBRA_PAGE_MASK))
 			continue;
+		if (told++ < call->from)
+			continue;
 		if (!mmu_has_room(call)) {
-			mmu_tell_more(call, gpa);
+			mmu_tell_more(call, told - 1);
 			return;
 		}
 		tell_table(call, &s->known[i]);
-		told++;
 	}
 	if (is_one && !told)
 		mmu_error(call, MMU_NOADDR, "0x%llx is a table of no known root",

@@ -113,6 +113,11 @@ def extension_goes_on_by_itself(transcript):
             answer = gdb.command(command)
             transcript.append("> %s\n%s" % (command, answer))
             require(re.search(pattern, answer, re.M), "%s:\n%s" % (command, answer))
+        for form in ("", " -j"):  # 4 GiB of large pages
+            answer = gdb.command("umbra mmu map --raw" + form)
+            require(len(answer.splitlines()) >= 2048 and "more" not in answer, answer[-200:])
+            answer = gdb.command("umbra mmu map --raw --max 3" + form)
+            require(len(answer.splitlines()) == 4 and "more" in answer, answer)
 
 
 def tables_are_drawn(_transcript):
@@ -338,7 +343,8 @@ def diff_names_the_writer(_transcript):
         text = monitor(client, "mmu diff before")
         require(re.match(r"diff \+ 0x60000000 len=0x1000 gpa=0x\w+ page=4K k:rwx cr3=0x\w+ "
                          r"by cpu=0 rip=0x\w+ seq=\d+ pte@0x\w+\n", text), text)
-        require("count=2 shown=1; " in monitor(client, "mmu diff before --max 1"), "--max")
+        require("more next=0x1\ndifferences count=2 shown=1\n" in monitor(client, "mmu diff before --max 1"), "--max")
+        require(monitor(client, "mmu diff before --max 1 --from 1").endswith("differences count=2 shown=1\n"), "--from")
 
 
 def missing_flushes_are_found(transcript):
