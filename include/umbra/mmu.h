@@ -77,9 +77,9 @@ struct mmu_event {
 	const struct x86_walk *walk; /* WALK; valid during the call */
 	unsigned set_accessed;	     /* WALK: bit n: A was set on level n */
 	bool set_dirty;		     /* WALK: D was set on the leaf */
-	gpa_t gpa;		     /* SLOT, HOST, FILL, PROTECT: page; TABLE_WRITE: first byte;
-				      * HAZARD: the entry that changed */
-	hva_t hva;		     /* SLOT, HOST, FILL: host page */
+	gpa_t gpa;		     /* SLOT, HOST: the byte at gva; FILL, PROTECT: page;
+				      * TABLE_WRITE: first byte; HAZARD: the entry that changed */
+	hva_t hva;		     /* SLOT, HOST: likewise, 0 = none; FILL: host page */
 	unsigned len;		     /* TABLE_WRITE: bytes */
 	uint64_t old, now;	     /* TABLE_WRITE: the 8-byte unit at gpa & ~7; CR3: values;
 				      * HAZARD: the entry, as cached and as it is */

@@ -63,7 +63,13 @@ static void tell_fault(struct mon_record *r, const struct mmu_event *event)
 	record_end(r);
 }
 
-static void tell_set_bits(struct mon_record *r, const struct mmu_event *event)
+static unsigned level_of(uint64_t page_size)
+{
+	return page_size == UMBRA_PAGE_SIZE ? 1 : page_size < 1ull << 30 ? 2 : 3;
+}
+
+/* A on each level that is named, D on that of the page. */
+static void tell_set_bits(struct mon_record *r, const struct mmu_event *event, uint64_t page_size)
 {
 	const char *before = " ";
 	bool is_list = r->is_json && event->set_accessed;
@@ -82,7 +88,7 @@ static void tell_set_bits(struct mon_record *r, const struct mmu_event *event)
 	if (r->is_json)
 		record_bool(r, "set_d", event->set_dirty);
 	else if (event->set_dirty)
-		record_words(r, "%sset D", before);
+		record_words(r, "%sset D L%u", before, level_of(page_size));
 }
 
 static const char *fault_name(enum x86_walk_fault fault)
@@ -116,7 +122,7 @@ static void tell_walk(struct mon_record *r, const struct mmu_trace_record *t)
 	}
 	if (event->vector)
 		record_hex(r, "err", event->error);
-	tell_set_bits(r, event);
+	tell_set_bits(r, event, t->page_size);
 	record_end(r);
 }
 

@@ -200,15 +200,22 @@ void tell_fault(struct mmu *mmu, unsigned vcpu, gva_t gva, unsigned access, bool
 void tell_fill(struct mmu *mmu, unsigned vcpu, gva_t gva, const struct shadow_page *sp,
 	       unsigned index)
 {
+	uint64_t offset = gva & ~UMBRA_PAGE_MASK;
 	struct mmu_event event = {.kind = MMU_EVENT_SLOT,
 				  .vcpu = vcpu,
-				  .gva = gva & UMBRA_PAGE_MASK,
-				  .gpa = shadow_leaf_gpa(sp, index, sp->gpte[index]),
+				  .gva = gva,
+				  .gpa = shadow_leaf_gpa(sp, index, sp->gpte[index]) | offset,
 				  .hva = sp->spte[index] & SPTE_HOST};
 
+	/* The way of this address, up to here; what is filled is its page. */
+	if (event.hva)
+		event.hva |= offset;
 	tell(mmu, &event);
 	event.kind = MMU_EVENT_HOST;
 	tell(mmu, &event);
+	event.gva -= offset;
+	event.gpa -= offset;
+	event.hva &= UMBRA_PAGE_MASK;
 	event.kind = MMU_EVENT_FILL;
 	event.sp = sp->id;
 	event.index = index;

@@ -210,8 +210,11 @@ Test(mmu, events_when_a_page_is_filled_then_fault_and_the_four_steps)
 	cr_assert_eq(heard.last[MMU_EVENT_FAULT].gva, 0x123u);
 	cr_assert_eq(heard.last[MMU_EVENT_FAULT].error, 0u);
 	cr_assert(heard.last[MMU_EVENT_WALK].set_dirty);
-	cr_assert_eq(heard.last[MMU_EVENT_SLOT].gpa, (gpa_t)DATA);
-	cr_assert_eq(heard.last[MMU_EVENT_HOST].hva, (hva_t)(uintptr_t)page.host);
+	cr_assert_eq(heard.last[MMU_EVENT_SLOT].gpa, (gpa_t)DATA + 0x123);
+	cr_assert_eq(heard.last[MMU_EVENT_HOST].hva, (hva_t)(uintptr_t)page.host + 0x123);
+	cr_assert_eq(heard.last[MMU_EVENT_FILL].gpa, (gpa_t)DATA);
+	cr_assert_eq(heard.last[MMU_EVENT_FILL].hva, (hva_t)(uintptr_t)page.host);
+	cr_assert_eq(heard.last[MMU_EVENT_FILL].gva, 0u);
 	mmu_shadow_decode(heard.last[MMU_EVENT_FILL].spte, &entry);
 	cr_assert(entry.is_leaf && entry.may_write && (entry.rights & MMU_RIGHT_U));
 	cr_assert_lt(heard.last[MMU_EVENT_FILL].seq, mmu_seq(rig->mmu));
