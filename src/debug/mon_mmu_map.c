@@ -180,6 +180,14 @@ static void run_mapper(struct mapper *m, gva_t lo, gva_t hi)
 		mmu_tell_more(m->call, m->next);
 }
 
+/* A person hears that there is nothing; a program counts the records. */
+static void tell_none(struct mmu_call *call)
+{
+	record_begin(&call->record, "map");
+	record_number(&call->record, "ranges", 0);
+	record_end(&call->record);
+}
+
 void mmu_word_map(struct mmu_call *call)
 {
 	struct mapper m = {.call = call, .kind = "map"};
@@ -195,6 +203,8 @@ void mmu_word_map(struct mmu_call *call)
 		mmu_error(call, MMU_BADARG, "the range ends before it begins");
 	else
 		run_mapper(&m, lo, hi);
+	if (lo <= hi && !m.pages && !m.has_more && !call->record.is_json)
+		tell_none(call);
 }
 
 /* A bits. */

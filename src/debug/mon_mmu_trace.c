@@ -177,6 +177,11 @@ void mmu_word_log(struct mmu_call *call)
 		return;
 	}
 	count = u64_min(u64_min(count, total), u64_min(mmu_trace_capacity(trace), call->max));
+	if (count == 0 && !call->record.is_json) {
+		record_begin(&call->record, "log");
+		record_number(&call->record, "events", total);
+		record_end(&call->record);
+	}
 	mmu_tell_events(&call->record, call->mem, trace, total - count);
 }
 

@@ -474,7 +474,7 @@ def without_a_shadow_it_says_so(_transcript):
 
 WORDS = (  # in this order: each works on what the ones before it made
     "trace", "trace on", "log", "log -n 3 -j", "break", "break map 0x60000000 0x4000 --on present,ad",
-    "break map 0x60000000 --any", "break pte {table}", "break pa {frame_a} rw 8", "break cr3",
+    "break map 0x60000000 --any", "break pte {table}", "break pa {frame_a} rwx 8", "break cr3",
     "break invlpg", "break fault 2/2", "break wx", "break shadow", "break hazard", "break", "break -j",
     "break disable 3", "break enable 3", "break delete 3", "why", "snap a", "snap", "diff a", "diff a -j",
     "snap drop a", "hazard on 100", "hazard", "hazard -j", "step", "step ptw", "break frob",

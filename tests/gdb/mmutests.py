@@ -116,37 +116,6 @@ def golden(transcript):
             require(answer.strip() == expected.strip(), "mmu %s:\n%s" % (word, answer))
 
 
-LONG = (  # words that may have more to tell than one answer carries
-    "map", "map 0x40000000 0x50010000 --raw", "map --phys", "map 0x40000000", "ad", "addr gpa 0x600010",
-    "rmap 0x600010", "find wx", "find phys 0x600000", "find pte 0x1/0x1", "tables", "roots", "shadow", "shadow 0", "tlb")
-
-
-def long_answers_go_on(transcript):
-    """An answer that was cut names where to go on, and the pieces are the whole."""
-    with Umbra("paging", ["-accel", "soft"]) as umbra, Gdb() as gdb:
-        run_to(gdb, umbra, "check_roots", 3)
-
-        def ask(word, more):
-            answer = gdb.command("monitor mmu %s --max %s" % (word, more)).strip().splitlines()
-            summary = re.compile("(find|ad|tlb|rmap) .*(found|accessed|held|aliases)=")
-            return [line for line in answer if not summary.match(line)]
-        for word in LONG:
-            whole = [line for line in ask(word, 400) if not line.startswith("more ")]
-            require(len(whole) > 1, "mmu %s: %s" % (word, whole))
-            size = max(1, len(whole) // 5)
-            pieces, more = [], "%d" % size
-            while more and len(pieces) < len(whole):
-                piece = ask(word, more)
-                cut = re.fullmatch(r"more next=(0x[0-9a-f]+)", piece[-1])
-                require(len(piece) == size + 1 if cut else len(whole) < 400, "%s: %s" % (more, piece))
-                pieces += piece[:-1] if cut else piece
-                more = "%d --from %s" % (size, cut[1]) if cut else None
-            pieces = pieces[:len(whole)] if len(whole) == 400 else pieces
-            transcript.append("mmu %s: %d lines by %d" % (word, len(whole), size))
-            require(pieces == whole, "mmu %s in pieces of %d:\n%s\nwhole:\n%s"
-                    % (word, size, "\n".join(pieces), "\n".join(whole)))
-
-
 MODEL = {  # the same on every back end, once what only a shadow can tell is taken off
     "walk 0x200123": r"walk gva=0x200123 cpu=0 cr3=0x[0-9a-f]+ levels=4\n(L[432] i=\d+ at=.*\n){3}"
                      r"= gpa=0x200123 page=2M rights=u:--- k:rwx\n",
@@ -564,7 +533,6 @@ def gdb_extension(transcript):
 
 TESTS = (
     (golden, "pae:runs paged32:runs"),
-    (long_answers_go_on, "pae:runs paged32:runs"),
     (words_agree_between_back_ends, ""),
     (looking_changes_nothing, ""),
     (json_is_one_object_a_line, ""),
