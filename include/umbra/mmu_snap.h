@@ -1,7 +1,7 @@
 /* All mappings of several roots at one moment, and the difference between two moments.
  *
- * It works from the guest's tables through a reader, so with any back end; what a snapshot says is
- * as true as what it was told of the roots.  A, D and the size of pages are no differences: a large
+ * It works from the guest's tables in memory, so with any back end; what a snapshot says is as true
+ * as what it was told of the roots.  A, D and the size of pages are no differences: a large
  * page that is split into small ones with the same frames and rights maps what it mapped.
  *
  * Call: control thread, world STOPPED. */
@@ -11,13 +11,6 @@
 #include "umbra/err.h"
 #include "umbra/mmu.h"
 #include "umbra/mmu_history.h"
-
-struct mmu_reader {
-	x86_phys_read_fn read; /* without side effects */
-	void *ctx;
-};
-/* The reader of plain guest memory, with a struct mem_space as its context. */
-bool mmu_read_memory(void *mem, gpa_t gpa, void *buf, size_t len);
 
 /* What a page is mapped to: the guest's rights over all levels. */
 #define MMU_MAP_W (1u << 0)
@@ -30,8 +23,6 @@ struct mmu_page_map {
 	uint8_t pkey;
 	gpa_t gpa; /* of the first byte */
 };
-/* Of a walk that found a page: all of that page. */
-struct mmu_page_map mmu_page_map_of(const struct x86_walk *walk);
 
 struct mmu_snap;
 
@@ -39,7 +30,7 @@ struct mmu_snap;
 struct mmu_snap_source {
 	const struct x86_paging *root;
 	unsigned root_count; /* roots with the same tables count once */
-	struct mmu_reader reader;
+	struct mem_space *mem;
 	uint64_t seq; /* now, as mmu_event.seq: to tell later writers from earlier ones */
 };
 
@@ -72,11 +63,11 @@ struct mmu_diff {
 };
 typedef void (*mmu_diff_fn)(void *arg, const struct mmu_diff *diff);
 
-/* Where writers are looked for.  Their entries are found in the tables as the reader gives them
- * now, so a writer is named only where the way to a page is still the same. */
+/* Where writers are looked for.  Their entries are found in the tables as they are now, so a writer
+ * is named only where the way to a page is still the same. */
 struct mmu_blame {
 	const struct mmu_history *history; /* NULL: nobody is named */
-	struct mmu_reader reader;
+	struct mem_space *mem;
 };
 
 /* Call @fn for each difference, root by root, in the order of addresses; pages that follow each

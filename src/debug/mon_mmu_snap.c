@@ -19,7 +19,7 @@ static struct mmu_snap *take(struct mmu_call *call)
 	struct x86_paging *root = calloc(MMU_ROOTS_MAX, sizeof(*root));
 	struct mmu_snap_source source = {
 		.root = root,
-		.reader = {mmu_read_memory, call->mem},
+		.mem = call->mem,
 		.seq = mmu_watch_now(&call->target->mmu),
 	};
 
@@ -157,8 +157,7 @@ static struct mmu_snap *find(struct mmu_call *call, const char *name, struct mmu
 /* mmu diff FROM [TO] */
 void mmu_word_diff(struct mmu_call *call)
 {
-	const struct mmu_blame blame = {.history = call->target->mmu.history,
-					.reader = {mmu_read_memory, call->mem}};
+	const struct mmu_blame blame = {.history = call->target->mmu.history, .mem = call->mem};
 	struct diff_telling telling = {.call = call};
 	struct mmu_snap *made = NULL, *from, *to;
 	unsigned count;

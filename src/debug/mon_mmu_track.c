@@ -9,8 +9,7 @@ static int look(struct debug_target *target)
 {
 	const struct accel_ops *accel = vm_accel(target->vm);
 	struct x86_paging root[MMU_ROOTS_MAX];
-	struct mmu_snap_source source = {.root = root,
-					 .reader = {mmu_read_memory, vm_mem(target->vm)}};
+	struct mmu_snap_source source = {.root = root, .mem = vm_mem(target->vm)};
 	struct mmu_roots roots;
 
 	if (accel->written_pages(vm_accel_vm(target->vm), mmu_lazy_note, target->mmu.lazy) < 0)

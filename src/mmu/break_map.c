@@ -100,14 +100,13 @@ static void note_table(void *arg, gpa_t gpa)
 static int read_range(struct mmu *mmu, const struct map_watch *watch, const struct x86_paging *regs,
 		      struct reading *r)
 {
-	const struct mmu_reader reader = {mmu_read_memory, mmu->mem};
 	const struct mmu_leaf_sink sink = {note_leaf, note_table, r};
 	gva_t last = watch->first + (uint64_t)watch->pages * UMBRA_PAGE_SIZE - 1;
 	int rc;
 
 	r->table_count = 0;
 	memset(r->page, 0, watch->pages * sizeof(*r->page));
-	rc = mmu_each_leaf_and_table(regs, watch->first, last, &reader, &sink);
+	rc = mmu_each_leaf_and_table(regs, watch->first, last, mmu->mem, &sink);
 	return r->is_overflow ? -E2BIG : rc;
 }
 

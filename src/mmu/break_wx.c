@@ -70,10 +70,9 @@ static bool find_wx(void *arg, const struct mmu_leaf *leaf)
 static bool tell_page(struct mmu_breaks *breaks, const struct mmu_root *root, gva_t lo, gva_t hi,
 		      struct mmu_stop *stop)
 {
-	const struct mmu_reader reader = {mmu_read_memory, breaks->mmu->mem};
 	struct search search = {.is_found = false};
 
-	mmu_each_leaf(&root->regs, lo, hi, &reader, find_wx, &search);
+	mmu_each_leaf(&root->regs, lo, hi, breaks->mmu->mem, find_wx, &search);
 	if (!search.is_found || was_told(breaks, root->id, search.found.gva, search.found.size))
 		return false;
 	stop->has_gva = true;

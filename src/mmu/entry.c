@@ -9,11 +9,6 @@
 
 #define PSE_GFNS 512u /* a large page of 4 MiB is two entries of 2 MiB */
 
-/* Guest memory, whatever its type is to the rest of the program.  Guest and host are x86: bytes are
- * in the same order. */
-typedef uint32_t __attribute__((may_alias)) guest_entry32;
-typedef uint64_t __attribute__((may_alias)) guest_entry64;
-
 static bool has_small_entries(const struct shadow_page *sp)
 {
 	return sp->key.role.mode == X86_PAGING_32BIT;
@@ -61,15 +56,6 @@ unsigned shadow_entries_at(const struct shadow_page *sp, size_t offset, size_t l
 		return 0;
 	*out_first = (unsigned)(low - first) * small_width(sp);
 	return (unsigned)(high - low) * small_width(sp);
-}
-
-/* Another vCPU may be storing there; its mmu_write_end brings us back. */
-__attribute__((no_sanitize("thread"))) uint64_t guest_entry_read(const uint8_t *host,
-								 unsigned entry_bytes)
-{
-	if (entry_bytes == sizeof(guest_entry32))
-		return host ? *(const volatile guest_entry32 *)(const void *)host : UINT32_MAX;
-	return host ? *(const volatile guest_entry64 *)(const void *)host : UINT64_MAX;
 }
 
 uint64_t shadow_read_entry(const struct shadow_page *sp, unsigned index)

@@ -150,14 +150,14 @@ static void add_change(struct mmu_lazy *lazy, const struct table *table, unsigne
 	};
 }
 
-static void compare(struct mmu_lazy *lazy, struct table *table, const struct mmu_reader *reader)
+static void compare(struct mmu_lazy *lazy, struct table *table, const struct mem_space *mem)
 {
 	uint8_t now[UMBRA_PAGE_SIZE];
 	unsigned bytes = table->entry_bytes, i;
 
 	lazy->stats.compared++;
 	table->is_written = false;
-	if (!reader->read(reader->ctx, table->gpa, now, sizeof(now)))
+	if (mem_peek(mem, table->gpa, now, sizeof(now)) != sizeof(now))
 		memset(now, 0xff, sizeof(now));
 	for (i = 0; i < UMBRA_PAGE_SIZE; i += bytes) {
 		if (memcmp(now + i, table->bytes + i, bytes) != 0)
@@ -189,12 +189,12 @@ static void follow_roots(struct mmu_lazy *lazy, const struct mmu_snap_source *so
 		const struct x86_paging *root = &source->root[i];
 
 		lazy->entry_bytes = x86_paging_mode(root) == X86_PAGING_32BIT ? 4 : 8;
-		(void)mmu_each_leaf_and_table(root, 0, ~0ull, &source->reader, &sink);
+		(void)mmu_each_leaf_and_table(root, 0, ~0ull, source->mem, &sink);
 	}
 }
 
 /* Tables that nothing leads to go; new ones are read. */
-static void settle(struct mmu_lazy *lazy, const struct mmu_reader *reader)
+static void settle(struct mmu_lazy *lazy, const struct mem_space *mem)
 {
 	struct table **at = &lazy->first;
 
@@ -208,8 +208,8 @@ static void settle(struct mmu_lazy *lazy, const struct mmu_reader *reader)
 			lazy->stats.tables--;
 			continue;
 		}
-		if (table->is_new &&
-		    !reader->read(reader->ctx, table->gpa, table->bytes, sizeof(table->bytes)))
+		if (table->is_new && mem_peek(mem, table->gpa, table->bytes,
+					      sizeof(table->bytes)) != sizeof(table->bytes))
 			memset(table->bytes, 0xff, sizeof(table->bytes));
 		table->is_new = false;
 		table->is_reached = false;
@@ -228,10 +228,10 @@ int mmu_lazy_look(struct mmu_lazy *lazy, const struct mmu_snap_source *source)
 	lazy->is_short_of_memory = false;
 	for (table = lazy->first; table; table = table->next) {
 		if (table->is_written)
-			compare(lazy, table, &source->reader);
+			compare(lazy, table, source->mem);
 	}
 	follow_roots(lazy, source);
-	settle(lazy, &source->reader);
+	settle(lazy, source->mem);
 	return lazy->is_short_of_memory ? -ENOMEM : 0;
 }
 

@@ -211,6 +211,21 @@ struct mmu {
 	unsigned paranoid_findings;
 };
 
+/* Guest memory, whatever its type is to the rest of the program.  Guest and host are x86: bytes are
+ * in the same order. */
+typedef uint32_t __attribute__((may_alias)) guest_entry32;
+typedef uint64_t __attribute__((may_alias)) guest_entry64;
+
+/* An entry of @entry_bytes in guest memory as it is now; all ones where @host is NULL.  Another
+ * vCPU may be storing there; its mmu_write_end brings us back. */
+__attribute__((no_sanitize("thread"))) static inline uint64_t guest_entry_read(const uint8_t *host,
+									       unsigned entry_bytes)
+{
+	if (entry_bytes == sizeof(guest_entry32))
+		return host ? *(const volatile guest_entry32 *)(const void *)host : UINT32_MAX;
+	return host ? *(const volatile guest_entry64 *)(const void *)host : UINT64_MAX;
+}
+
 static inline shadow_handle handle_of(const struct shadow_page *sp, unsigned index)
 {
 	return sp->id * SHADOW_ENTRIES + index + 1;
@@ -248,8 +263,6 @@ size_t shadow_entry_offset(const struct shadow_page *sp, unsigned index);
 /* The entries that bytes @offset..@offset+@len of the guest table decide.  Returns their number. */
 unsigned shadow_entries_at(const struct shadow_page *sp, size_t offset, size_t len,
 			   unsigned *out_first);
-/* An entry of @entry_bytes in guest memory as it is now; all ones where @host is NULL. */
-uint64_t guest_entry_read(const uint8_t *host, unsigned entry_bytes);
 /* The guest entry as it is now; all ones outside memory. */
 uint64_t shadow_read_entry(const struct shadow_page *sp, unsigned index);
 /* The shadow page that an entry above level 1 names. */

@@ -33,11 +33,6 @@ struct mmu_snap {
 	bool is_short_of_memory;
 };
 
-bool mmu_read_memory(void *mem, gpa_t gpa, void *buf, size_t len)
-{
-	return mem_peek(mem, gpa, buf, len) == len;
-}
-
 /* Taking. */
 
 static bool is_same_page(const struct mmu_page_map *a, const struct mmu_page_map *b)
@@ -118,7 +113,7 @@ static const struct snap_root *find_root(const struct mmu_snap *snap, const stru
 }
 
 static int add_root(struct mmu_snap *snap, const struct x86_paging *regs,
-		    const struct mmu_reader *reader)
+		    const struct mem_space *mem)
 {
 	struct root_key key = key_of(regs);
 	struct snap_root *root;
@@ -128,7 +123,7 @@ static int add_root(struct mmu_snap *snap, const struct x86_paging *regs,
 		return 0;
 	root = &snap->root[snap->root_count++];
 	*root = (struct snap_root){.regs = *regs, .key = key, .first = snap->run_count};
-	rc = mmu_each_leaf(regs, 0, ~0ull, reader, add_leaf, snap);
+	rc = mmu_each_leaf(regs, 0, ~0ull, mem, add_leaf, snap);
 	root->count = snap->run_count - root->first;
 	if (rc == 1)
 		return snap->is_short_of_memory ? -ENOMEM : -E2BIG;
@@ -150,7 +145,7 @@ int mmu_snap_take(struct mmu_snap **out_snap, const struct mmu_snap_source *sour
 	}
 	snap->seq = source->seq;
 	for (i = 0; rc == 0 && i < source->root_count; i++)
-		rc = add_root(snap, &source->root[i], &source->reader);
+		rc = add_root(snap, &source->root[i], source->mem);
 	if (rc == 0) {
 		*out_snap = snap;
 		return 0;
@@ -246,7 +241,7 @@ static void find_writer(const struct differ *d, gva_t gva, struct mmu_diff *diff
 	diff->has_writer = false;
 	if (!has_history(d))
 		return;
-	x86_walk_paging(&d->root->regs, gva, blame->reader.read, blame->reader.ctx, &walk);
+	x86_walk_paging(&d->root->regs, gva, mem_phys_read, blame->mem, &walk);
 	for (i = 0; i < walk.step_count; i++) {
 		gpa_t at = walk.step[i].entry_gpa;
 

@@ -6,7 +6,7 @@
  * Source: SDM 3A 4.3 to 4.5. */
 #include "umbra/mmu_view.h"
 
-#include <stdlib.h>
+#include "shadow.h"
 
 /* Some tenths of a second: enough for every table that 64 GiB of guest can hold. */
 #define DEFAULT_BUDGET (1ull << 26)
@@ -43,13 +43,6 @@ static gva_t extend_sign(const struct run *run, gva_t gva)
 	if (run->sign_shift == 0)
 		return gva;
 	return (gva_t)((int64_t)(gva << run->sign_shift) >> run->sign_shift);
-}
-
-static uint64_t read_entry(const uint8_t *bytes, const struct x86_table_form *form, unsigned index)
-{
-	if (form->entry_bytes == 4)
-		return le32_get(bytes + 4ul * index);
-	return le64_get(bytes + 8ul * index);
 }
 
 static unsigned narrow(const struct x86_table_form *form, unsigned rights, uint64_t entry)
@@ -148,7 +141,8 @@ static bool visit_entries(struct run *run, const struct place *at, const uint8_t
 	if (!find_indices(run, at, &first, &last))
 		return true;
 	for (i = first; i <= last; i++) {
-		uint64_t entry = read_entry(bytes, form, i);
+		uint64_t entry =
+			guest_entry_read(bytes + (size_t)i * form->entry_bytes, form->entry_bytes);
 
 		if (!(entry & X86_PTE_P) || (at->depth == 0 && !is_entry_wanted(run, at, i)))
 			continue;

@@ -23,8 +23,7 @@ TestSuite(lazy, .init = set_up, .fini = tear_down);
 
 static struct mmu_lazy_stats look(void)
 {
-	const struct mmu_snap_source source = {
-		.root = rig->regs, .root_count = 1, .reader = {mmu_read_memory, rig->mem}};
+	const struct mmu_snap_source source = {.root = rig->regs, .root_count = 1, .mem = rig->mem};
 	struct mmu_lazy_stats stats;
 
 	cr_assert_eq(mmu_lazy_look(lazy, &source), 0);

@@ -21,15 +21,10 @@ static void keep_diff(void *arg, const struct mmu_diff *diff)
 	diffs->diff[diffs->count++] = *diff;
 }
 
-static struct mmu_reader reader_of(struct rig *rig)
-{
-	return (struct mmu_reader){mmu_read_memory, rig->mem};
-}
-
 static struct mmu_snap *take(struct rig *rig, const struct x86_paging *root, unsigned count)
 {
 	const struct mmu_snap_source source = {
-		.root = root, .root_count = count, .reader = reader_of(rig), .seq = rig->seq};
+		.root = root, .root_count = count, .mem = rig->mem, .seq = rig->seq};
 	struct mmu_snap *snap = NULL;
 
 	cr_assert_eq(mmu_snap_take(&snap, &source, NULL), 0);
@@ -39,7 +34,7 @@ static struct mmu_snap *take(struct rig *rig, const struct x86_paging *root, uns
 static struct diffs compare(struct rig *rig, struct mmu_snap *from, struct mmu_snap *to,
 			    const struct mmu_history *history)
 {
-	const struct mmu_blame blame = {history, reader_of(rig)};
+	const struct mmu_blame blame = {history, rig->mem};
 	struct diffs diffs = {0};
 
 	cr_assert_eq(mmu_snap_diff(from, to, &blame, keep_diff, &diffs), diffs.count);
@@ -222,8 +217,7 @@ Test(snap, diff_when_the_last_page_is_mapped_then_it_ends_there)
 Test(snap, take_when_tables_never_end_then_refused)
 {
 	struct rig *rig = rig_four_levels();
-	const struct mmu_snap_source source = {
-		.root = rig->regs, .root_count = 1, .reader = reader_of(rig)};
+	const struct mmu_snap_source source = {.root = rig->regs, .root_count = 1, .mem = rig->mem};
 	struct mmu_snap *snap;
 	unsigned i;
 
@@ -269,8 +263,8 @@ static bool check_leaf(void *arg, const struct mmu_leaf *leaf)
 	for (i = 0; i < 2; i++) {
 		struct x86_walk walk;
 
-		cr_assert_eq(x86_walk_paging(rig->regs, leaf->gva + at[i], mmu_read_memory,
-					     rig->mem, &walk),
+		cr_assert_eq(x86_walk_paging(rig->regs, leaf->gva + at[i], mem_phys_read, rig->mem,
+					     &walk),
 			     0);
 		cr_assert_eq(walk.gpa, leaf->map.gpa + at[i]);
 		cr_assert_eq(walk.page_size, leaf->size);
@@ -288,7 +282,7 @@ static unsigned count_by_walk(struct rig *rig, gva_t lo, gva_t hi)
 	for (gva = lo; gva <= hi; gva += 0x1000) {
 		struct x86_walk walk;
 
-		if (x86_walk_paging(rig->regs, gva, mmu_read_memory, rig->mem, &walk) < 0)
+		if (x86_walk_paging(rig->regs, gva, mem_phys_read, rig->mem, &walk) < 0)
 			continue;
 		if (last == ~0ull || (gva & ~(walk.page_size - 1)) != last)
 			count++;
@@ -316,7 +310,6 @@ Test(snap, leaves_when_tables_are_random_then_as_walks_say)
 	static const enum x86_paging_mode modes[] = {X86_PAGING_32BIT, X86_PAGING_PAE,
 						     X86_PAGING_4LEVEL, X86_PAGING_5LEVEL};
 	struct rig *rig = rig_create(0, false);
-	const struct mmu_reader reader = reader_of(rig);
 	unsigned i;
 
 	for (i = 0; i < 32; i++) {
@@ -326,7 +319,7 @@ Test(snap, leaves_when_tables_are_random_then_as_walks_say)
 		fill_tables(rig);
 		rig->regs[0] = rig_regs(modes[i % 4], 0x1000);
 		rig->forgets = 0;
-		rc = mmu_each_leaf(rig->regs, lo, hi, &reader, check_leaf, rig);
+		rc = mmu_each_leaf(rig->regs, lo, hi, rig->mem, check_leaf, rig);
 		cr_assert_eq(rc, 0);
 		cr_assert_eq(rig->forgets, count_by_walk(rig, lo, hi), "mode %u", modes[i % 4]);
 	}
