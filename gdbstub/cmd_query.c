@@ -62,6 +62,8 @@ static const struct {
 	{RSP_NEEDS_ROM, ";qXfer:memory-map:read+"},
 	{RSP_NEEDS_BREAK, ";swbreak+;hwbreak+"},
 	{RSP_NEEDS_PAUSE, ";QNonStop+"},
+	{RSP_NEEDS_SIGNALS, ";QPassSignals+;QProgramSignals+;qXfer:siginfo:read+"},
+	{RSP_NEEDS_SYSCALLS, ";QCatchSyscalls+"},
 	{RSP_NEEDS_THREAD_EVENTS, ";QThreadEvents+"},
 };
 

@@ -100,9 +100,10 @@ static void resume(struct rsp_session *s, const struct plans *plans)
 
 /* The old commands.  Hc names the only thread that goes; without one all go, and a step is for the
  * current thread alone. */
-static void resume_all(struct rsp_session *s, enum rsp_action action)
+static void resume_all(struct rsp_session *s, enum rsp_action action, uint8_t signal)
 {
-	struct vcont_action first = {.plan.action = action, .thread = s->continue_thread};
+	struct vcont_action first = {.plan = {.action = action, .signal = signal},
+				     .thread = s->continue_thread};
 	struct vcont_action rest = {.plan.action = RSP_CONTINUE, .thread = RSP_THREAD_ALL};
 	struct plans plans;
 
@@ -118,10 +119,11 @@ static void resume_all(struct rsp_session *s, enum rsp_action action)
 	resume(s, &plans);
 }
 
-/* Go on, from an address if the argument at @index is there. */
-static void resume_from(struct rsp_session *s, const struct rsp_args *args, unsigned index,
+/* Go on, with a signal as the first argument if @has_signal, from an address if one follows. */
+static void resume_from(struct rsp_session *s, const struct rsp_args *args, bool has_signal,
 			enum rsp_action action)
 {
+	unsigned index = has_signal;
 	const struct rsp_target *target = s->target;
 	unsigned thread = rsp_current_thread(s);
 	int error;
@@ -137,28 +139,27 @@ static void resume_from(struct rsp_session *s, const struct rsp_args *args, unsi
 			return;
 		}
 	}
-	resume_all(s, action);
+	resume_all(s, action, has_signal ? (uint8_t)args->number[0] : 0);
 }
 
 void rsp_cmd_continue(struct rsp_session *s, const struct rsp_args *args)
 {
-	resume_from(s, args, 0, RSP_CONTINUE);
+	resume_from(s, args, false, RSP_CONTINUE);
 }
 
-/* A machine has no signals to be given: C and S are c and s. */
 void rsp_cmd_continue_signal(struct rsp_session *s, const struct rsp_args *args)
 {
-	resume_from(s, args, 1, RSP_CONTINUE);
+	resume_from(s, args, true, RSP_CONTINUE);
 }
 
 void rsp_cmd_step(struct rsp_session *s, const struct rsp_args *args)
 {
-	resume_from(s, args, 0, RSP_STEP);
+	resume_from(s, args, false, RSP_STEP);
 }
 
 void rsp_cmd_step_signal(struct rsp_session *s, const struct rsp_args *args)
 {
-	resume_from(s, args, 1, RSP_STEP);
+	resume_from(s, args, true, RSP_STEP);
 }
 
 static bool parse_range(struct rsp_cursor *cursor, struct rsp_plan *plan)
@@ -172,10 +173,9 @@ static bool parse_range(struct rsp_cursor *cursor, struct rsp_plan *plan)
 	return plan->start <= plan->end;
 }
 
-static bool skip_signal(struct rsp_cursor *cursor)
+static bool parse_signal(struct rsp_cursor *cursor, struct rsp_plan *plan)
 {
-	if (cursor->end - cursor->at < 2 || rsp_hex_digit(cursor->at[0]) < 0 ||
-	    rsp_hex_digit(cursor->at[1]) < 0)
+	if (cursor->end - cursor->at < 2 || !rsp_hex_decode(&plan->signal, cursor->at, 2))
 		return false;
 	cursor->at += 2;
 	return true;
@@ -191,13 +191,13 @@ static bool parse_verb(struct rsp_cursor *cursor, struct rsp_plan *plan)
 		return true;
 	case 'C':
 		plan->action = RSP_CONTINUE;
-		return skip_signal(cursor);
+		return parse_signal(cursor, plan);
 	case 's':
 		plan->action = RSP_STEP;
 		return true;
 	case 'S':
 		plan->action = RSP_STEP;
-		return skip_signal(cursor);
+		return parse_signal(cursor, plan);
 	case 't':
 		plan->action = RSP_HOLD;
 		return true;

@@ -55,6 +55,10 @@ static const struct rsp_command commands[] = {
 	{"QStartNoAckMode", "", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_no_ack},
 	{"QNonStop", ":n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_non_stop},
 	{"vStopped", "", RSP_NEEDS_PAUSE, WAITS, rsp_cmd_next_stop},
+	{"QPassSignals", ":*", RSP_NEEDS_SIGNALS, WAITS, rsp_cmd_pass_signals},
+	{"QProgramSignals", ":*", RSP_NEEDS_SIGNALS, WAITS, rsp_cmd_program_signals},
+	{"QCatchSyscalls", ":n?;*", RSP_NEEDS_SYSCALLS, WAITS, rsp_cmd_catch_syscalls},
+	{"qXfer:siginfo:read", "::n,n", RSP_NEEDS_SIGNALS, WAITS, rsp_cmd_xfer_siginfo},
 	{"QThreadEvents", ":n", RSP_NEEDS_THREAD_EVENTS, AT_ONCE, rsp_cmd_thread_events},
 	{"qAttached", "?:n", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_attached},
 	{"qSymbol", ":*", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_ok},
@@ -130,6 +134,10 @@ bool rsp_command_is_offered(const struct rsp_session *s, enum rsp_needs needs)
 		return target->run->pause;
 	case RSP_NEEDS_THREAD_EVENTS:
 		return target->run->thread_events;
+	case RSP_NEEDS_SIGNALS:
+		return target->signals;
+	case RSP_NEEDS_SYSCALLS:
+		return target->signals && target->signals->catch_syscalls;
 	case RSP_NEEDS_BREAK:
 		return target->brk;
 	case RSP_NEEDS_MONITOR:

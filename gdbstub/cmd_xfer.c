@@ -123,6 +123,27 @@ void rsp_cmd_xfer_features(struct rsp_session *s, const struct rsp_args *args)
 	rsp_window_send(&w);
 }
 
+#define SIGINFO_MAX 128u
+
+void rsp_cmd_xfer_siginfo(struct rsp_session *s, const struct rsp_args *args)
+{
+	const struct rsp_target *target = s->target;
+	uint8_t info[SIGINFO_MAX];
+	size_t len =
+		target->signals->siginfo(target->ctx, rsp_current_thread(s), info, sizeof(info));
+	struct window w;
+	size_t i;
+
+	if (len == 0 || len > sizeof(info)) {
+		rsp_answer_error(s, RSP_WIRE_EINVAL);
+		return;
+	}
+	window_open(&w, s, args->number[0], args->number[1]);
+	for (i = 0; i < len; i++)
+		window_byte(&w, info[i]);
+	window_send(&w);
+}
+
 /* The annex is a process id, and there is one process. */
 void rsp_cmd_xfer_exec_file(struct rsp_session *s, const struct rsp_args *args)
 {

@@ -244,6 +244,8 @@ enum rsp_needs {
 	RSP_NEEDS_RESTART,
 	RSP_NEEDS_PAUSE,
 	RSP_NEEDS_THREAD_EVENTS,
+	RSP_NEEDS_SIGNALS,
+	RSP_NEEDS_SYSCALLS,
 	RSP_NEEDS_BREAK,
 	RSP_NEEDS_MONITOR,
 	RSP_NEEDS_XFER,
@@ -339,6 +341,10 @@ void rsp_cmd_supported(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_no_ack(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_non_stop(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_next_stop(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_pass_signals(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_program_signals(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_catch_syscalls(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_xfer_siginfo(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_thread_events(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_attached(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_offsets(struct rsp_session *s, const struct rsp_args *args);

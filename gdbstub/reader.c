@@ -22,6 +22,9 @@ static const char *const allowed[] = {
 	"QNonStop",
 	"Qqemu.PhyMemMode",
 	"Qqemu.sstepbits",
+	"QThreadSuffixSupported",
+	"QListThreadsInStopReply",
+	"jThreadsInfo",
 };
 
 bool rsp_reader_may_run(struct rsp_session *s, const struct rsp_command *command)

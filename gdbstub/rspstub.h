@@ -24,6 +24,8 @@
 
 #define RSP_MAX_REG_BYTES 64u /* largest single register */
 #define RSP_MAX_THREADS	  256u
+#define RSP_MAX_SYSCALLS  1024u /* in one QCatchSyscalls */
+#define RSP_SIGNAL_BYTES  32u	/* a set of signals 0..255 */
 
 struct rsp_session;
 
@@ -75,6 +77,7 @@ struct rsp_base_ops {
 enum rsp_action { RSP_HOLD, RSP_CONTINUE, RSP_STEP, RSP_RANGE };
 struct rsp_plan {
 	enum rsp_action action;
+	uint8_t signal;	     /* C and S: the signal that the thread is to have; 0: none */
 	uint64_t start, end; /* RSP_RANGE: step while start <= pc < end */
 };
 
@@ -124,6 +127,21 @@ struct rsp_break_ops {
 	/* Inserting twice is one; both return 0 or an errno value. */
 	int (*insert)(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind);
 	int (*remove)(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind);
+};
+
+/* The program's own events as signals.  Signals are numbered as gdb does. */
+struct rsp_signal_ops {
+	/* The client's tables: signals that it does not want to hear of (QPassSignals), and those
+	 * that the program may be given (QProgramSignals); bit n of @set is signal n.  gdb empties
+	 * the first one while it steps over a breakpoint. */
+	void (*pass)(void *ctx, const uint8_t set[RSP_SIGNAL_BYTES]);
+	void (*program)(void *ctx, const uint8_t set[RSP_SIGNAL_BYTES]);
+	/* What is known of the signal that @thread stopped with, in the layout of the client's
+	 * siginfo: at most @size bytes to @out.  Returns how many; 0: nothing. */
+	size_t (*siginfo)(void *ctx, unsigned thread, uint8_t *out, size_t size);
+	/* System calls are to be told of (RSP_STOP_SYSCALL_ENTRY and _RETURN), those in @numbers or
+	 * with @count 0 all; or not any more.  0 or an errno value.  NULL: no QCatchSyscalls. */
+	int (*catch_syscalls)(void *ctx, bool is_on, const uint32_t *numbers, unsigned count);
 };
 
 struct rsp_monitor_ops {
@@ -209,6 +227,7 @@ struct rsp_target {
 	const struct rsp_phys_ops *phys;       /* NULL: no qemu.PhyMemMode */
 	const struct rsp_map_ops *map;	       /* NULL: no memory map, no qMemoryRegionInfo */
 	const struct rsp_lldb_ops *lldb;       /* NULL: none of LLDB's own packets */
+	const struct rsp_signal_ops *signals;  /* NULL: no QPassSignals */
 	void *ctx;
 };
 
@@ -218,10 +237,12 @@ enum rsp_stop_kind {
 	RSP_STOP_SIGNAL, /* @signal alone: an interrupt, a step, a fault */
 	RSP_STOP_SWBREAK,
 	RSP_STOP_HWBREAK,
-	RSP_STOP_WATCH,	 /* @watch and @addr */
-	RSP_STOP_EXITED, /* W: the target is gone, @signal is its exit status */
-	RSP_STOP_KILLED, /* X: the same, by @signal */
-	RSP_STOP_PAUSE,	 /* what pause asked for; nobody is told */
+	RSP_STOP_WATCH,		/* @watch and @addr */
+	RSP_STOP_EXITED,	/* W: the target is gone, @signal is its exit status */
+	RSP_STOP_KILLED,	/* X: the same, by @signal */
+	RSP_STOP_PAUSE,		/* what pause asked for; nobody is told */
+	RSP_STOP_SYSCALL_ENTRY, /* @addr is its number */
+	RSP_STOP_SYSCALL_RETURN,
 	/* To a client that asked for such events: @thread has begun, and stands at its start; it
 	 * has ended with the status @signal. */
 	RSP_STOP_CREATED,

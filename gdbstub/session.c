@@ -29,6 +29,9 @@ static bool is_target_complete(const struct rsp_target *target)
 		return false;
 	if (target->monitor && !target->monitor->command)
 		return false;
+	if (target->signals &&
+	    !(target->signals->pass && target->signals->program && target->signals->siginfo))
+		return false;
 	if (target->phys && !(target->phys->read && target->phys->write))
 		return false;
 	if (target->map && !(target->map->region && target->map->has_rom))
@@ -194,6 +197,8 @@ static bool is_news(const struct rsp_session *s, const struct rsp_stop *stop)
 	case RSP_STOP_WATCH:
 	case RSP_STOP_EXITED:
 	case RSP_STOP_KILLED:
+	case RSP_STOP_SYSCALL_ENTRY:
+	case RSP_STOP_SYSCALL_RETURN:
 		break;
 	}
 	return true;

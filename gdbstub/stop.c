@@ -63,6 +63,13 @@ static void put_reason(struct rsp_session *s, const struct rsp_stop *stop)
 		rsp_reply_number(s, stop->addr, 1);
 		rsp_reply_byte(s, ';');
 		break;
+	case RSP_STOP_SYSCALL_ENTRY:
+	case RSP_STOP_SYSCALL_RETURN:
+		rsp_reply_text(s, stop->kind == RSP_STOP_SYSCALL_ENTRY ? "syscall_entry:"
+								       : "syscall_return:");
+		rsp_reply_number(s, stop->addr, 1);
+		rsp_reply_byte(s, ';');
+		break;
 	case RSP_STOP_CREATED:
 		rsp_reply_text(s, "create:;");
 		break;

@@ -91,6 +91,45 @@ struct accel_point {
 	bool is_physical;
 };
 
+/* Guest events that a back end stops for, if it can (accel_ops.can_catch), in front of the
+ * instruction or the delivery that makes them. */
+#define ACCEL_CATCH_SYSCALLS 1024u /* system calls that can be told apart */
+#define ACCEL_CATCH_RANGES   8u
+struct accel_catch {
+	uint32_t vectors; /* bit n: exception n */
+	/* System calls (SYSCALL, SYSENTER, INT 80h), and behind the instruction that returns from
+	 * one to CPL 3: those with EAX = n by bit n, or all. */
+	bool has_syscalls, has_all_syscalls;
+	uint64_t syscall[ACCEL_CATCH_SYSCALLS / 64];
+	struct accel_catch_range {
+		uint32_t first, last; /* ports, or MSRs */
+		bool on_read, on_write;
+	} port[ACCEL_CATCH_RANGES], msr[ACCEL_CATCH_RANGES];
+	unsigned port_count, msr_count;
+};
+
+enum accel_caught_kind {
+	ACCEL_CAUGHT_EXCEPTION,	 /* number: vector; error, cr2 (#PF) */
+	ACCEL_CAUGHT_SYSCALL,	 /* number: EAX; about to be executed */
+	ACCEL_CAUGHT_SYSRET,	 /* number: that of the call which has returned */
+	ACCEL_CAUGHT_PORT_READ,	 /* number: port; size */
+	ACCEL_CAUGHT_PORT_WRITE, /* and value */
+	ACCEL_CAUGHT_MSR_READ,	 /* number: MSR */
+	ACCEL_CAUGHT_MSR_WRITE	 /* and value */
+};
+struct accel_caught {
+	enum accel_caught_kind kind;
+	uint32_t number;
+	bool has_error;
+	uint32_t error;
+	uint64_t cr2;
+	unsigned size;
+	uint64_t value;
+	/* A fault: the instruction is executed again when the vCPU goes on, and may succeed then.
+	 * Otherwise what was caught is yet to take effect. */
+	bool is_fault;
+};
+
 /* Debug set-up of one vCPU until the next debug_set. */
 struct accel_debug {
 	bool step;	/* stop after one instruction */
@@ -98,6 +137,9 @@ struct accel_debug {
 	bool trap;	/* trap bytes are planted somewhere */
 	/* The first instruction runs even if an EXEC point is at it (has_pass_exec); once. */
 	bool pass_exec;
+	const struct accel_catch *catch; /* the caller's, who may change it; NULL: nothing */
+	/* What the first instruction makes is not caught: it was told; once. */
+	bool pass_catch;
 	/* With step and has_range_step: stop only once RIP is not in range_start..range_end-1. */
 	uint64_t range_start, range_end;
 	unsigned point_count;
@@ -119,7 +161,8 @@ enum accel_debug_cause {
 	ACCEL_DEBUG_TRAP = 1 << 1,  /* INT3; pc is at the byte */
 	ACCEL_DEBUG_POINT = 1 << 2, /* hit says which */
 	ACCEL_DEBUG_GUEST = 1 << 3, /* a #DB of the guest's own making (its TF or DR7) */
-	ACCEL_DEBUG_MMU = 1 << 4    /* an event of the shadow MMU asked for it: mmu_hit */
+	ACCEL_DEBUG_MMU = 1 << 4,   /* an event of the shadow MMU asked for it: mmu_hit */
+	ACCEL_DEBUG_CATCH = 1 << 5  /* accel_debug.catch: caught */
 };
 
 struct accel_exit {
@@ -130,13 +173,14 @@ struct accel_exit {
 	/* A watch point's bytes before and after, up to 8, where the back end knows. */
 	bool has_values;
 	uint64_t old_value, new_value;
-	uint64_t mmu_hit;   /* with ACCEL_DEBUG_MMU: what mmu_stop_hook.stop was given */
-	uint64_t guest_dr6; /* with ACCEL_DEBUG_GUEST: what DR6 is to show the guest */
-	bool is_emulation;  /* FAILED: an instruction could not be emulated; the guest can go on */
-	gva_t pc;	    /* linear address of the next instruction, for DEBUG and FAILED */
-	uint64_t rip;	    /* the same as an offset in CS */
-	char text[240]; /* FAILED: reason for a person, instruction bytes included; SHUTDOWN: the
-			 * faults that led to it, or empty */
+	uint64_t mmu_hit;	    /* with ACCEL_DEBUG_MMU: what mmu_stop_hook.stop was given */
+	struct accel_caught caught; /* with ACCEL_DEBUG_CATCH */
+	uint64_t guest_dr6;	    /* with ACCEL_DEBUG_GUEST: what DR6 is to show the guest */
+	bool is_emulation; /* FAILED: an instruction could not be emulated; the guest can go on */
+	gva_t pc;	   /* linear address of the next instruction, for DEBUG and FAILED */
+	uint64_t rip;	   /* the same as an offset in CS */
+	char text[240];	   /* FAILED: reason for a person, instruction bytes included; SHUTDOWN: the
+			    * faults that led to it, or empty */
 };
 
 /* What the vCPU's thread gives its back end. */
@@ -240,6 +284,7 @@ struct accel_vm_config {
 struct accel_ops {
 	const char *name; /* as after -accel */
 	bool counts_time; /* guest time is instructions executed, unless vCPUs run at once */
+	bool can_catch;	  /* accel_debug.catch works */
 
 	/* Quick checks and the machine itself; fails here when the host cannot do it.
 	 * Errors: -ENOENT, -EACCES, -ENOTSUP ... each text with its fix. */

@@ -27,6 +27,7 @@ enum stop_kind {
 	STOP_STEP,	/* a STEP or RANGE plan ended */
 	STOP_BREAK,	/* a breakpoint */
 	STOP_WATCH,	/* a watchpoint */
+	STOP_CATCH,	/* a guest event that somebody wants to see: caught */
 	STOP_MMU,	/* an event of the shadow MMU that somebody waited for: mmu_hit */
 	STOP_HALT,	/* every vCPU is halted and nothing can end it */
 	STOP_SHUTDOWN,	/* triple fault */
@@ -59,8 +60,9 @@ struct cpu_stop {
 	/* STOP_WATCH: the watched bytes (up to 8) before and after, where the back end knows. */
 	bool has_values;
 	uint64_t old_value, new_value;
-	uint64_t mmu_hit; /* STOP_MMU: accel_exit.mmu_hit */
-	int code;	  /* STOP_EXIT */
+	struct accel_caught caught; /* STOP_CATCH */
+	uint64_t mmu_hit;	    /* STOP_MMU: accel_exit.mmu_hit */
+	int code;		    /* STOP_EXIT */
 	/* Somebody waits for the world to stand still, whatever the reason: world_stop was called,
 	 * or a STEP or RANGE plan was under way. */
 	bool is_awaited;
@@ -77,6 +79,9 @@ enum plan_action {
 struct vcpu_plan {
 	enum plan_action action;
 	uint64_t start, end; /* PLAN_RANGE */
+	/* The guest is to have the fault that was caught where the vCPU stands; without this the
+	 * instruction is tried again, and caught again if it still faults. */
+	bool gives_fault;
 };
 
 struct world_config {
@@ -123,6 +128,9 @@ void world_resume(struct world *world, const struct vcpu_plan *plan);
 /* The same with the plan of the last resume: after a pause.  A step that was not done yet is done,
  * and one that was done is told. */
 void world_resume_as_before(struct world *world);
+/* Have these events of the guest's stop the world from now on, and no others; NULL: none.  STOPPED
+ * only.  Errors: -ENOTSUP the back end catches nothing. */
+int world_set_catch(struct world *world, const struct accel_catch *catch);
 /* What was hit as @mmu_hit is of no interest any more: a vCPU that waits to tell of it does not.
  * STOPPED only. */
 void world_cancel_mmu(struct world *world, uint64_t mmu_hit);

@@ -97,6 +97,9 @@ enum x86_vector {
 	X86_EXC_XM = 19,
 };
 
+/* "PF" and the like; "?" for a vector without a name. */
+const char *x86_vector_name(unsigned vector);
+
 /* Page-fault error code (SDM 3A 4.7, figure 4-12).  W, U and I also describe an access. */
 #define X86_PF_P    (1u << 0)
 #define X86_PF_W    (1u << 1)

@@ -213,18 +213,22 @@ void bp_debug_for(const struct bp_table *t, struct vcpu *v, struct accel_debug *
 	out->trap = t->patch_count != 0;
 	out->pass_exec = v->must_pass_exec;
 	v->must_pass_exec = false;
+	out->catch = w->has_catch ? &w->catch : NULL;
+	out->pass_catch = v->must_pass_catch;
+	v->must_pass_catch = false;
 	if (v->is_stepping_over)
 		withhold_point(t, v, out);
 }
 
 bool bp_debug_is_equal(const struct accel_debug *a, const struct accel_debug *b)
 {
-	/* pass_exec holds once, so it is never told already.  The points themselves: point_serial.
-	 */
-	return !a->pass_exec && !b->pass_exec && a->step == b->step &&
-	       a->block_irq == b->block_irq && a->trap == b->trap &&
-	       a->range_start == b->range_start && a->range_end == b->range_end &&
-	       a->point == b->point && a->point_count == b->point_count;
+	/* The passes hold once, so they are never told already.  The points themselves:
+	 * point_serial. */
+	return !a->pass_exec && !b->pass_exec && !a->pass_catch && !b->pass_catch &&
+	       a->catch == b->catch && a->step == b->step && a->block_irq == b->block_irq &&
+	       a->trap == b->trap && a->range_start == b->range_start &&
+	       a->range_end == b->range_end && a->point == b->point &&
+	       a->point_count == b->point_count;
 }
 
 /* Hits. */

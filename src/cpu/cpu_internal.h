@@ -59,6 +59,10 @@ struct vcpu {
 	bool must_step_over; /* [lock] set at resume */
 	/* [vcpu] the same where the back end does it: has_pass_exec; false once it was told so */
 	bool must_pass_exec;
+	/* The same for what was caught where the vCPU stands, and told: [lock] at resume. */
+	bool has_told_catch, is_told_fault;
+	gva_t told_catch_pc;
+	bool must_pass_catch;  /* [vcpu] false once the back end was told so */
 	bool is_stepping_over; /* [vcpu] */
 	gpa_t over_gpa;	       /* [vcpu] where the instruction lies; ~0 = not mapped */
 	/* The linear pc of the last stop that was told for this vCPU, until it moves on: [lock]
@@ -124,9 +128,11 @@ struct world {
 	atomic_ullong posted;
 	world_notify_fn notify; /* [lock] */
 	void *notify_ctx;
-	struct x86_state boot;	/* [const] the bootstrap processor at start */
-	bool must_flush_mmu;	/* [control] the debugger wrote memory while paging was on */
-	uint64_t halt_delay_ns; /* [control] */
+	struct x86_state boot;	  /* [const] the bootstrap processor at start */
+	struct accel_catch catch; /* [control] while STOPPED, constant while RUNNING */
+	bool has_catch;		  /* the same: anything is in it */
+	bool must_flush_mmu;	  /* [control] the debugger wrote memory while paging was on */
+	uint64_t halt_delay_ns;	  /* [control] */
 	struct bp_table bps;
 	unsigned vcpu_count; /* [const] vcpus created */
 	struct vcpu *vcpu;   /* [const] array of vcpu_count */
@@ -152,6 +158,10 @@ void vcpu_mail_locked(struct vcpu *v);
 void vcpu_halt_check_locked(struct vcpu *v);
 bool world_is_halted_for_good(struct world *w);
 void world_describe_halt(struct world *w, struct cpu_stop *stop);
+
+/* catch.c */
+void vcpu_note_caught(struct vcpu *v, const struct cpu_stop *stop);
+void vcpu_plan_catch(struct vcpu *v);
 
 /* state.c */
 void vcpu_state_fetch(struct vcpu *v, unsigned parts);

@@ -56,6 +56,13 @@ static void latch_failed(struct vcpu *v, const struct accel_exit *exit)
 	vcpu_latch(v, &stop);
 }
 
+static void latch_catch(struct vcpu *v, const struct accel_exit *exit)
+{
+	struct cpu_stop stop = {.kind = STOP_CATCH, .addr = exit->pc, .caught = exit->caught};
+
+	vcpu_latch(v, &stop);
+}
+
 static void latch_mmu(struct vcpu *v, const struct accel_exit *exit)
 {
 	struct cpu_stop stop = {.kind = STOP_MMU, .addr = exit->pc, .mmu_hit = exit->mmu_hit};
@@ -142,6 +149,10 @@ static void vcpu_debug_exit(struct vcpu *v, const struct accel_exit *exit)
 		if ((exit->debug & ACCEL_DEBUG_STEP) && v->is_stepping_over)
 			finish_step_over(v);
 		is_reported = vcpu_hit_point(v, exit);
+	}
+	if ((exit->debug & ACCEL_DEBUG_CATCH) && !is_reported) {
+		latch_catch(v, exit);
+		is_reported = true;
 	}
 	if ((exit->debug & ACCEL_DEBUG_MMU) && !is_reported) {
 		latch_mmu(v, exit);

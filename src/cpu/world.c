@@ -225,6 +225,7 @@ bool world_take_stop(struct world *w, struct cpu_stop *out_stop)
 	}
 	if (w->taken.kind == STOP_HALT)
 		world_describe_halt(w, &w->taken);
+	vcpu_note_caught(&w->vcpu[w->taken.vcpu], &w->taken);
 	/* Nobody is told of a pause: where the vCPU stands is no news that was heard. */
 	if (w->taken.kind != STOP_PAUSE)
 		note_reported_pc(w, w->taken.vcpu);
@@ -239,7 +240,8 @@ static bool has_moved(const struct vcpu *v)
 {
 	unsigned parts = X86_STATE_GPR | X86_STATE_SREG;
 
-	if (v->event.kind != STOP_BREAK && v->event.kind != STOP_STEP)
+	if (v->event.kind != STOP_BREAK && v->event.kind != STOP_STEP &&
+	    v->event.kind != STOP_CATCH)
 		return false;
 	return (v->state_parts & parts) == parts && x86_linear_pc(&v->state) != v->event.addr;
 }
@@ -425,6 +427,8 @@ void world_resume(struct world *w, const struct vcpu_plan *plan)
 	tell_members(w);
 	for (unsigned i = 0; i < w->vcpu_count; i++)
 		plan_step_over(w, &w->vcpu[i]);
+	for (unsigned i = 0; i < w->vcpu_count; i++)
+		vcpu_plan_catch(&w->vcpu[i]);
 	pthread_mutex_lock(&w->lock);
 	for (unsigned i = 0; i < w->vcpu_count; i++) {
 		struct vcpu *v = &w->vcpu[i];
@@ -530,6 +534,8 @@ static int reset_vcpu(struct vcpu *v, void *arg)
 
 	v->event.kind = STOP_NONE; /* under lock: calls run with it */
 	v->must_pass_exec = false;
+	v->must_pass_catch = false;
+	v->has_told_catch = false;
 	v->state_parts = 0;
 	return vcpu_set_power_up(v, call->boot, call->err);
 }

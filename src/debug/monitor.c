@@ -214,6 +214,8 @@ static const struct mon_word WORDS[] = {
 	 run_why},
 	{"kaslr", "", "where a Linux kernel put itself, and how to tell gdb", 0, mon_kaslr},
 	{"hash", "", "one number for all of memory, to compare runs by", 0, mon_hash},
+	{"catch", "[WHAT]", "stop at exceptions, ports and msrs; `catch help` says how", 4,
+	 mon_catch},
 	{"mmu", "WORD ...", "the guest's translations and their shadow; `mmu help` lists its words",
 	 MON_WORD_MAX, mon_mmu},
 	{"gva2gpa", "ADDR", "a linear address's physical one, as QEMU says it", 1, mon_gva2gpa},

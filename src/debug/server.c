@@ -298,6 +298,15 @@ static void print_steps(struct slot *slot)
 		mmu_watch_tell_steps(&target->mmu, &record, vm_mem(target->vm), &stop);
 }
 
+static bool is_told_in_words(const struct cpu_stop *stop)
+{
+	/* For system calls gdb has words of its own. */
+	if (stop->kind == STOP_CATCH)
+		return stop->caught.kind != ACCEL_CAUGHT_SYSCALL &&
+		       stop->caught.kind != ACCEL_CAUGHT_SYSRET;
+	return stop_is_trouble(stop);
+}
+
 /* The reason in words, for what a signal number does not tell. */
 static void print_reason(struct slot *slot, const struct cpu_stop *stop)
 {
@@ -306,7 +315,7 @@ static void print_reason(struct slot *slot, const struct cpu_stop *stop)
 	bool is_break = mmu_watch_describe(&slot->server->target.mmu, why);
 	int len;
 
-	if (!is_break && !stop_is_trouble(stop))
+	if (!is_break && !is_told_in_words(stop))
 		return;
 	if (!is_break)
 		stop_describe(stop, why, sizeof(why));

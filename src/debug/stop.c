@@ -9,6 +9,8 @@ enum {
 	SIGNAL_ILL = 4,
 	SIGNAL_TRAP = 5,
 	SIGNAL_ABRT = 6,
+	SIGNAL_FPE = 8,
+	SIGNAL_BUS = 10,
 	SIGNAL_SEGV = 11,
 	SIGNAL_ALRM = 14,
 	SIGNAL_TERM = 15
@@ -40,13 +42,15 @@ static struct stop_row row_of(enum stop_kind kind)
 		return (struct stop_row){SIGNAL_TRAP, false, true, "breakpoint"};
 	case STOP_WATCH:
 		return (struct stop_row){SIGNAL_TRAP, false, true, "watchpoint"};
+	case STOP_CATCH:
+		return (struct stop_row){SIGNAL_TRAP, false, true, "an event that is caught"};
 	case STOP_MMU:
 		return (struct stop_row){SIGNAL_TRAP, false, true, "an event of the shadow mmu"};
 	case STOP_HALT:
 		return (struct stop_row){SIGNAL_TERM, true, false,
 					 "every cpu is halted and nothing can wake one"};
 	case STOP_SHUTDOWN:
-		return (struct stop_row){SIGNAL_SEGV, true, false, "triple fault"};
+		return (struct stop_row){SIGNAL_ABRT, true, false, "triple fault"};
 	case STOP_FAILED:
 		return (struct stop_row){SIGNAL_ILL, true, false, "the back end cannot go on"};
 	case STOP_EXIT:
@@ -82,6 +86,48 @@ static enum rsp_stop_kind break_kind_of(const struct cpu_stop *stop)
 	return RSP_STOP_SIGNAL;
 }
 
+uint8_t stop_signal_of(unsigned vector)
+{
+	switch ((enum x86_vector)vector) {
+	case X86_EXC_PF:
+		return SIGNAL_SEGV;
+	case X86_EXC_UD:
+		return SIGNAL_ILL;
+	case X86_EXC_DE:
+	case X86_EXC_MF:
+	case X86_EXC_XM:
+		return SIGNAL_FPE;
+	case X86_EXC_GP:
+	case X86_EXC_SS:
+	case X86_EXC_NP:
+		return SIGNAL_BUS;
+	default:
+		return SIGNAL_TRAP;
+	}
+}
+
+static void put_caught(const struct accel_caught *caught, struct rsp_stop *out)
+{
+	switch (caught->kind) {
+	case ACCEL_CAUGHT_EXCEPTION:
+		out->signal = stop_signal_of(caught->number);
+		break;
+	case ACCEL_CAUGHT_SYSCALL:
+		out->kind = RSP_STOP_SYSCALL_ENTRY;
+		out->addr = caught->number;
+		break;
+	case ACCEL_CAUGHT_SYSRET:
+		out->kind = RSP_STOP_SYSCALL_RETURN;
+		out->addr = caught->number;
+		break;
+	case ACCEL_CAUGHT_PORT_READ:
+	case ACCEL_CAUGHT_PORT_WRITE:
+	case ACCEL_CAUGHT_MSR_READ:
+	case ACCEL_CAUGHT_MSR_WRITE:
+		break;
+	}
+}
+
 struct rsp_stop stop_to_rsp(const struct cpu_stop *stop)
 {
 	struct rsp_stop out = {
@@ -93,6 +139,8 @@ struct rsp_stop stop_to_rsp(const struct cpu_stop *stop)
 
 	if (stop->kind == STOP_PAUSE)
 		out.kind = RSP_STOP_PAUSE;
+	if (stop->kind == STOP_CATCH)
+		put_caught(&stop->caught, &out);
 	if (stop->kind == STOP_EXIT || stop->kind == STOP_POWEROFF) {
 		out.kind = RSP_STOP_EXITED;
 		out.signal = (uint8_t)stop->code;
@@ -124,17 +172,68 @@ static void describe_values(const struct cpu_stop *stop, char *buf, size_t size)
 		buf[0] = '\0';
 }
 
+static unsigned long long ll(uint64_t value)
+{
+	return value;
+}
+
+/* "page fault, vector 14, error 0x2, cr2 0x1000" */
+static void describe_exception(const struct accel_caught *caught, char *buf, size_t size)
+{
+	char error[32] = "", cr2[40] = "";
+
+	if (caught->has_error)
+		snprintf(error, sizeof(error), ", error %#x", caught->error);
+	if (caught->number == X86_EXC_PF)
+		snprintf(cr2, sizeof(cr2), ", cr2 %#llx", ll(caught->cr2));
+	snprintf(buf, size, "#%s, vector %u%s%s", x86_vector_name(caught->number), caught->number,
+		 error, cr2);
+}
+
+static void describe_caught(const struct accel_caught *caught, char *buf, size_t size)
+{
+	switch (caught->kind) {
+	case ACCEL_CAUGHT_EXCEPTION:
+		describe_exception(caught, buf, size);
+		break;
+	case ACCEL_CAUGHT_SYSCALL:
+		snprintf(buf, size, "about to make system call %u", caught->number);
+		break;
+	case ACCEL_CAUGHT_SYSRET:
+		snprintf(buf, size, "back from system call %u", caught->number);
+		break;
+	case ACCEL_CAUGHT_PORT_READ:
+		snprintf(buf, size, "about to read %u bytes from port %#x", caught->size,
+			 caught->number);
+		break;
+	case ACCEL_CAUGHT_PORT_WRITE:
+		snprintf(buf, size, "about to write %#llx to port %#x, %u bytes", ll(caught->value),
+			 caught->number, caught->size);
+		break;
+	case ACCEL_CAUGHT_MSR_READ:
+		snprintf(buf, size, "about to read msr %#x", caught->number);
+		break;
+	case ACCEL_CAUGHT_MSR_WRITE:
+		snprintf(buf, size, "about to write %#llx to msr %#x", ll(caught->value),
+			 caught->number);
+		break;
+	}
+}
+
 void stop_describe(const struct cpu_stop *stop, char *buf, size_t size)
 {
 	const struct stop_row row = row_of(stop->kind);
-	char values[64];
+	char values[64], caught[128];
 
 	describe_values(stop, values, sizeof(values));
+	describe_caught(&stop->caught, caught, sizeof(caught));
 	if (stop->kind == STOP_BREAK || stop->kind == STOP_WATCH)
 		snprintf(buf, size, "cpu %u: %s%s at 0x%llx%s%s%s", stop->vcpu,
 			 stop->is_physical ? "physical " : "", row.text,
 			 (unsigned long long)stop->addr, values, stop->text[0] ? ": " : "",
 			 stop->text);
+	else if (stop->kind == STOP_CATCH)
+		snprintf(buf, size, "cpu %u: %s", stop->vcpu, caught);
 	else
 		snprintf(buf, size, "cpu %u: %s", stop->vcpu,
 			 stop->text[0] ? stop->text : row.text);

@@ -8,6 +8,10 @@
 /* What to tell the client of @stop. */
 struct rsp_stop stop_to_rsp(const struct cpu_stop *stop);
 
+/* The signal that an exception is told as: SIGSEGV for #PF, SIGILL for #UD, SIGFPE for #DE, #MF and
+ * #XM, SIGBUS for #GP, #SS and #NP, SIGTRAP for all others. */
+uint8_t stop_signal_of(unsigned vector);
+
 /* One line for a person, without a line end: "cpu 0: triple fault at rip ..." */
 void stop_describe(const struct cpu_stop *stop, char *buf, size_t size);
 

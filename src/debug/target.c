@@ -357,6 +357,7 @@ struct rsp_target target_ops(struct debug_target *target)
 		.phys = &PHYS_OPS,
 		.map = &target_map_ops,
 		.lldb = &target_lldb_ops,
+		.signals = vm_accel(target->vm)->can_catch ? &TARGET_SIGNAL_OPS : NULL,
 		.ctx = target,
 	};
 }

@@ -3,6 +3,7 @@
 #ifndef DEBUG_TARGET_H
 #define DEBUG_TARGET_H
 
+#include "catch.h"
 #include "mmu_roots.h"
 #include "mmu_watch.h"
 #include "rspstub.h"
@@ -19,6 +20,13 @@ struct debug_target {
 	const char *version;	     /* for `monitor version`; borrowed */
 
 	struct mmu_watch mmu;
+	struct catch catch;
+	/* What each vCPU was caught at when it stopped last, for siginfo. */
+	struct target_caught {
+		bool is_there;
+		struct accel_caught caught;
+		uint64_t pc;
+	} caught[ACCEL_MAX_VCPUS];
 	struct cpu_stop last_stop; /* STOP_NONE: none yet */
 	struct umbra_err refusal; /* why the last write or breakpoint was refused; "" if none was */
 	bool is_refusal_new;	  /* the client was not told yet */
@@ -65,6 +73,10 @@ bool target_is_stopped(const struct debug_target *target);
 void target_leave(struct debug_target *target, bool is_resume);
 /* The session's first packet: see struct rsp_base_ops. */
 bool target_attach(void *ctx);
+/* target->catch has changed: tell the world.  Errors: -ENOTSUP with a text; nothing is caught. */
+int target_update_catch(struct debug_target *target, struct umbra_err *err);
+/* Signals for a debug_target (target_catch.c). */
+extern const struct rsp_signal_ops TARGET_SIGNAL_OPS;
 /* Run control for a debug_target (target_run.c). */
 extern const struct rsp_run_ops TARGET_RUN_OPS;
 /* All clients were served: do what the operations noted.  Call: at the end of every callback in

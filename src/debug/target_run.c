@@ -54,6 +54,8 @@ void target_go(struct debug_target *target)
 
 static void clear_breaks(struct debug_target *target)
 {
+	catch_clear(&target->catch);
+	world_set_catch(target->world, NULL);
 	bp_clear(target->world);
 	scratch_give_back(target);
 	mmu_watch_leave(&target->mmu);
@@ -102,6 +104,18 @@ static void note_tables(struct debug_target *target)
 	mmu_track_stopped(target);
 }
 
+/* Each vCPU that goes on forgets what it was caught at; this one is caught now. */
+static void note_caught(struct debug_target *target, const struct cpu_stop *stop)
+{
+	for (unsigned i = 0; i < ACCEL_MAX_VCPUS; i++) {
+		if (target->plan[i].action != PLAN_HOLD)
+			target->caught[i].is_there = false;
+	}
+	if (stop->kind == STOP_CATCH)
+		target->caught[stop->vcpu] = (struct target_caught){
+			.is_there = true, .caught = stop->caught, .pc = stop->addr};
+}
+
 bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bool is_attached)
 {
 	stay(target);
@@ -110,6 +124,7 @@ bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bo
 		return true;
 	}
 	target->last_stop = *stop;
+	note_caught(target, stop);
 	/* Not at steps: registers that nobody asks for cost a call each. */
 	if (stop->kind != STOP_STEP)
 		note_tables(target);
@@ -170,6 +185,7 @@ static void op_resume(void *ctx, const struct rsp_plan *plan, unsigned count)
 		target->plan[i].action = plan_action_of(plan[i].action);
 		target->plan[i].start = plan[i].start;
 		target->plan[i].end = plan[i].end;
+		target->plan[i].gives_fault = plan[i].signal != 0;
 		is_any |= plan[i].action != RSP_HOLD;
 	}
 	/* In non-stop mode all may be held: then the machine stands still. */

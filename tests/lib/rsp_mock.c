@@ -158,6 +158,37 @@ static const char *mock_error_text(void *ctx)
 	return words;
 }
 
+static void mock_pass(void *ctx, const uint8_t set[RSP_SIGNAL_BYTES])
+{
+	memcpy(((struct rsp_mock *)ctx)->pass, set, RSP_SIGNAL_BYTES);
+}
+
+static void mock_program(void *ctx, const uint8_t set[RSP_SIGNAL_BYTES])
+{
+	memcpy(((struct rsp_mock *)ctx)->program, set, RSP_SIGNAL_BYTES);
+}
+
+static size_t mock_siginfo(void *ctx, unsigned thread, uint8_t *out, size_t size)
+{
+	size_t len = ((struct rsp_mock *)ctx)->siginfo_len;
+
+	if (len > size)
+		return 0;
+	memset(out, (int)thread, len);
+	return len;
+}
+
+static int mock_catch_syscalls(void *ctx, bool is_on, const uint32_t *numbers, unsigned count)
+{
+	struct rsp_mock *mock = ctx;
+
+	mock->catches_syscalls = is_on;
+	mock->syscall_count = count;
+	for (unsigned i = 0; i < count && i < 4; i++)
+		mock->syscall[i] = numbers[i];
+	return mock->error;
+}
+
 static size_t mock_phys_read(void *ctx, uint64_t addr, uint8_t *out, size_t len)
 {
 	return mock_mem_read(ctx, 0, addr + MOCK_MEM_BASE, out, len);
@@ -387,6 +418,8 @@ static const struct rsp_mock blank = {
 	.xfer = {mock_features, mock_exec_file, mock_text_start},
 	.map = {mock_region, mock_has_rom},
 	.lldb = {"x86_64-unknown-none", 8, 1, mock_reg_info, mock_alloc, mock_release},
+	.signals = {mock_pass, mock_program, mock_siginfo, mock_catch_syscalls},
+	.siginfo_len = 4,
 	.phys = {mock_phys_read, mock_phys_write},
 	.has_rom = true,
 	.does_attach_at_once = true,
@@ -409,9 +442,9 @@ struct rsp_mock *rsp_mock_open(void)
 			memset(mock->regs[thread][reg], (int)(thread << 4 | reg), 8);
 	for (i = 0; i < MOCK_MEM_SIZE; i++)
 		mock->mem[i] = (uint8_t)(i * 2654435761u >> 13);
-	mock->target = (struct rsp_target){&mock->base,	   &mock->run,	&mock->brk,
-					   &mock->monitor, &mock->xfer, &mock->phys,
-					   &mock->map,	   &mock->lldb, mock};
+	mock->target = (struct rsp_target){&mock->base,	   &mock->run,	&mock->brk, &mock->monitor,
+					   &mock->xfer,	   &mock->phys, &mock->map, &mock->lldb,
+					   &mock->signals, mock};
 	if (rsp_session_open(&mock->session, &mock->target) != 0) {
 		free(mock);
 		return NULL;

@@ -21,6 +21,7 @@ struct rsp_mock {
 	const char *words;	  /* error_text; NULL: none */
 	struct rsp_map_ops map;	  /* the memory is one region, its first half ROM if has_rom */
 	struct rsp_lldb_ops lldb; /* lends the last page; register 1 is the program counter */
+	struct rsp_signal_ops signals;
 	struct rsp_phys_ops phys; /* physical 0 is where linear MOCK_MEM_BASE leads */
 	struct rsp_target target;
 	struct rsp_session *session;
@@ -39,6 +40,11 @@ struct rsp_mock {
 	size_t monitor_flood; /* bytes that `monitor flood` prints */
 
 	/* What was called, and how often. */
+	uint8_t pass[RSP_SIGNAL_BYTES], program[RSP_SIGNAL_BYTES];
+	size_t siginfo_len;
+	bool catches_syscalls;
+	uint32_t syscall[4];
+	unsigned syscall_count;
 	unsigned paused, thread_events;
 	unsigned attached, resumed, interrupted, detached, killed, restarted;
 	unsigned inserted, removed, commands;

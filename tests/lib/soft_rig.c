@@ -249,6 +249,10 @@ static bool is_over(const struct soft_cpu *c, enum soft_escape kind, struct soft
 		result->event = c->event;
 		return true;
 	}
+	if (kind == ESCAPE_CATCH) {
+		result->end = SOFT_RIG_CAUGHT;
+		return true;
+	}
 	if (c->activity != X86_ACTIVE || c->at_exec_point) {
 		result->end = c->at_exec_point ? SOFT_RIG_POINT : SOFT_RIG_HALTED;
 		return true;

@@ -27,7 +27,8 @@ enum soft_rig_end {
 	SOFT_RIG_OK,	    /* step: one instruction; run: the budget is used up */
 	SOFT_RIG_EXCEPTION, /* state is that in front of the instruction */
 	SOFT_RIG_HALTED,
-	SOFT_RIG_POINT /* run: an exec point of the debugger; the first instruction meets none */
+	SOFT_RIG_POINT, /* run: an exec point of the debugger; the first instruction meets none */
+	SOFT_RIG_CAUGHT /* in front of what c->debug.catch wants: c->caught */
 };
 
 struct soft_rig_result {

@@ -126,7 +126,7 @@ struct tlb_bank {
 /* How flags are kept between instructions: the last result, its second source, and what made it.
  * See flags.h. */
 
-enum soft_escape { ESCAPE_NONE, ESCAPE_EXCEPTION, ESCAPE_RESTART_STEP, ESCAPE_LEAVE };
+enum soft_escape { ESCAPE_NONE, ESCAPE_EXCEPTION, ESCAPE_RESTART_STEP, ESCAPE_LEAVE, ESCAPE_CATCH };
 
 /* How an event entered: it decides error code, saved RIP and privilege checks (SDM 3A 6.12.1.2). */
 enum soft_event_type {
@@ -244,8 +244,11 @@ struct soft_cpu {
 	bool at_exec_point;   /* a block left because the debugger has a point at its start: */
 	gpa_t exec_point_gpa; /* where that lies */
 	bool skip_exec_point; /* the first instruction of a run does not stop at its own address */
-	bool has_mmu_stop;    /* an event of the mmu stops it behind this instruction: watch.c */
-	uint64_t mmu_hit;     /* with has_mmu_stop: accel_exit.mmu_hit */
+	bool pass_catch;      /* what the first instruction of a run makes is not caught */
+	bool has_caught;      /* caught behind the instruction: catch.c */
+	struct accel_caught caught;
+	bool has_mmu_stop; /* an event of the mmu stops it behind this instruction: watch.c */
+	uint64_t mmu_hit;  /* with has_mmu_stop: accel_exit.mmu_hit */
 
 	struct soft_vm *vm;
 	struct lapic *lapic;
@@ -270,6 +273,7 @@ struct soft_vm {
 	struct soft_irqchip *irqchip;
 	struct soft_thunks *thunks; /* executable stubs, shared, grow only */
 	struct soft_turn *turn;
+	struct soft_calls *calls;    /* catch.c */
 	const struct soft_row **row; /* by Zydis mnemonic: translate.h */
 	unsigned cpu_count;
 	struct soft_cpu *cpu[ACCEL_MAX_VCPUS];

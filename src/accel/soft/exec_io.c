@@ -5,6 +5,7 @@
  * A repeated INS or OUTS does one element at a time, counts each as an instruction, and can be left
  * between any two; memory is checked before the port is touched, so a fault loses nothing.
  * Source: SDM 1 19.5 (protection), 2A IN and INS, 2B OUT and OUTS; 3A 7.2 and 8.7 (TSS). */
+#include "catch.h"
 #include "exec_sys.h"
 #include "seg.h"
 #include "tlb.h"
@@ -49,6 +50,8 @@ static void port_write(struct soft_cpu *c, uint16_t port, unsigned size, uint32_
 {
 	uint8_t bytes[4];
 
+	if (SOFT_UNLIKELY(c->debug.catch != NULL))
+		soft_catch_port(c, port, size, true, value);
 	soft_points_io(c, port, size);
 	le32_put(bytes, value);
 	soft_safe(c);
@@ -61,6 +64,8 @@ static uint32_t port_read(struct soft_cpu *c, uint16_t port, unsigned size)
 {
 	uint8_t bytes[4] = {0};
 
+	if (SOFT_UNLIKELY(c->debug.catch != NULL))
+		soft_catch_port(c, port, size, false, 0);
 	soft_points_io(c, port, size);
 	soft_safe(c);
 	bus_pio(c->vm->bus, port, false, size, 1, bytes);

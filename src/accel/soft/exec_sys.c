@@ -4,6 +4,7 @@
  * What the model lacks (MONITOR, RDRAND, CLWB, VMX, SVM, RSM outside SMM) has no row: #UD.
  * Source: SDM 2A to 2C under the instructions' names. */
 #include "exec_sys.h"
+#include "catch.h"
 
 #define INVPCID_ADDRESS	   0u
 #define INVPCID_CONTEXT	   1u
@@ -196,6 +197,8 @@ static void rdmsr(struct soft_cpu *c, const struct insn *i)
 	uint64_t value;
 
 	(void)i;
+	if (SOFT_UNLIKELY(c->debug.catch != NULL))
+		soft_catch_msr(c, soft_reg32(c, X86_RCX), false, 0);
 	if (!soft_rdmsr(c, soft_reg32(c, X86_RCX), &value))
 		sys_gp(c, 0);
 	pair_set(c, value);
@@ -206,6 +209,8 @@ EMIT(rdmsr)
 static void wrmsr(struct soft_cpu *c, const struct insn *i)
 {
 	(void)i;
+	if (SOFT_UNLIKELY(c->debug.catch != NULL))
+		soft_catch_msr(c, soft_reg32(c, X86_RCX), true, pair_get(c));
 	if (!soft_wrmsr(c, soft_reg32(c, X86_RCX), pair_get(c)))
 		sys_gp(c, 0);
 }

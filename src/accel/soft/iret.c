@@ -1,6 +1,7 @@
 /* Software interrupts and IRET; the table of the rows of both and of the fast system calls.
  * Source: SDM 2A INT n/INTO/INT3/INT1 and IRET/IRETD/IRETQ (operation sections), SDM 3A 6.7.1 (IRET
  * lets NMIs in again), SDM 3B 20.2.7 (virtual-8086 mode). */
+#include "catch.h"
 #include "seg.h"
 #include "syscall.h"
 #include "translate.h"
@@ -16,6 +17,8 @@ static void interrupt(struct soft_cpu *c, enum soft_event_type type, uint8_t vec
 {
 	struct soft_event event = {.type = type, .vector = vector, .rip = soft_rip(c)};
 
+	if (SOFT_UNLIKELY(c->debug.catch != NULL))
+		soft_catch_int(c, type, vector);
 	/* INT1 is a debug exception, and takes along one that waits behind a load of SS. */
 	if (type == EVENT_ICEBP)
 		event.dr6 = soft_points_take_guest(c);
@@ -187,6 +190,8 @@ static void iret(struct soft_cpu *c, const struct insn *i)
 		iret_to_v86(c, &s, &f);
 	else
 		iret_protected(c, &s, &f);
+	if (SOFT_UNLIKELY(c->debug.catch != NULL) && c->cpl == 3)
+		soft_catch_return(c, false);
 }
 SOFT_PLAIN_END(iret)
 

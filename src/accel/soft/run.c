@@ -6,6 +6,7 @@
  * are those in front of the instruction.  What must be looked at after each instruction (TF, the
  * debugger's step, debug registers, watchpoints) runs in blocks of one instruction, SOFT_STEP. */
 #include "run.h"
+#include "catch.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -139,6 +140,7 @@ static void deliver(struct soft_cpu *c, const struct soft_event *event)
 	c->is_delivering = false;
 	c->chain_count = 0;
 	c->activity = X86_ACTIVE;
+	c->pass_catch = false;
 	c->was_delivered = true;
 }
 
@@ -146,6 +148,9 @@ static void deliver(struct soft_cpu *c, const struct soft_event *event)
 
 static bool may_interrupt(const struct soft_cpu *c)
 {
+	/* The instruction that was caught and told comes first, or it would be caught again. */
+	if (c->pass_catch)
+		return false;
 	return !c->debug.block_irq || !c->debug.step || c->activity != X86_ACTIVE;
 }
 
@@ -298,6 +303,7 @@ static void run_step(struct soft_cpu *c)
 	soft_run_block(c, soft_block_find(c));
 	if (!c->at_exec_point) {
 		c->skip_exec_point = false;
+		c->pass_catch = false;
 		c->has_stepped = true;
 	}
 }
@@ -309,7 +315,8 @@ static void run_blocks(struct soft_cpu *c)
 	set_step_mode(c, false);
 	c->at_exec_point = false;
 	block = soft_block_find(c);
-	if (c->skip_exec_point || c->has_mmu_stop || SOFT_COUNT_OF(block) > c->left) {
+	if (c->skip_exec_point || c->pass_catch || c->has_mmu_stop ||
+	    SOFT_COUNT_OF(block) > c->left) {
 		/* The end of the slice, one instruction past a point, or the fetch asked for a stop
 		 * behind the instruction. */
 		c->step_once = true;
@@ -361,8 +368,13 @@ static bool look_at_stops(struct soft_cpu *c, struct accel_exit *out)
 		c->at_exec_point = false;
 		return stop_at_exec_point(c, out);
 	}
-	if (!c->has_stepped && !c->was_delivered && !c->has_mmu_stop)
+	if (!c->has_stepped && !c->was_delivered && !c->has_mmu_stop && !c->has_caught)
 		return false;
+	if (c->has_caught) {
+		c->has_caught = false;
+		out->debug |= ACCEL_DEBUG_CATCH;
+		out->caught = c->caught;
+	}
 	take_mmu_stop(c, out);
 	/* A delivery may have met a point as well: its frame, the tables that it reads. */
 	soft_points_take(c, out);
@@ -435,6 +447,8 @@ static bool go_round(struct soft_cpu *c, struct accel_exit *out)
 		c->exits[EXIT_TURN]++;
 		return !next_slice(c, pass_and_wait);
 	}
+	if (SOFT_UNLIKELY(c->has_event) && soft_catch_event(c, out))
+		return true;
 	if (take_events(c))
 		return look_at_stops(c, out);
 	if (c->activity != X86_ACTIVE) {
@@ -459,6 +473,13 @@ static bool take_escape(struct soft_cpu *c, enum soft_escape kind, struct accel_
 	case ESCAPE_LEAVE:
 		undo_current(c);
 		return false;
+	case ESCAPE_CATCH:
+		undo_current(c);
+		soft_points_drop(c);
+		out->kind = ACCEL_EXIT_DEBUG;
+		out->debug |= ACCEL_DEBUG_CATCH;
+		out->caught = c->caught;
+		return true;
 	case ESCAPE_NONE:
 		break;
 	}

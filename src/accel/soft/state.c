@@ -194,8 +194,10 @@ int soft_state_set(struct accel_vcpu *vcpu, const struct x86_state *st, unsigned
 		why = refuse_xcr(st);
 	if (why)
 		return umbra_err_set(err, EINVAL, "%s", why);
-	if ((parts & X86_STATE_GPR) && st->rip != c->rip)
+	if ((parts & X86_STATE_GPR) && st->rip != c->rip) {
 		c->skip_exec_point = false;
+		c->pass_catch = false;
+	}
 	set_parts(c, st, parts);
 	if (parts & (X86_STATE_GPR | X86_STATE_SREG | X86_STATE_FPU))
 		derive(c);

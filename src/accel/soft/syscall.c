@@ -3,6 +3,7 @@
  * APM3 SYSCALL (compatibility mode, CSTAR). */
 #include "syscall.h"
 
+#include "catch.h"
 #include "seg.h"
 
 #define RPL 3u
@@ -35,6 +36,8 @@ static void syscall_enter(struct soft_cpu *c, const struct insn *i)
 
 	(void)i;
 	check_syscall(c);
+	if (SOFT_UNLIKELY(c->debug.catch != NULL))
+		soft_catch_syscall(c, c->rip);
 	c->r[X86_RCX] = c->rip;
 	c->r[X86_R11] = flags & ~X86_RFLAGS_RF;
 	soft_set_rflags(c, flags & ~(c->msr.sfmask | X86_RFLAGS_RF));
@@ -58,6 +61,8 @@ static void sysret(struct soft_cpu *c, const struct insn *i)
 	soft_set_rflags(c, (c->r[X86_R11] & SYSRET_FLAGS) | X86_RFLAGS_FIXED);
 	enter_flat(c, is_to_64 ? (uint16_t)(base + 16) : base, (uint16_t)(base + 8),
 		   is_to_64 ? 64 : 32, 3);
+	if (SOFT_UNLIKELY(c->debug.catch != NULL))
+		soft_catch_return(c, false);
 	c->trap_tf = c->rflags & X86_RFLAGS_TF;
 }
 SOFT_PLAIN_END(sysret)
@@ -78,6 +83,8 @@ static void sysenter(struct soft_cpu *c, const struct insn *i)
 	uint64_t clear = X86_RFLAGS_VM | X86_RFLAGS_IF | X86_RFLAGS_RF;
 
 	(void)i;
+	if (SOFT_UNLIKELY(c->debug.catch != NULL))
+		soft_catch_syscall(c, ~0ull);
 	c->rflags &= ~clear;
 	enter_flat(c, cs, (uint16_t)(cs + 8), is_long ? 64 : 32, 0);
 	c->rip = is_long ? c->msr.sysenter_eip : (uint32_t)c->msr.sysenter_eip;
@@ -95,7 +102,7 @@ static void sysexit_to_64(struct soft_cpu *c, uint16_t cs)
 }
 
 /* imm: operand size in bytes. */
-static void sysexit(struct soft_cpu *c, const struct insn *i)
+static void sysexit_to(struct soft_cpu *c, const struct insn *i)
 {
 	uint16_t cs = sysenter_cs(c);
 
@@ -108,6 +115,13 @@ static void sysexit(struct soft_cpu *c, const struct insn *i)
 	enter_flat(c, (uint16_t)(cs + 16), (uint16_t)(cs + 24), 32, 3);
 	c->rip = (uint32_t)c->r[X86_RDX];
 	c->r[X86_RSP] = (uint32_t)c->r[X86_RCX];
+}
+
+static void sysexit(struct soft_cpu *c, const struct insn *i)
+{
+	sysexit_to(c, i);
+	if (SOFT_UNLIKELY(c->debug.catch != NULL))
+		soft_catch_return(c, true);
 }
 SOFT_PLAIN_END(sysexit)
 

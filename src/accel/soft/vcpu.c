@@ -67,6 +67,8 @@ int soft_vcpu_reset(struct accel_vcpu *vcpu, struct umbra_err *err)
 	c->wants_yield = false;
 	c->has_mmu_stop = false;
 	c->skip_exec_point = false;
+	c->pass_catch = false;
+	c->has_caught = false;
 	c->retired = 0;
 	c->left_repeat_at = ~0ull;
 	soft_msr_reset(c);
@@ -98,6 +100,7 @@ int soft_vcpu_debug_set(struct accel_vcpu *vcpu, const struct accel_debug *debug
 	c->debug = *debug;
 	/* One that was not used yet still holds: the vCPU was stopped before it moved. */
 	c->skip_exec_point |= debug->pass_exec;
+	c->pass_catch |= debug->pass_catch;
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* The software machine: what its vCPUs share, and the table of accel_ops. */
 #include "vm.h"
 
+#include "catch.h"
 #include "thunk.h"
 #include "translate.h"
 
@@ -110,6 +111,7 @@ static void soft_vm_close(struct accel_vm *accel)
 	soft_irqchip_destroy(vm);
 	soft_thunks_destroy(vm);
 	soft_turn_destroy(vm);
+	soft_calls_destroy(vm);
 	soft_rows_end(vm);
 	mmu_destroy(vm->mmu);
 	free(vm->code_frame);
@@ -122,7 +124,8 @@ static int open_parts(struct soft_vm *vm, struct umbra_err *err)
 
 	if (!error)
 		error = soft_thunks_create(vm, err);
-	if (!error && (soft_turn_create(vm) != 0 || soft_rows_init(vm) != 0))
+	if (!error &&
+	    (soft_turn_create(vm) != 0 || soft_calls_create(vm) != 0 || soft_rows_init(vm) != 0))
 		error = umbra_err_set(err, ENOMEM, "out of memory for the software CPU");
 	return error;
 }
@@ -176,6 +179,7 @@ static int soft_vm_reset(struct accel_vm *accel, struct umbra_err *err)
 	(void)err;
 	soft_irqchip_reset(&accel->soft);
 	soft_turn_reset(&accel->soft);
+	soft_calls_reset(&accel->soft);
 	mmu_zap_all(accel->soft.mmu);
 	return 0;
 }
@@ -242,6 +246,7 @@ static const struct accel_region soft_regions[] = {{BUS_MMIO, 0xfee00000, 0x1000
 const struct accel_ops accel_soft = {
 	.name = "soft",
 	.counts_time = true,
+	.can_catch = true,
 	.vm_open = soft_vm_open,
 	.vm_start = soft_vm_start,
 	.vm_close = soft_vm_close,

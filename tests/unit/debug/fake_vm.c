@@ -72,7 +72,7 @@ struct bus *vm_bus(struct vm *vm)
 	return NULL;
 }
 
-static const struct accel_ops fake_accel = {.name = "fake"};
+static const struct accel_ops fake_accel = {.name = "fake", .can_catch = true};
 
 const struct accel_ops *vm_accel(const struct vm *vm)
 {
@@ -183,6 +183,16 @@ void world_resume_as_before(struct world *world)
 {
 	world->state = WORLD_RUNNING;
 	world->as_before_count++;
+}
+
+int world_set_catch(struct world *world, const struct accel_catch *catch)
+{
+	if (catch && world->cannot_catch)
+		return -ENOTSUP;
+	world->has_catch = catch != NULL;
+	if (catch)
+		world->catch = *catch;
+	return 0;
 }
 
 unsigned world_vcpu_count(const struct world *world)

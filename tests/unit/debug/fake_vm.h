@@ -28,6 +28,8 @@ struct world {
 
 	/* What was asked for. */
 	unsigned as_before_count;
+	bool cannot_catch, has_catch;
+	struct accel_catch catch;
 	unsigned stop_count, resume_count, clear_count, write_count;
 	enum stop_kind stop_kind;
 	struct vcpu_plan plan[FAKE_CPUS];

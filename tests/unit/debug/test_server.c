@@ -63,7 +63,7 @@ Test(server, attach_when_a_stop_is_not_taken_yet_then_waits_for_it, .init = rig_
 	cr_assert_not(rig_says(rig_receive(fd), "T"));
 	fake_world_take(t.world);
 	cr_assert(rig_stop_world(STOP_SHUTDOWN, "triple fault"));
-	cr_assert(rig_says(rig_receive(fd), "T0b"));
+	cr_assert(rig_says(rig_receive(fd), "T06"));
 	close(fd);
 }
 
@@ -76,7 +76,7 @@ Test(server, attach_when_machine_died_before_then_same_reason_again, .init = rig
 	cr_assert_not(rig_stop_world(STOP_SHUTDOWN, "triple fault"));
 	fd = rig_join();
 	rig_send_packet(fd, "?");
-	cr_assert(rig_says(rig_receive(fd), "T0b"));
+	cr_assert(rig_says(rig_receive(fd), "T06"));
 	close(fd);
 }
 

@@ -23,7 +23,8 @@ Test(stop, to_rsp_when_each_kind_then_its_signal)
 		{STOP_WATCH, RSP_STOP_WATCH, 5, false, true},
 		{STOP_MMU, RSP_STOP_SIGNAL, 5, false, true},
 		{STOP_HALT, RSP_STOP_SIGNAL, 15, true, false},
-		{STOP_SHUTDOWN, RSP_STOP_SIGNAL, 11, true, false},
+		{STOP_CATCH, RSP_STOP_SIGNAL, 8, false, true}, /* vector 0 */
+		{STOP_SHUTDOWN, RSP_STOP_SIGNAL, 6, true, false},
 		{STOP_FAILED, RSP_STOP_SIGNAL, 4, true, false},
 		{STOP_EXIT, RSP_STOP_EXITED, 0, false, false},
 		{STOP_RESET, RSP_STOP_SIGNAL, 5, true, false},

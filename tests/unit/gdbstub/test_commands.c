@@ -52,6 +52,17 @@ static const struct row_case {
 	{"QStartNoAckMode", "QStartNoAckMode", {"QStartNoAckMode:1"}},
 	{"QNonStop", "QNonStop:0", {"QNonStop", "QNonStop:", "QNonStop:x"}},
 	{"vStopped", "vStopped", {"vStopped:1"}},
+	{"QPassSignals",
+	 "QPassSignals:e;10;",
+	 {"QPassSignals", "QPassSignals:z", "QPassSignals:100"}},
+	{"QProgramSignals", "QProgramSignals:", {"QProgramSignals", "QProgramSignals:1;;"}},
+	{"QCatchSyscalls",
+	 "QCatchSyscalls:1;a",
+	 {"QCatchSyscalls:2", "QCatchSyscalls:1;", "QCatchSyscalls:0;a",
+	  "QCatchSyscalls:1;100000000"}},
+	{"qXfer:siginfo:read",
+	 "qXfer:siginfo:read::0,80",
+	 {"qXfer:siginfo:read:a:0,80", "qXfer:siginfo:read::0"}},
 	{"QThreadEvents",
 	 "QThreadEvents:1",
 	 {"QThreadEvents", "QThreadEvents:", "QThreadEvents:x"}},
@@ -190,7 +201,7 @@ static const char *const unknown_packets[] = {
 	"bs",
 	"jThreadExtendedInfo:1",
 	"vAttach;1",
-	"QPassSignals:e",
+	"QPassSignalsX:e",
 	"qXfer:auxv:read::0,1",
 	"qXfer:features:write:a:0:b",
 	"\x80\xff",
@@ -471,7 +482,8 @@ Test(commands, qSupported_then_what_the_tables_give)
 		"PacketSize=20000;QStartNoAckMode+;vContSupported+;"
 		"qXfer:threads:read+;binary-upload+;qXfer:features:read+;"
 		"qXfer:exec-file:read+;qXfer:memory-map:read+;swbreak+;hwbreak+;QNonStop+;"
-		"QThreadEvents+;multiprocess+"));
+		"QPassSignals+;QProgramSignals+;qXfer:siginfo:read+;"
+		"QCatchSyscalls+;QThreadEvents+;multiprocess+"));
 	cr_assert(client_gets(mock, "qC", "QCp1.1"));
 	cr_assert_not(does_offer(mock, "qSupported:multiprocess-;xmultiprocess+", "multiprocess"));
 	cr_assert(client_gets(mock, "qC", "QC1"));
@@ -487,6 +499,7 @@ Test(commands, qSupported_then_what_the_tables_give)
 	mock->run.pause = NULL;
 	mock->run.may_control = NULL;
 	mock->run.thread_events = NULL;
+	mock->target.signals = NULL;
 	rsp_mock_reopen(mock);
 	cr_assert(client_gets(mock, "qSupported",
 			      "PacketSize=20000;QStartNoAckMode+;vContSupported+;"
@@ -503,6 +516,8 @@ Test(commands, missing_tables_then_empty_replies)
 					    "vRun;",
 					    "vStopped",
 					    "QThreadEvents:1",
+					    "QPassSignals:e",
+					    "QCatchSyscalls:1",
 					    "qXfer:features:read:target.xml:0,10",
 					    "qXfer:exec-file:read::0,10"};
 	struct rsp_mock *mock = rsp_mock_open();
@@ -516,6 +531,7 @@ Test(commands, missing_tables_then_empty_replies)
 	mock->run.pause = NULL;
 	mock->run.may_control = NULL;
 	mock->run.thread_events = NULL;
+	mock->target.signals = NULL;
 	rsp_mock_reopen(mock);
 	for (i = 0; i < COUNT(needy); i++)
 		cr_expect(client_gets(mock, needy[i], ""), "%s", needy[i]);
