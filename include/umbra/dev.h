@@ -59,6 +59,13 @@ void chardev_close(struct chardev *chardev);
  * Call: any thread. */
 void chardev_put(struct chardev *chardev, uint8_t byte);
 /* Who gets input.  Called on the control thread. */
+/* Have @fn see a copy of the output from now on, on the control thread: whatever the back end does
+ * with it, null too.  What it has not seen when 1 MiB waits is lost to it.  NULL: no longer.
+ * Errors: -ENOMEM.  Call: control thread. */
+typedef void (*chardev_tap_fn)(void *ctx, const uint8_t *data, size_t len);
+int chardev_set_tap(struct chardev *chardev, chardev_tap_fn fn, void *ctx);
+/* Let it see now what there is.  Call: control thread. */
+void chardev_flush_tap(struct chardev *chardev);
 void chardev_set_input(struct chardev *chardev, chardev_input_fn fn, void *ctx);
 /* The device has room again.  Call: any thread, device lock held. */
 void chardev_input_wanted(struct chardev *chardev);

@@ -89,6 +89,11 @@ const char *vm_symbol_file(const struct vm *vm);
 bool vm_is_64bit(const struct vm *vm);
 /* load_linux_text of the image; 0 without one. */
 gva_t vm_linux_text(const struct vm *vm);
+/* Have @fn see on the control thread what the guest prints on its first serial port, whatever else
+ * becomes of it; NULL: no longer.  Flush: let it see now what there is.
+ * Errors: -ENODEV no such port; -ENOMEM. */
+int vm_watch_console(struct vm *vm, chardev_tap_fn fn, void *ctx);
+void vm_flush_console(struct vm *vm);
 /* Press the power button: the guest hears of it by ACPI, and does what it wants. */
 void vm_press_power_button(struct vm *vm);
 /* Where guest output goes: "serial0: stdio", one line each. */

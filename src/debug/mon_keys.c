@@ -1,4 +1,5 @@
-/* `monitor sendkey` and `monitor type`: the guest's keyboard. */
+/* `monitor sendkey`, `monitor type` and `monitor console`: the guest's keyboard, and what it
+ * prints. */
 #include "monitor.h"
 #include "target.h"
 
@@ -77,4 +78,28 @@ int mon_type(struct mon_call *call)
 	}
 	text[len] = '\0';
 	return report(call, vm_type_text(call->target->vm, text, &err), &err);
+}
+
+int mon_console(struct mon_call *call)
+{
+	struct debug_target *target = call->target;
+	const char *how = call->argc ? call->argv[0] : "";
+	bool is_on = strcmp(how, "on") == 0;
+	int error;
+
+	if (*how && !is_on && strcmp(how, "off") != 0) {
+		print_to(call->out, "usage: console [on|off]\n");
+		return EINVAL;
+	}
+	error = *how ? target_set_console(target, is_on) : 0;
+	if (error) {
+		print_to(call->out, "the console cannot be shown: %s\n", strerror(-error));
+		return -error;
+	}
+	if (!*how)
+		print_to(call->out, "the console is %s\n", target->is_console_on ? "on" : "off");
+	/* gdb takes an O packet there for the answer to whatever it has asked. */
+	else if (is_on && rsp_session_is_non_stop(target->session))
+		print_to(call->out, "nothing is shown in non-stop mode\n");
+	return 0;
 }

@@ -202,6 +202,8 @@ static const struct mon_word WORDS[] = {
 	 "press ctrl-alt-delete, ret, shift-a ..., each for MS (10) of its time", 2, mon_sendkey},
 	{"type", "TEXT", "type a text; \\n is return, \\t tab, \\b backspace, \\e escape", MON_TEXT,
 	 mon_type},
+	{"console", "[on|off]", "what the guest prints on its first serial port, in gdb as it runs",
+	 1, mon_console},
 	{"screen", "", "the text that the guest's screen shows, and where its cursor is", 0,
 	 mon_screen},
 	{"reset", "[halt]", "power-up state; stops at the first instruction", 1, run_reset},

@@ -62,6 +62,7 @@ const struct x86_state *monitor_state(const struct mon_call *call, unsigned part
 /* Handlers in files of their own. */
 int mon_sendkey(struct mon_call *call);
 int mon_type(struct mon_call *call);
+int mon_console(struct mon_call *call);
 int mon_catch(struct mon_call *call);
 int mon_screen(struct mon_call *call);
 int mon_info_regs(struct mon_call *call);

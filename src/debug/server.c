@@ -160,6 +160,19 @@ static void on_listener(void *ctx, int fd, unsigned events)
 	}
 }
 
+/* The machine prints. */
+
+static void on_console(void *ctx, const uint8_t *data, size_t len)
+{
+	struct slot *slot = serve_controller(ctx);
+
+	if (!slot)
+		return;
+	rsp_console_print(slot->session, (const char *)data, len);
+	client_watch(&slot->client, slot->server->loop,
+		     !client_flush(&slot->client, slot->session));
+}
+
 /* Life cycle. */
 
 static int watch_port(struct debug_server *server)
@@ -226,6 +239,7 @@ int debug_server_create(struct debug_server **out_server, const struct debug_con
 	server->loop = loop;
 	target_init(&server->target, vm, server->config.version);
 	server->target.on_tick = serve_tick;
+	server->target.on_console = on_console;
 	server->target.tick_ctx = server;
 	server->ops = target_ops(&server->target);
 	error = open_sessions(server);
@@ -333,6 +347,9 @@ static void tell(struct slot *slot, const struct cpu_stop *stop)
 	if (reply.kind == RSP_STOP_EXITED)
 		slot->server->target.has_ended = true;
 	serve_turn_to(slot);
+	/* What was printed before the stop comes before it. */
+	if (slot->server->target.is_console_on)
+		vm_flush_console(slot->server->target.vm);
 	print_reason(slot, stop);
 	rsp_session_stopped(slot->session, &reply);
 }
@@ -380,6 +397,8 @@ void debug_server_exiting(struct debug_server *server, int code)
 		stop.kind = RSP_STOP_KILLED;
 		stop.signal = (uint8_t)(code - SIGNAL_CODE);
 	}
+	if (server->target.is_console_on)
+		vm_flush_console(server->target.vm);
 	server->target.has_ended = true;
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		struct slot *slot = &server->slot[i];

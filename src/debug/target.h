@@ -33,6 +33,9 @@ struct debug_target {
 	/* Called from inside operations that may take long (target_tick). */
 	void (*on_tick)(void *ctx);
 	void *tick_ctx;
+	/* What the guest prints goes to the client in control while it runs (`monitor console`). */
+	bool is_console_on;
+	chardev_tap_fn on_console; /* with tick_ctx */
 	/* The session attaches to a stop that was told before; it is to be told again after
 	 * rsp_session_input returned. */
 	bool must_retell;
@@ -73,6 +76,9 @@ bool target_is_stopped(const struct debug_target *target);
 void target_leave(struct debug_target *target, bool is_resume);
 /* The session's first packet: see struct rsp_base_ops. */
 bool target_attach(void *ctx);
+/* Errors: vm_watch_console's. */
+int target_set_console(struct debug_target *target, bool is_on);
+
 /* target->catch has changed: tell the world.  Errors: -ENOTSUP with a text; nothing is caught. */
 int target_update_catch(struct debug_target *target, struct umbra_err *err);
 /* Signals for a debug_target (target_catch.c). */

@@ -52,8 +52,21 @@ void target_go(struct debug_target *target)
 
 /* Coming and going. */
 
+int target_set_console(struct debug_target *target, bool is_on)
+{
+	int error = 0;
+
+	if (is_on != target->is_console_on)
+		error = vm_watch_console(target->vm, is_on ? target->on_console : NULL,
+					 target->tick_ctx);
+	if (!error)
+		target->is_console_on = is_on;
+	return error;
+}
+
 static void clear_breaks(struct debug_target *target)
 {
+	target_set_console(target, false);
 	catch_clear(&target->catch);
 	world_set_catch(target->world, NULL);
 	bp_clear(target->world);

@@ -35,6 +35,8 @@ void chardev_put(struct chardev *c, uint8_t byte)
 {
 	bool was_empty;
 
+	if (atomic_load_explicit(&c->is_tapped, memory_order_relaxed))
+		chardev_tap_put(c, byte);
 	if (c->kind == CHARDEV_NULL)
 		return;
 	lock_take(&c->lock);
@@ -329,6 +331,7 @@ void chardev_close(struct chardev *c)
 {
 	if (!c)
 		return;
+	chardev_tap_close(c);
 	c->is_out_blocked = false;
 	drain_finally(c);
 	chardev_host_close(c);

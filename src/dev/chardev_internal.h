@@ -2,6 +2,7 @@
  *   chardev.c         queues, draining, delivering; the public functions
  *   chardev_ring.c    the output queue itself
  *   chardev_host.c    the forms of a specification; stdio, files and pseudo terminals
+ *   chardev_tap.c     a second reader of the output
  *   chardev_socket.c  unix: and tcp: servers and clients */
 #ifndef DEV_CHARDEV_INTERNAL_H
 #define DEV_CHARDEV_INTERNAL_H
@@ -9,6 +10,7 @@
 #include "umbra/dev.h"
 #include "umbra/lock.h"
 
+#include <stdatomic.h>
 #include <sys/types.h>
 #include <termios.h>
 
@@ -52,7 +54,14 @@ struct chardev {
 	struct loop_waker *waker; /* [const] output was queued, or input is wanted */
 	char *address; /* [const] where others reach it, or the file's path; may be NULL */
 
-	struct lock lock; /* for the three below; nothing else is taken while it is held */
+	/* [atomic] Somebody taps the output: relaxed, for a byte more or less is all it decides. */
+	atomic_bool is_tapped;
+	chardev_tap_fn tap_fn; /* [control thread], like the next one */
+	void *tap_ctx;
+	struct loop_waker *tap_waker; /* made by the first tap, and lasts */
+
+	struct lock lock; /* for the four below; nothing else is taken while it is held */
+	struct chardev_ring tap;
 	struct chardev_ring out;
 	bool is_out_dead; /* nobody will ever take output again */
 	uint64_t dropped_bytes;
@@ -89,6 +98,12 @@ void chardev_detach(struct chardev *c);
 void chardev_pump(struct chardev *c);
 /* Nobody will take output any more: drop and count what is queued and what comes. */
 void chardev_out_died(struct chardev *c);
+
+/* Chardev_tap.c. */
+
+/* Any thread. */
+void chardev_tap_put(struct chardev *c, uint8_t byte);
+void chardev_tap_close(struct chardev *c);
 
 /* Chardev_host.c. */
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MAX_EVENTS 2048u
 
@@ -32,6 +33,31 @@ int vm_type_text(struct vm *vm, const char *text, struct umbra_err *err)
 		error = i8042_press(vm->keyboard, events, count, err);
 	free(events);
 	return error;
+}
+
+/* The first serial port's back end, or NULL. */
+static struct chardev *console_of(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->chardev_count; i++) {
+		if (strcmp(vm->chardev_name[i], "serial0") == 0)
+			return vm->chardev[i];
+	}
+	return NULL;
+}
+
+int vm_watch_console(struct vm *vm, chardev_tap_fn fn, void *ctx)
+{
+	struct chardev *console = console_of(vm);
+
+	return console ? chardev_set_tap(console, fn, ctx) : -ENODEV;
+}
+
+void vm_flush_console(struct vm *vm)
+{
+	struct chardev *console = console_of(vm);
+
+	if (console)
+		chardev_flush_tap(console);
 }
 
 void vm_look_at_screen(struct vm *vm, struct vgatext_screen *out_screen)

@@ -222,6 +222,22 @@ def next_client_controls(_transcript):
                 reader.expect("vCont;s:1", r"E\.another.*")
 
 
+# ---- the console ---------------------------------------------------------------------------------------
+
+
+def console_in_gdb(transcript):
+    """`monitor console on`: what the guest prints comes while it runs, all of it before the stop."""
+    with Umbra("hello64") as umbra, Gdb() as gdb:
+        for command in ("file " + umbra.symbols, "target remote " + umbra.address):
+            said(transcript, gdb, command)
+        must_match(transcript, gdb, "monitor console", r"is off")
+        said(transcript, gdb, "monitor console on")
+        answer = must_match(transcript, gdb, "continue", r"exited normally")
+        umbra.wait_exit()
+        shown = answer[answer.index("Continuing.") + 12:answer.index("[Inferior")]
+        require(shown.strip() == umbra.uart.text().strip(), "gdb showed %r" % shown)
+
+
 # ---- restart -------------------------------------------------------------------------------------------
 
 
@@ -271,6 +287,7 @@ TESTS = [
     (others_may_look, ""),
     (readers_come_and_go, ""),
     (next_client_controls, ""),
+    (console_in_gdb, ""),
     (restart_is_fast_and_keeps_breakpoints, ""),
     (wrong_process_is_not_killed, ""),
     (signal_that_ends_umbra_is_told, ""),

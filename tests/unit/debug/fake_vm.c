@@ -116,6 +116,20 @@ gva_t vm_linux_text(const struct vm *vm)
 	return 0;
 }
 
+int vm_watch_console(struct vm *vm, chardev_tap_fn fn, void *ctx)
+{
+	vm->tap = fn;
+	vm->tap_ctx = ctx;
+	return 0;
+}
+
+void vm_flush_console(struct vm *vm)
+{
+	if (vm->tap && vm->printed)
+		vm->tap(vm->tap_ctx, (const uint8_t *)vm->printed, strlen(vm->printed));
+	vm->printed = NULL;
+}
+
 bool vm_is_64bit(const struct vm *vm)
 {
 	return !vm->is_arch_open;

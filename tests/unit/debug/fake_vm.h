@@ -13,6 +13,9 @@ struct vm {
 	unsigned reset_count;
 	unsigned press_count;
 	int reset_error;
+	chardev_tap_fn tap;
+	void *tap_ctx;
+	const char *printed;   /* and not seen by the tap yet */
 	struct mem_space *mem; /* the test's; NULL */
 	struct mmu *mmu;       /* the same */
 	struct vgatext_screen screen;

@@ -231,6 +231,35 @@ Test(clients, non_stop_when_the_guest_ends_then_told_and_heard, .init = rig_set_
 	close(fd);
 }
 
+/* Output that came before the stop comes before its reply. */
+Test(clients, console_when_on_then_output_while_running_and_off_with_its_owner, .init = rig_set_up,
+     .fini = rig_tear_down)
+{
+	int fd = rig_attach();
+	const char *answer;
+
+	rig_send_packet(fd, "qRcmd,636f6e736f6c65206f6e"); /* console on */
+	cr_assert(rig_says(rig_receive(fd), "$OK#"));
+	cr_assert(t.vm->tap);
+	t.vm->printed = "lost";
+	vm_flush_console(t.vm);
+	cr_assert_str_eq(rig_receive(fd), "", "it stands still");
+	rig_send_packet(fd, "vCont;c");
+	rig_receive(fd);
+	t.vm->printed = "hi";
+	vm_flush_console(t.vm);
+	cr_assert(rig_says(rig_receive(fd), "$O6869#"));
+	t.vm->printed = "bye";
+	cr_assert(rig_stop_world(STOP_BREAK, ""));
+	answer = rig_receive(fd);
+	cr_assert(strstr(answer, "$O627965#") && strstr(answer, "$T05"), "%s", answer);
+	cr_assert(strstr(answer, "$O627965#") < strstr(answer, "$T05"));
+	rig_send_packet(fd, "D");
+	cr_assert(rig_says(rig_receive(fd), "$OK#"));
+	cr_assert_not(t.vm->tap);
+	close(fd);
+}
+
 Test(clients, exit_when_by_a_signal_then_x, .init = rig_set_up, .fini = rig_tear_down)
 {
 	int fd = rig_attach();

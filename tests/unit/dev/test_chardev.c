@@ -76,6 +76,39 @@ Test(chardev, null_when_put_then_nothing)
 	cr_assert_null(chardev_address(rig.chardev));
 }
 
+struct tapped {
+	char text[64];
+	size_t len;
+};
+
+static void take_tapped(void *ctx, const uint8_t *data, size_t len)
+{
+	struct tapped *tapped = ctx;
+
+	cr_assert_lt(tapped->len + len, sizeof(tapped->text));
+	memcpy(tapped->text + tapped->len, data, len);
+	tapped->len += len;
+}
+
+Test(chardev, tap_when_set_then_sees_what_is_put_on_null_too)
+{
+	struct tapped tapped = {.len = 0};
+
+	open_spec("none");
+	put_text("before");
+	cr_assert_eq(chardev_set_tap(rig.chardev, take_tapped, &tapped), 0);
+	put_text("seen");
+	cr_assert_eq(tapped.len, 0, "not inside of put");
+	WAIT_FOR(tapped.len == 4);
+	put_text(" now");
+	chardev_flush_tap(rig.chardev);
+	cr_assert_str_eq(tapped.text, "seen now");
+	cr_assert_eq(chardev_set_tap(rig.chardev, NULL, NULL), 0);
+	put_text("after");
+	turns(3);
+	cr_assert_str_eq(tapped.text, "seen now");
+}
+
 /* Files. */
 
 Test(chardev, file_when_put_much_then_all_in_order)
