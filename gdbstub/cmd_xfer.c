@@ -131,17 +131,17 @@ void rsp_cmd_xfer_siginfo(struct rsp_session *s, const struct rsp_args *args)
 	uint8_t info[SIGINFO_MAX];
 	size_t len =
 		target->signals->siginfo(target->ctx, rsp_current_thread(s), info, sizeof(info));
-	struct window w;
+	struct rsp_window w;
 	size_t i;
 
 	if (len == 0 || len > sizeof(info)) {
 		rsp_answer_error(s, RSP_WIRE_EINVAL);
 		return;
 	}
-	window_open(&w, s, args->number[0], args->number[1]);
+	rsp_window_open(&w, s, args->number[0], args->number[1]);
 	for (i = 0; i < len; i++)
 		window_byte(&w, info[i]);
-	window_send(&w);
+	rsp_window_send(&w);
 }
 
 /* The annex is a process id, and there is one process. */
