@@ -26,6 +26,7 @@ void rsp_cmd_empty(struct rsp_session *s, const struct rsp_args *args)
 void rsp_cmd_reason(struct rsp_session *s, const struct rsp_args *args)
 {
 	(void)args;
+	s->is_stop_held = false;
 	if (s->is_non_stop)
 		rsp_non_stop_reason(s);
 	else
@@ -59,6 +60,7 @@ static const struct {
 	{RSP_NEEDS_NOTHING, "QStartNoAckMode+;vContSupported+;qXfer:threads:read+;binary-upload+"},
 	{RSP_NEEDS_XFER, ";qXfer:features:read+"},
 	{RSP_NEEDS_EXEC_FILE, ";qXfer:exec-file:read+"},
+	{RSP_NEEDS_REDESCRIBE, ";exec-events+"},
 	{RSP_NEEDS_ROM, ";qXfer:memory-map:read+"},
 	{RSP_NEEDS_BREAK, ";swbreak+;hwbreak+"},
 	{RSP_NEEDS_PAUSE, ";QNonStop+"},
@@ -76,6 +78,7 @@ void rsp_cmd_supported(struct rsp_session *s, const struct rsp_args *args)
 	s->has_no_resumed = does_announce(args, "no-resumed+");
 	s->has_error_text = does_announce(args, "error-message+");
 	s->has_swbreak = s->target->brk && does_announce(args, "swbreak+");
+	s->has_exec = does_announce(args, "exec-events+");
 	s->has_hwbreak = s->target->brk && does_announce(args, "hwbreak+");
 	snprintf(size, sizeof(size), "PacketSize=%x;", RSP_PACKET_SIZE);
 	rsp_reply_begin(s);

@@ -87,6 +87,11 @@ static void resume(struct rsp_session *s, const struct plans *plans)
 		resume_non_stop(s, plans);
 		return;
 	}
+	if (s->is_stop_held) {
+		s->is_stop_held = false;
+		rsp_stop_answer(s);
+		return;
+	}
 	while (i < plans->count && plans->plan[i].action == RSP_HOLD)
 		i++;
 	if (i == plans->count) {

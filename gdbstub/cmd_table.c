@@ -145,8 +145,11 @@ bool rsp_command_is_offered(const struct rsp_session *s, enum rsp_needs needs)
 	case RSP_NEEDS_XFER:
 		return target->xfer;
 	case RSP_NEEDS_EXEC_FILE:
-		return target->xfer && target->xfer->exec_file &&
-		       target->xfer->exec_file(target->ctx);
+		return target->xfer &&
+		       (target->xfer->redescribe ||
+			(target->xfer->exec_file && target->xfer->exec_file(target->ctx)));
+	case RSP_NEEDS_REDESCRIBE:
+		return target->xfer && target->xfer->redescribe;
 	case RSP_NEEDS_PHYS:
 		return target->phys;
 	case RSP_NEEDS_MAP:

@@ -144,12 +144,19 @@ void rsp_cmd_xfer_siginfo(struct rsp_session *s, const struct rsp_args *args)
 	rsp_window_send(&w);
 }
 
-/* The annex is a process id, and there is one process. */
+/* The annex is a process id, and there is one process.  gdb asks when it has no file. */
 void rsp_cmd_xfer_exec_file(struct rsp_session *s, const struct rsp_args *args)
 {
+	const struct rsp_xfer_ops *xfer = s->target->xfer;
+	const char *path = xfer->exec_file ? xfer->exec_file(s->target->ctx) : NULL;
 	struct rsp_window w;
 
+	if (!path) {
+		s->has_no_file = true;
+		rsp_answer_error(s, RSP_WIRE_ENOENT);
+		return;
+	}
 	rsp_window_open(&w, s, args->number[0], args->number[1]);
-	rsp_window_text(&w, s->target->xfer->exec_file(s->target->ctx));
+	rsp_window_text(&w, path);
 	rsp_window_send(&w);
 }

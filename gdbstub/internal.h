@@ -27,6 +27,7 @@
 /* Numbers for E packets.  They are Linux's, spelled out here because they are part of the wire. */
 enum rsp_wire_error {
 	RSP_WIRE_EPERM = 1,
+	RSP_WIRE_ENOENT = 2,
 	RSP_WIRE_ESRCH = 3,
 	RSP_WIRE_E2BIG = 7,
 	RSP_WIRE_EFAULT = 14,
@@ -79,6 +80,9 @@ struct rsp_session {
 	bool has_swbreak, has_hwbreak;
 	bool has_suffix;	/* ";thread:ID;" ends packets about registers */
 	bool has_thread_list;	/* stop replies name all threads and where they are */
+	bool has_exec;		/* the client knows exec: in stop replies */
+	bool has_no_file;	/* the client asked for the program's file: it was given none */
+	bool is_stop_held;	/* last_stop waits for a resume, which it answers */
 	bool is_physical;	/* m, x, M and X mean physical addresses */
 	bool is_extended;	/* the client said ! and may say vRun */
 	bool is_kill_due;	/* vKill came, and vRun may follow */
@@ -203,6 +207,8 @@ void rsp_stop_answer(struct rsp_session *s);
 /* Put @stop into the packet that is being built. */
 void rsp_stop_put(struct rsp_session *s, const struct rsp_stop *stop);
 bool rsp_stop_is_end(const struct rsp_stop *stop);
+/* Describe the target anew if need be.  True when the client was told so: the stop is held back. */
+bool rsp_stop_redescribe(struct rsp_session *s);
 /* Remember @stop; the thread that stopped becomes the current one, as gdb assumes. */
 void rsp_stop_record(struct rsp_session *s, const struct rsp_stop *stop);
 
@@ -250,6 +256,7 @@ enum rsp_needs {
 	RSP_NEEDS_MONITOR,
 	RSP_NEEDS_XFER,
 	RSP_NEEDS_EXEC_FILE,
+	RSP_NEEDS_REDESCRIBE,
 	RSP_NEEDS_OFFSETS,
 	RSP_NEEDS_PHYS,
 	RSP_NEEDS_MAP,

@@ -162,6 +162,13 @@ struct rsp_xfer_ops {
 	 * linked for, when these differ; false otherwise.  May be NULL.
 	 * Called only while the target is stopped. */
 	bool (*text_start)(void *ctx, uint64_t *out_addr, uint64_t *out_linked);
+	/* @thread stopped: whether the target is to be described anew, because the description that
+	 * the client read does not fit any more.  features then gives the new one.  Asked only of a
+	 * client that has no program file, whose architecture would be in the way, and for which
+	 * the target has none either.  May be NULL. gdb reads a description again when the process
+	 * starts another program, which it then lets run at once: it is told of that, and its
+	 * resume is answered with the stop. */
+	bool (*redescribe)(void *ctx, unsigned thread);
 };
 
 /* Memory by physical address, for a client that asks for it (QEMU's PhyMemMode packets). */

@@ -82,6 +82,9 @@ void rsp_session_reset(struct rsp_session *s)
 	s->has_swbreak = false;
 	s->has_hwbreak = false;
 	s->is_extended = false;
+	s->has_exec = false;
+	s->has_no_file = false;
+	s->is_stop_held = false;
 	s->is_physical = false;
 	s->has_suffix = false;
 	s->has_thread_list = false;
@@ -215,7 +218,8 @@ void rsp_session_stopped(struct rsp_session *s, const struct rsp_stop *stop)
 	switch (s->state) {
 	case RSP_RUNNING:
 		rsp_stop_record(s, stop);
-		rsp_stop_answer(s);
+		if (!rsp_stop_redescribe(s))
+			rsp_stop_answer(s);
 		s->state = RSP_STOPPED;
 		break;
 	case RSP_ATTACHING:

@@ -133,6 +133,28 @@ void rsp_stop_answer(struct rsp_session *s)
 	rsp_reply_end_packed(s);
 }
 
+/* A path that leads to no program: the client has none, and is to keep none. */
+#define NO_PROGRAM "/dev/null"
+
+bool rsp_stop_redescribe(struct rsp_session *s)
+{
+	const struct rsp_xfer_ops *xfer = s->target->xfer;
+	const struct rsp_stop *stop = &s->last_stop;
+
+	if (!xfer || !xfer->redescribe || !s->has_exec || !s->has_no_file || s->is_reader ||
+	    rsp_stop_is_end(stop) || !xfer->redescribe(s->target->ctx, stop->thread))
+		return false;
+	s->is_stop_held = true;
+	rsp_reply_begin(s);
+	rsp_reply_text(s, "T05exec:");
+	rsp_reply_hex(s, (const uint8_t *)NO_PROGRAM, sizeof(NO_PROGRAM) - 1);
+	rsp_reply_text(s, ";thread:");
+	rsp_reply_thread(s, stop->thread);
+	rsp_reply_byte(s, ';');
+	rsp_reply_end(s);
+	return true;
+}
+
 void rsp_stop_record(struct rsp_session *s, const struct rsp_stop *stop)
 {
 	s->last_stop = *stop;

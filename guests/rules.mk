@@ -21,7 +21,8 @@ GUEST_LIB   := print report idt idt_entry pic smp smp_entry
 GUEST_LIB_OBJECTS := $(GUEST_LIB:%=$(GUEST_OUT)/lib/%.o)
 GUEST_LINKED := $(GUEST_OUT)/libguest.a guests/lib/guest.ld
 
-GUESTS += $(GUEST_OUT)/add16.bin $(GUEST_OUT)/add16.elf $(GUEST_NAMES:%=$(GUEST_OUT)/%.elf)
+GUESTS += $(GUEST_OUT)/add16.bin $(GUEST_OUT)/add16.elf $(GUEST_OUT)/modes.bin
+GUESTS += $(GUEST_NAMES:%=$(GUEST_OUT)/%.elf)
 # The same programs behind a multiboot header: ELF64 for umbra, ELF32 for QEMU's -kernel as well.
 GUESTS += $(GUEST_NAMES:%=$(GUEST_OUT)/%-mb.elf) $(GUEST_NAMES:%=$(GUEST_OUT)/%-mb32.elf)
 
@@ -131,15 +132,15 @@ $(GUEST_OUT)/%-mb32.elf: $(GUEST_OUT)/%-mb.elf
 	$(Q)objcopy --strip-debug -O elf32-i386 $< $@
 
 # The 16-bit seed: the bare bytes to run, and an ELF64 that holds its symbols and source lines.
-$(GUEST_OUT)/add16.o: guests/add16.S guests/rules.mk
+$(GUEST_OUT)/add16.o $(GUEST_OUT)/modes.o: $(GUEST_OUT)/%.o: guests/%.S guests/rules.mk
 	$(guest_command)
 	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -c $< -o $@
 
-$(GUEST_OUT)/add16.elf: $(GUEST_OUT)/add16.o
+$(GUEST_OUT)/add16.elf $(GUEST_OUT)/modes.elf: $(GUEST_OUT)/%.elf: $(GUEST_OUT)/%.o
 	$(guest_command)
 	$(Q)$(GUEST_CC) $(GUEST_LDFLAGS) -Wl,-Ttext=0x1000 -o $@ $<
 
-$(GUEST_OUT)/add16.bin: $(GUEST_OUT)/add16.elf
+$(GUEST_OUT)/add16.bin $(GUEST_OUT)/modes.bin: $(GUEST_OUT)/%.bin: $(GUEST_OUT)/%.elf
 	$(guest_command)
 	$(Q)objcopy -O binary -j .text $< $@
 

@@ -16,11 +16,17 @@ enum debug_disconnect {
 	DEBUG_ON_DISCONNECT_EXIT
 };
 
+/* What the guest is described as to a debugger.  AUTO: as x86-64 where the image says so; else as
+ * nothing in particular, so that the debugger's symbol file decides; and one that has no file is
+ * told anew when the processor's mode changes. */
+enum debug_arch { DEBUG_ARCH_AUTO, DEBUG_ARCH_X86_64, DEBUG_ARCH_I386, DEBUG_ARCH_I8086 };
+
 struct debug_config {
 	/* tcp:[HOST]:PORT (HOST default: 127.0.0.1 and ::1; port 0 = any), unix:PATH, stdio.
 	 * On stdio there is no second client: the machine ends when the first one goes. */
 	const char *address;
 	enum debug_disconnect on_disconnect;
+	enum debug_arch arch;
 	/* What `monitor version` answers: "umbra 0.1 ..."; borrowed; NULL: the name alone. */
 	const char *version;
 	/* How long the client may hear nothing while its packet is worked on; 0: 500 ms. */

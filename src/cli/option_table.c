@@ -353,6 +353,21 @@ static int set_on_disconnect(struct cli_options *o, const char *value, struct um
 	return rc;
 }
 
+static int set_gdb_arch(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	static const char *const words[] = {
+		[DEBUG_ARCH_AUTO] = "auto",
+		[DEBUG_ARCH_X86_64] = "x86-64",
+		[DEBUG_ARCH_I386] = "i386",
+		[DEBUG_ARCH_I8086] = "i8086",
+	};
+	unsigned index = 0;
+	int rc = value_choice(value, words, UMBRA_ARRAY_SIZE(words), &index, err);
+
+	o->gdb_arch = (enum debug_arch)index;
+	return rc;
+}
+
 /* How it ends. */
 
 static int set_exit(struct cli_options *o, const char *value, struct umbra_err *err)
@@ -478,13 +493,11 @@ static const struct option_row OPTIONS[] = {
 	 set_rtc},
 	{"-fw_cfg", "SPEC", "NAME,string=TEXT or NAME,file=PATH: a file in fw_cfg", set_fw_cfg},
 	{NULL, NULL, "The debugger", NULL},
-	{"-gdb", "ADDR",
-	 "tcp:[HOST]:PORT, unix:PATH, stdio or none\n"
-	 "(default tcp::0: a free port, for this host only)",
-	 set_gdb},
+	{"-gdb", "ADDR", "tcp:[HOST]:PORT (default :0), unix:PATH, stdio, none", set_gdb},
 	{"-s", NULL, "the same as -gdb tcp::1234", set_gdb_1234},
 	{"-S", NULL, "wait for the debugger before the first instruction", set_stopped},
 	{"--addr-file", "FILE", "write the port's address there as well", set_addr_file},
+	{"--gdb-arch", "ARCH", "auto (default), x86-64, i386 or i8086", set_gdb_arch},
 	{"--on-disconnect", "WHAT", "a lost debugger means: resume (default), stay, exit",
 	 set_on_disconnect},
 	{NULL, NULL, "How it ends", NULL},

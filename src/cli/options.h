@@ -18,6 +18,7 @@ struct cli_options {
 	enum cli_accel accel;
 	const char *gdb; /* the debug port's address; NULL = -gdb none */
 	enum debug_disconnect on_disconnect;
+	enum debug_arch gdb_arch;
 	const char *addr_file;
 	bool starts_stopped;   /* -S */
 	bool exits_on_reset;   /* -no-reboot */

@@ -56,6 +56,7 @@ static int open_debug_port(struct run *run, struct umbra_err *err)
 	const struct debug_config config = {
 		.address = options->gdb,
 		.on_disconnect = options->on_disconnect,
+		.arch = options->gdb_arch,
 		.version = BUILD_VERSION,
 		.on_quit = lifecycle_on_quit,
 		.ctx = &run->life,

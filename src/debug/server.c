@@ -237,7 +237,7 @@ int debug_server_create(struct debug_server **out_server, const struct debug_con
 	if (!server->config.keep_alive_ns)
 		server->config.keep_alive_ns = KEEP_ALIVE_NS;
 	server->loop = loop;
-	target_init(&server->target, vm, server->config.version);
+	target_init(&server->target, vm, server->config.version, server->config.arch);
 	server->target.on_tick = serve_tick;
 	server->target.on_console = on_console;
 	server->target.tick_ctx = server;

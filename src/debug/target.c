@@ -38,6 +38,38 @@ int target_note_refusal(struct debug_target *target, int error, const struct umb
 	return error;
 }
 
+/* The target description. */
+
+void target_describe_as(struct debug_target *target, enum tdesc_arch arch)
+{
+	target->arch = arch;
+	tdesc_write(target->tdesc, sizeof(target->tdesc), arch);
+}
+
+static enum tdesc_arch arch_of(const struct x86_state *st)
+{
+	switch (x86_mode_bits(x86_mode_of(st))) {
+	case 16:
+		return TDESC_I8086;
+	case 32:
+		return TDESC_I386;
+	default:
+		return TDESC_X86_64;
+	}
+}
+
+static bool op_redescribe(void *ctx, unsigned thread)
+{
+	struct debug_target *target = ctx;
+	const struct x86_state *st =
+		vcpu_state(target->world, thread - 1, X86_STATE_GPR | X86_STATE_SREG);
+
+	if (!target->must_follow_mode || !st || arch_of(st) == target->arch)
+		return false;
+	target_describe_as(target, arch_of(st));
+	return true;
+}
+
 static const char *op_error_text(void *ctx)
 {
 	struct debug_target *target = ctx;
@@ -92,7 +124,7 @@ static unsigned op_reg_count(void *ctx)
 {
 	const struct debug_target *target = ctx;
 
-	return target->is_arch_open ? regs_count() : regs_x86_64_count();
+	return target->arch == TDESC_X86_64 ? regs_x86_64_count() : regs_count();
 }
 
 static unsigned op_g_reg_count(void *ctx)
@@ -344,6 +376,7 @@ static const struct rsp_xfer_ops XFER_OPS = {
 	.features = op_features,
 	.exec_file = op_exec_file,
 	.text_start = op_text_start,
+	.redescribe = op_redescribe,
 };
 
 struct rsp_target target_ops(struct debug_target *target)
@@ -362,16 +395,35 @@ struct rsp_target target_ops(struct debug_target *target)
 	};
 }
 
-void target_init(struct debug_target *target, struct vm *vm, const char *version)
+static enum tdesc_arch first_arch(enum debug_arch arch, const struct vm *vm)
+{
+	switch (arch) {
+	case DEBUG_ARCH_X86_64:
+		return TDESC_X86_64;
+	case DEBUG_ARCH_I386:
+		return TDESC_I386;
+	case DEBUG_ARCH_I8086:
+		return TDESC_I8086;
+	case DEBUG_ARCH_AUTO:
+		break;
+	}
+	/* An image of other code does not say whether the debugger will hold 32-bit or 64-bit
+	 * symbols. */
+	return vm_is_64bit(vm) ? TDESC_X86_64 : TDESC_OPEN;
+}
+
+void target_init(struct debug_target *target, struct vm *vm, const char *version,
+		 enum debug_arch arch)
 {
 	*target = (struct debug_target){
 		.vm = vm,
 		.world = vm_world(vm),
 		.version = version ? version : "umbra",
-		.is_arch_open = !vm_is_64bit(vm),
+		.first_arch = first_arch(arch, vm),
 	};
+	target->must_follow_mode = arch == DEBUG_ARCH_AUTO && target->first_arch == TDESC_OPEN;
 	mmu_watch_init(&target->mmu, vm);
-	tdesc_write(target->tdesc, sizeof(target->tdesc), target->is_arch_open);
+	target_describe_as(target, target->first_arch);
 }
 
 void target_end(struct debug_target *target)

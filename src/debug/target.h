@@ -53,12 +53,14 @@ struct debug_target {
 	struct scratch scratch;
 	struct mmu_seen seen; /* of a back end without a shadow MMU */
 
-	/* The image does not say whether the debugger will hold 32-bit or 64-bit symbols. */
-	bool is_arch_open;
+	bool must_follow_mode;	    /* the description may change with the processor's mode */
+	enum tdesc_arch first_arch; /* what each debugger is told first */
+	enum tdesc_arch arch;	    /* what the present one was told last */
 	char tdesc[TDESC_MAX];
 };
 
-void target_init(struct debug_target *target, struct vm *vm, const char *version);
+void target_init(struct debug_target *target, struct vm *vm, const char *version,
+		 enum debug_arch arch);
 /* Before the machine goes. */
 void target_end(struct debug_target *target);
 /* The operation tables, with @target as their context. */
@@ -67,6 +69,9 @@ struct rsp_target target_ops(struct debug_target *target);
 /* Target_map.c, target_lldb.c. */
 extern const struct rsp_map_ops target_map_ops;
 extern const struct rsp_lldb_ops target_lldb_ops;
+
+/* Describe the guest to the debugger as @arch from now on. */
+void target_describe_as(struct debug_target *target, enum tdesc_arch arch);
 
 /* True when the world is STOPPED, and the stop was taken: a stop that was not could still be
  * withdrawn, or have somebody else's cause. */

@@ -96,6 +96,7 @@ bool target_attach(void *ctx)
 {
 	struct debug_target *target = ctx;
 
+	target_describe_as(target, target->first_arch);
 	if (!target_is_stopped(target)) {
 		world_stop(target->world, STOP_ATTACH);
 		return false;

@@ -29,7 +29,7 @@ static const struct {
 struct xml {
 	char *buf;
 	size_t size, len;
-	bool is_open;	   /* no architecture is named */
+	bool is_open;	   /* the registers of both architectures */
 	unsigned next_reg; /* the number that gdb gives to a register without one */
 };
 
@@ -128,14 +128,29 @@ static void put_feature(struct xml *x, enum reg_feature feature)
 	put(x, "</feature>\n");
 }
 
-size_t tdesc_write(char *buf, size_t size, bool is_open)
+static const char *arch_element(enum tdesc_arch arch)
 {
-	struct xml x = {.buf = buf, .size = size, .is_open = is_open};
+	switch (arch) {
+	case TDESC_X86_64:
+		return "<architecture>i386:x86-64</architecture>";
+	case TDESC_I386:
+		return "<architecture>i386</architecture>";
+	case TDESC_I8086:
+		return "<architecture>i8086</architecture>";
+	case TDESC_OPEN:
+		break;
+	}
+	return "";
+}
+
+size_t tdesc_write(char *buf, size_t size, enum tdesc_arch arch)
+{
+	struct xml x = {.buf = buf, .size = size, .is_open = arch != TDESC_X86_64};
 
 	put(&x,
 	    "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
 	    "<target version=\"1.0\">%s\n",
-	    is_open ? "" : "<architecture>i386:x86-64</architecture>");
+	    arch_element(arch));
 	for (unsigned f = 0; f < REG_FEATURE_COUNT; f++)
 		put_feature(&x, (enum reg_feature)f);
 	put(&x, "</target>\n");

@@ -8,10 +8,13 @@
 /* Room for the description, terminator included. */
 #define TDESC_MAX 24576u
 
-/* Write the description into @buf.  With @is_open it does not name an architecture, and holds the
- * registers of both: gdb takes the guest for what its symbol file is, an i386 if it has none.
- * Returns its length without the terminator, or 0 when it does
+/* What a description says of the architecture.  TDESC_OPEN names none: gdb takes the guest for what
+ * its symbol file is, an i386 if it has none.  All but that of x86-64 hold the registers of both,
+ * by the same numbers. */
+enum tdesc_arch { TDESC_X86_64, TDESC_OPEN, TDESC_I386, TDESC_I8086 };
+
+/* Write the description into @buf.  Returns its length without the terminator, or 0 when it does
  * not fit. */
-size_t tdesc_write(char *buf, size_t size, bool is_open);
+size_t tdesc_write(char *buf, size_t size, enum tdesc_arch arch);
 
 #endif

@@ -389,6 +389,17 @@ static bool mock_text_start(void *ctx, uint64_t *out_addr, uint64_t *out_linked)
 	return *out_addr != 0;
 }
 
+bool rsp_mock_redescribe(void *ctx, unsigned thread)
+{
+	struct rsp_mock *mock = ctx;
+
+	mock->thread = thread;
+	if (mock->redescribed == 0)
+		return false;
+	mock->redescribed--;
+	return true;
+}
+
 static const unsigned expedited[] = {6, 7, UNREADABLE_REG, 8, RSP_REG_NONE};
 
 static const struct rsp_mock blank = {
@@ -415,7 +426,7 @@ static const struct rsp_mock blank = {
 		mock_may_control, mock_thread_events},
 	.brk = {mock_is_supported, mock_insert, mock_remove},
 	.monitor = {mock_command},
-	.xfer = {mock_features, mock_exec_file, mock_text_start},
+	.xfer = {mock_features, mock_exec_file, mock_text_start, NULL},
 	.map = {mock_region, mock_has_rom},
 	.lldb = {"x86_64-unknown-none", 8, 1, mock_reg_info, mock_alloc, mock_release},
 	.signals = {mock_pass, mock_program, mock_siginfo, mock_catch_syscalls},

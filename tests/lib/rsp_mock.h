@@ -34,6 +34,7 @@ struct rsp_mock {
 	unsigned break_types; /* bit per type */
 	int error;	      /* what operations that can fail answer */
 	bool has_rom;
+	unsigned redescribed; /* how often it is to be described anew yet */
 	const char *exec_file;
 	uint64_t text_start; /* 0: where it was linked for */
 	const char *thread_extra;
@@ -69,6 +70,8 @@ void rsp_mock_close(struct rsp_mock *mock);
 /* The same target with fewer tables: close the session and open another. */
 void rsp_mock_reopen(struct rsp_mock *mock);
 size_t rsp_mock_reg_size(unsigned reg);
+/* For xfer.redescribe, which is NULL at first. */
+bool rsp_mock_redescribe(void *ctx, unsigned thread);
 /* The target stops with SIGTRAP. */
 void rsp_mock_stop(struct rsp_mock *mock, unsigned thread);
 

@@ -136,14 +136,15 @@ Test(cli_options, parse_when_fw_cfg_files_then_name_kind_and_value)
 
 Test(cli_options, parse_when_debug_options_then_all_reach_the_port)
 {
-	struct cli_options o =
-		parse_good(&(struct line){{"-kernel", "x", "-s", "-S", "--addr-file", "f",
-					   "--on-disconnect", "exit", "--die-with-parent"}});
+	struct cli_options o = parse_good(
+		&(struct line){{"-kernel", "x", "-s", "-S", "--addr-file", "f", "--on-disconnect",
+				"exit", "--die-with-parent", "--gdb-arch", "i8086"}});
 
 	cr_expect_str_eq(o.gdb, "tcp::1234");
 	cr_expect(o.starts_stopped && o.dies_with_parent);
 	cr_expect_str_eq(o.addr_file, "f");
 	cr_expect(o.on_disconnect == DEBUG_ON_DISCONNECT_EXIT);
+	cr_expect(o.gdb_arch == DEBUG_ARCH_I8086);
 	o = parse_good(&(struct line){{"-kernel", "x", "-gdb", "none"}});
 	cr_expect(o.gdb == NULL);
 	o = parse_good(&(struct line){{"-kernel", "x", "-gdb", "unix:/tmp/s"}});
@@ -268,6 +269,7 @@ static const struct {
 	{{{"-rtc", "clock=host"}}, {"-rtc: 'clock=host' is not supported here", "base=WHEN"}},
 	{{{"-rtc", "base=utc,"}}, {"-rtc: '' is not supported here", ""}},
 	{{{"-gdb", "1234"}}, {"-gdb: expected tcp:[HOST]:PORT", "unix:PATH"}},
+	{{{"--gdb-arch", "i80386"}}, {"'i80386' is not one of", "i8086"}},
 	{{{"--on-disconnect", "exits"}}, {"'exits' is not one of", "did you mean 'exit'?"}},
 	{{{"--on-halt", "exit"}}, {"--on-halt: expected stop, or exit:N", ""}},
 	{{{"--on-halt", "exit:256"}}, {"256 is out of range", ""}},

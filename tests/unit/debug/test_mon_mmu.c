@@ -35,7 +35,7 @@ static void set_up(void)
 	struct x86_state *st;
 
 	m.vm = fake_vm_create();
-	target_init(&m.target, m.vm, "test");
+	target_init(&m.target, m.vm, "test", DEBUG_ARCH_AUTO);
 	cr_assert_eq(mem_add(m.vm->mem, 0, 0x400000, MEM_RAM, "ram", &err), 0);
 	put(PML4, PDPT | RW);
 	put(PDPT, PD | RW);

@@ -21,7 +21,7 @@ static void set_up(void)
 	struct umbra_err err;
 
 	m.vm = fake_vm_create();
-	target_init(&m.target, m.vm, "test");
+	target_init(&m.target, m.vm, "test", DEBUG_ARCH_AUTO);
 	cr_assert_eq(mem_add(m.vm->mem, 0, 0x10000, MEM_RAM, "ram", &err), 0);
 	memcpy(m.vm->world->mem + 0x1bc, bytes, sizeof(bytes));
 }

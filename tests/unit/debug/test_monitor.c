@@ -15,7 +15,7 @@ static struct {
 
 static void set_up(void)
 {
-	target_init(&m.target, fake_vm_create(), "umbra of the test");
+	target_init(&m.target, fake_vm_create(), "umbra of the test", DEBUG_ARCH_AUTO);
 	m.target.last_stop = (struct cpu_stop){.kind = STOP_START};
 }
 

@@ -20,9 +20,8 @@ static void set_up(void)
 {
 	struct vm *vm = fake_vm_create();
 
-	cr_assert_eq(mem_create(&m.mem, NULL), 0);
+	m.mem = vm->mem;
 	cr_assert_eq(mem_add(m.mem, 0, 0xc0000, MEM_RAM, "ram", NULL), 0);
-	vm->mem = m.mem;
 	vm->screen = (struct vgatext_screen){.is_text = true,
 					     .base = TEXT_BASE,
 					     .cells = 16384,
@@ -31,12 +30,11 @@ static void set_up(void)
 					     .stride = 80,
 					     .has_cursor = true};
 	m.screen = &vm->screen;
-	target_init(&m.target, vm, "umbra of the test");
+	target_init(&m.target, vm, "umbra of the test", DEBUG_ARCH_AUTO);
 }
 
 static void tear_down(void)
 {
-	mem_destroy(m.mem);
 	fake_vm_destroy(m.target.vm);
 }
 

@@ -13,7 +13,7 @@ static char xml[TDESC_MAX];
 
 static void write_xml(bool is_open)
 {
-	size_t len = tdesc_write(xml, sizeof(xml), is_open);
+	size_t len = tdesc_write(xml, sizeof(xml), is_open ? TDESC_OPEN : TDESC_X86_64);
 
 	cr_assert_gt(len, 0);
 	cr_assert_eq(strlen(xml), len);
@@ -125,6 +125,32 @@ Test(tdesc, xml_when_open_then_registers_of_both_architectures)
 	cr_assert_lt(strstr(xml, "\"eip\""), at);
 }
 
+/* What names an i386 differs from the open one in that alone. */
+Test(tdesc, xml_when_an_i386_then_its_name_and_the_same_registers)
+{
+	static const struct {
+		enum tdesc_arch arch;
+		const char *element;
+	} cases[] = {
+		{TDESC_I386, "<architecture>i386</architecture>"},
+		{TDESC_I8086, "<architecture>i8086</architecture>"},
+	};
+	static char open[TDESC_MAX];
+
+	write_xml(true);
+	memcpy(open, xml, sizeof(open));
+	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(cases); i++) {
+		const char *at;
+
+		cr_assert_gt(tdesc_write(xml, sizeof(xml), cases[i].arch), 0);
+		at = strstr(xml, cases[i].element);
+		cr_assert_not_null(at);
+		cr_assert_str_eq(at + strlen(cases[i].element),
+				 strstr(open, "<target version=\"1.0\">") +
+					 strlen("<target version=\"1.0\">"));
+	}
+}
+
 /* A type must stand before the register that uses it, in the same feature. */
 Test(tdesc, xml_when_a_type_is_used_then_defined_before)
 {
@@ -160,7 +186,7 @@ Test(tdesc, write_when_buffer_is_short_then_zero_and_no_overrun)
 	full = strlen(xml);
 	for (size_t size = 0; size <= full; size += 97) {
 		memset(small, 0x5a, sizeof(small));
-		cr_assert_eq(tdesc_write(small, size, true), 0);
+		cr_assert_eq(tdesc_write(small, size, TDESC_OPEN), 0);
 		for (size_t i = size; i < sizeof(small); i++)
 			cr_assert_eq(small[i], 0x5a);
 	}
