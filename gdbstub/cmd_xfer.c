@@ -72,13 +72,11 @@ static void put_thread_element(struct rsp_window *w, unsigned thread)
 	void *ctx = w->s->target->ctx;
 	char id[48], text[64] = "";
 
-	snprintf(id, sizeof(id), "<thread id=\"%s%x\" core=\"%u\" name=\"",
+	/* No name: gdb would put it between "Thread 2" and what the thread hit, where nobody who
+	 * reads the output of other targets expects it. */
+	snprintf(id, sizeof(id), "<thread id=\"%s%x\" core=\"%u\">",
 		 w->s->is_multiprocess ? "p1." : "", thread, thread - 1);
 	rsp_window_text(w, id);
-	base->thread_name(ctx, thread, text, sizeof(text));
-	rsp_window_xml(w, text);
-	rsp_window_text(w, "\">");
-	text[0] = '\0';
 	base->thread_extra(ctx, thread, text, sizeof(text));
 	rsp_window_xml(w, text);
 	rsp_window_text(w, "</thread>\n");

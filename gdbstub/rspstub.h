@@ -42,7 +42,8 @@ struct rsp_base_ops {
 	bool (*attach)(void *ctx);
 	unsigned (*thread_count)(void *ctx); /* 1..RSP_MAX_THREADS; constant while stopped */
 	bool (*thread_is_alive)(void *ctx, unsigned thread);
-	/* Name and state for people ("cpu 0", "halted").  @buf is never overrun. */
+	/* Name, for LLDB, and what else a person may want to know of it ("cpu 0", "cpu 0, halted").
+	 * @buf is never overrun. */
 	void (*thread_name)(void *ctx, unsigned thread, char *buf, size_t size);
 	void (*thread_extra)(void *ctx, unsigned thread, char *buf, size_t size);
 

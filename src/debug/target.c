@@ -112,10 +112,10 @@ static void op_thread_extra(void *ctx, unsigned thread, char *buf, size_t size)
 						X86_STATE_GPR | X86_STATE_SREG | X86_STATE_RUN);
 
 	if (!st)
-		snprintf(buf, size, "state not readable");
+		snprintf(buf, size, "cpu %u, state not readable", thread - 1);
 	else
-		snprintf(buf, size, "%s, %s", monitor_activity_name(st->activity),
-			 x86_mode_name(x86_mode_of(st)));
+		snprintf(buf, size, "cpu %u, %s, %s", thread - 1,
+			 monitor_activity_name(st->activity), x86_mode_name(x86_mode_of(st)));
 }
 
 /* Base: registers. */

@@ -83,7 +83,7 @@ def look_around(session, cpus):
     session.run("break __x64_sys_execve")
     session.run("continue", "Breakpoint 4, .*__x64_sys_execve")
     answer = session.run("info threads", 'cpu 0')
-    require(len(re.findall(r'"cpu \d+" \(\w', answer)) == cpus, "threads: " + answer)
+    require(len(re.findall(r'\(cpu \d+, \w', answer)) == cpus, "threads: " + answer)
     for cpu in range(cpus):
         session.run("thread %d" % (cpu + 1))
         before = session.value("$pc")

@@ -17,7 +17,7 @@ from vm import ACCEL, ROOT, Umbra
 SOFT = ["-accel", "soft"]
 RIP = 16
 HAZARD_BASE = 0x60000000  # as guests/hazard.c has it; page n of it is its enum's
-GDBS_OWN = re.compile(r'^(Continuing\.|Thread \d+ "cpu .*|\[Switching to .*|\d+\t.*|\S+ \(.*\) at .*|)$')
+GDBS_OWN = re.compile(r'^(Continuing\.|Thread \d+ \w.*|\[Switching to .*|\d+\t.*|\S+ \(.*\) at .*|)$')
 
 
 def normal(text, names):
