@@ -61,7 +61,7 @@ static const struct rsp_command commands[] = {
 	{"qXfer:siginfo:read", "::n,n", RSP_NEEDS_SIGNALS, WAITS, rsp_cmd_xfer_siginfo},
 	{"QThreadEvents", ":n", RSP_NEEDS_THREAD_EVENTS, AT_ONCE, rsp_cmd_thread_events},
 	{"qAttached", "?:n", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_attached},
-	{"qSymbol", ":*", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_ok},
+	{"qSymbol", ":*", RSP_NEEDS_NOTHING, AT_ONCE, rsp_cmd_symbol},
 	{"qOffsets", "", RSP_NEEDS_OFFSETS, WAITS, rsp_cmd_offsets},
 	{"qqemu.Supported", "", RSP_NEEDS_PHYS, AT_ONCE, rsp_cmd_qemu_supported},
 	{"qqemu.PhyMemMode", "", RSP_NEEDS_PHYS, AT_ONCE, rsp_cmd_is_physical},
@@ -78,6 +78,7 @@ static const struct rsp_command commands[] = {
 	{"qXfer:features:read", ":a:n,n", RSP_NEEDS_XFER, AT_ONCE, rsp_cmd_xfer_features},
 	{"qXfer:exec-file:read", ":a:n,n", RSP_NEEDS_EXEC_FILE, AT_ONCE, rsp_cmd_xfer_exec_file},
 	{"qXfer:memory-map:read", "::n,n", RSP_NEEDS_ROM, WAITS, rsp_cmd_xfer_memory_map},
+	{"qXfer:osdata:read", ":a:n,n", RSP_NEEDS_OSDATA, WAITS, rsp_cmd_xfer_osdata},
 	{"QThreadSuffixSupported", "", RSP_NEEDS_LLDB, AT_ONCE, rsp_cmd_thread_suffix},
 	{"QListThreadsInStopReply", "", RSP_NEEDS_LLDB, AT_ONCE, rsp_cmd_list_threads},
 	{"jThreadsInfo", "", RSP_NEEDS_LLDB, WAITS, rsp_cmd_threads_info},
@@ -156,6 +157,8 @@ bool rsp_command_is_offered(const struct rsp_session *s, enum rsp_needs needs)
 		return target->map;
 	case RSP_NEEDS_ROM:
 		return target->map && target->map->has_rom(target->ctx);
+	case RSP_NEEDS_OSDATA:
+		return target->osdata;
 	case RSP_NEEDS_LLDB:
 		return target->lldb;
 	case RSP_NEEDS_OFFSETS:

@@ -97,19 +97,26 @@ void rsp_cmd_xfer_threads(struct rsp_session *s, const struct rsp_args *args)
 	rsp_window_send(&w);
 }
 
+bool rsp_annex_take(struct rsp_session *s, const struct rsp_args *args, char out[RSP_ANNEX_MAX])
+{
+	if (args->name_len >= RSP_ANNEX_MAX) {
+		rsp_answer_error(s, RSP_WIRE_EINVAL);
+		return false;
+	}
+	memcpy(out, args->name, args->name_len);
+	out[args->name_len] = '\0';
+	return true;
+}
+
 void rsp_cmd_xfer_features(struct rsp_session *s, const struct rsp_args *args)
 {
 	const struct rsp_target *target = s->target;
-	char annex[64];
+	char annex[RSP_ANNEX_MAX];
 	const char *text;
 	struct rsp_window w;
 
-	if (args->name_len >= sizeof(annex)) {
-		rsp_answer_error(s, RSP_WIRE_EINVAL);
+	if (!rsp_annex_take(s, args, annex))
 		return;
-	}
-	memcpy(annex, args->name, args->name_len);
-	annex[args->name_len] = '\0';
 	text = target->xfer->features(target->ctx, annex);
 	if (!text) {
 		/* E00 is what the protocol has for an annex that does not exist. */

@@ -94,6 +94,7 @@ struct rsp_session {
 	bool is_monitor_cut;
 	size_t monitor_len; /* text in scratch that waits to become an O packet */
 
+	unsigned symbol_next;	 /* the name that the client is asked for */
 	unsigned general_thread; /* Hg: 0 is "not chosen yet" */
 	int32_t continue_thread; /* Hc: RSP_THREAD_* or a thread */
 	struct rsp_stop last_stop;
@@ -262,6 +263,7 @@ enum rsp_needs {
 	RSP_NEEDS_MAP,
 	RSP_NEEDS_ROM,
 	RSP_NEEDS_LLDB,
+	RSP_NEEDS_OSDATA,
 };
 
 struct rsp_command {
@@ -287,6 +289,9 @@ struct rsp_window {
 	uint64_t left; /* bytes of the window that are still to fill */
 	bool is_more;  /* the object goes on behind the window */
 };
+/* The annex as a string in @out; false, with the error sent, when it is too long for any. */
+#define RSP_ANNEX_MAX 64u
+bool rsp_annex_take(struct rsp_session *s, const struct rsp_args *args, char out[RSP_ANNEX_MAX]);
 void rsp_window_open(struct rsp_window *w, struct rsp_session *s, uint64_t offset, uint64_t length);
 void rsp_window_text(struct rsp_window *w, const char *text);
 /* Text as XML: what comes from the target may hold anything. */
@@ -297,6 +302,9 @@ void rsp_window_send(struct rsp_window *w);
 
 void rsp_cmd_search(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_crc(struct rsp_session *s, const struct rsp_args *args);
+
+void rsp_cmd_xfer_osdata(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_symbol(struct rsp_session *s, const struct rsp_args *args);
 
 /* Part of a stop reply: all threads and where they are. */
 void rsp_lldb_put_threads(struct rsp_session *s);

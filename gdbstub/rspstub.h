@@ -199,6 +199,25 @@ struct rsp_map_ops {
 	bool (*has_rom)(void *ctx);
 };
 
+/* Tables about the system that runs in the target, for gdb's `info os`. */
+struct rsp_osdata_ops {
+	/* Give @put the columns of table @annex ("processes"; "" lists the tables), row by row: a
+	 * name of NULL begins the next row.  A reason why there is no table is a row as well.
+	 * Returns false for a table that does not exist. */
+	bool (*table)(void *ctx, unsigned thread, const char *annex,
+		      void (*put)(void *put_ctx, const char *name, const char *value),
+		      void *put_ctx);
+};
+
+/* Symbols of the target's program that the debugger knows and the target wants (qSymbol). */
+struct rsp_symbol_ops {
+	const char *const *names;
+	unsigned count;
+	/* What the debugger says of names[@index]: @addr, or that it does not know it.  It is asked
+	 * again whenever it has read other symbols.  May be called while the target runs. */
+	void (*found)(void *ctx, unsigned index, bool is_known, uint64_t addr);
+};
+
 /* What LLDB asks on top of gdb's protocol. */
 enum rsp_encoding { RSP_ENCODING_UINT, RSP_ENCODING_IEEE754, RSP_ENCODING_VECTOR };
 struct rsp_reg_info {
@@ -236,6 +255,8 @@ struct rsp_target {
 	const struct rsp_map_ops *map;	       /* NULL: no memory map, no qMemoryRegionInfo */
 	const struct rsp_lldb_ops *lldb;       /* NULL: none of LLDB's own packets */
 	const struct rsp_signal_ops *signals;  /* NULL: no QPassSignals */
+	const struct rsp_osdata_ops *osdata;   /* NULL: no `info os` */
+	const struct rsp_symbol_ops *symbols;  /* NULL: the debugger is asked for none */
 	void *ctx;
 };
 

@@ -40,6 +40,10 @@ static bool is_target_complete(const struct rsp_target *target)
 	    !(target->lldb->triple && target->lldb->pointer_bytes && target->lldb->reg_info &&
 	      target->lldb->alloc && target->lldb->release))
 		return false;
+	if (target->osdata && !target->osdata->table)
+		return false;
+	if (target->symbols && !(target->symbols->names && target->symbols->found))
+		return false;
 	return !target->xfer || target->xfer->features;
 }
 
@@ -100,6 +104,7 @@ void rsp_session_reset(struct rsp_session *s)
 	s->is_in_monitor = false;
 	s->is_monitor_cut = false;
 	s->monitor_len = 0;
+	s->symbol_next = 0;
 	s->general_thread = 0;
 	s->continue_thread = RSP_THREAD_ANY;
 	s->last_stop = no_stop;

@@ -381,6 +381,8 @@ static const struct rsp_xfer_ops XFER_OPS = {
 
 struct rsp_target target_ops(struct debug_target *target)
 {
+	bool is_linux = vm_linux_text(target->vm) != 0;
+
 	return (struct rsp_target){
 		.base = &BASE_OPS,
 		.run = &TARGET_RUN_OPS,
@@ -391,6 +393,8 @@ struct rsp_target target_ops(struct debug_target *target)
 		.map = &target_map_ops,
 		.lldb = &target_lldb_ops,
 		.signals = vm_accel(target->vm)->can_catch ? &TARGET_SIGNAL_OPS : NULL,
+		.osdata = is_linux ? &target_osdata_ops : NULL,
+		.symbols = is_linux ? &target_symbol_ops : NULL,
 		.ctx = target,
 	};
 }

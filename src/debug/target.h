@@ -8,6 +8,7 @@
 #include "mmu_watch.h"
 #include "rspstub.h"
 #include "scratch.h"
+#include "tasks.h"
 #include "tdesc.h"
 #include "umbra/cpu.h"
 #include "umbra/debug.h"
@@ -51,6 +52,7 @@ struct debug_target {
 	int quit_code;
 
 	struct scratch scratch;
+	struct tasks_symbols symbols;
 	struct mmu_seen seen; /* of a back end without a shadow MMU */
 
 	bool must_follow_mode;	    /* the description may change with the processor's mode */
@@ -69,6 +71,9 @@ struct rsp_target target_ops(struct debug_target *target);
 /* Target_map.c, target_lldb.c. */
 extern const struct rsp_map_ops target_map_ops;
 extern const struct rsp_lldb_ops target_lldb_ops;
+/* Target_linux.c: @target's image is a Linux kernel. */
+extern const struct rsp_osdata_ops target_osdata_ops;
+extern const struct rsp_symbol_ops target_symbol_ops;
 
 /* Describe the guest to the debugger as @arch from now on. */
 void target_describe_as(struct debug_target *target, enum tdesc_arch arch);

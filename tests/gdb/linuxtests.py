@@ -123,6 +123,31 @@ def debugging_leaves_no_trace(cpus, transcript):
     require(plain == looked, "two runs differ:\n%s\n%s" % ("\n".join(plain), "\n".join(looked)))
 
 
+def tasks_are_listed(transcript):
+    """`info os` finds the kernel's types by symbols that it asks gdb for, and says what is missing
+    as long as something is."""
+    symbols = linuxguest.linked_symbols()
+    with linuxguest.boot(2, "nokaslr") as umbra, Session(umbra, symbols, transcript) as session:
+        session.run("info os", r"processes +Processes of the guest's Linux")
+        session.run("info os processes", r"problem.*\n.*there is no BTF at 0x[0-9a-f]+: ")
+        session.run("hbreak __x64_sys_reboot")
+        session.run("continue", "Breakpoint .*__x64_sys_reboot")
+        answer = session.run("info os processes", r"(?m)^pid +parent +state +command")
+        rows = dict(re.findall(r"^(\d+ +\d+) +\w +(\S+)", answer, re.M))
+        processes = {tuple(map(int, pid.split())): name for pid, name in rows.items()}
+        require(processes.get((1, 0)) == "init", "no init: %s" % processes)
+        require(processes.get((2, 0)) == "kthreadd", "no kthreadd: %s" % processes)
+        require(any(name.startswith("kworker") and parent == 2
+                    for (_, parent), name in processes.items()), "no kworker: %s" % processes)
+        threads = session.run("info os threads", r"(?m)^pid +tid +state +command")
+        require(len(threads.splitlines()) >= len(answer.splitlines()), "fewer threads than processes")
+        require(re.search(r"^\d+ +\d+ +R +\S+", threads, re.M), "none runs: " + threads)
+        session.run("info os nonsense", r"Can not fetch data now|annex")
+        session.run("delete")
+        session.run("symbol-file", "")
+        session.run("detach")
+
+
 def same_run_1_cpu(transcript):
     debugging_leaves_no_trace(1, transcript)
 
@@ -269,6 +294,7 @@ TESTS = [
     (kaslr, "paged32:runs"),
     (four_cpus_by_the_32_bit_entry, "paged32:runs"),
     (seabios_looks_for_a_disk, "paged32:runs"),
+    (tasks_are_listed, "soft:time"),
     (same_run_1_cpu, "soft:time"),
     (same_run_2_cpus, "soft:time"),
 ]

@@ -226,6 +226,22 @@ static bool mock_has_rom(void *ctx)
 	return mock->has_rom;
 }
 
+static bool mock_table(void *ctx, unsigned thread, const char *annex,
+		       void (*put)(void *put_ctx, const char *name, const char *value),
+		       void *put_ctx)
+{
+	struct rsp_mock *mock = ctx;
+
+	mock->thread = thread;
+	if (strcmp(annex, "tasks") != 0)
+		return false;
+	put(put_ctx, "pid", "1");
+	put(put_ctx, "name", "a<b");
+	put(put_ctx, NULL, NULL);
+	put(put_ctx, "pid", "2");
+	return true;
+}
+
 static bool mock_reg_info(void *ctx, unsigned reg, struct rsp_reg_info *out)
 {
 	(void)ctx;
@@ -428,6 +444,7 @@ static const struct rsp_mock blank = {
 	.monitor = {mock_command},
 	.xfer = {mock_features, mock_exec_file, mock_text_start, NULL},
 	.map = {mock_region, mock_has_rom},
+	.osdata = {mock_table},
 	.lldb = {"x86_64-unknown-none", 8, 1, mock_reg_info, mock_alloc, mock_release},
 	.signals = {mock_pass, mock_program, mock_siginfo, mock_catch_syscalls},
 	.siginfo_len = 4,
@@ -453,9 +470,19 @@ struct rsp_mock *rsp_mock_open(void)
 			memset(mock->regs[thread][reg], (int)(thread << 4 | reg), 8);
 	for (i = 0; i < MOCK_MEM_SIZE; i++)
 		mock->mem[i] = (uint8_t)(i * 2654435761u >> 13);
-	mock->target = (struct rsp_target){&mock->base,	   &mock->run,	&mock->brk, &mock->monitor,
-					   &mock->xfer,	   &mock->phys, &mock->map, &mock->lldb,
-					   &mock->signals, mock};
+	mock->target = (struct rsp_target){
+		.base = &mock->base,
+		.run = &mock->run,
+		.brk = &mock->brk,
+		.monitor = &mock->monitor,
+		.xfer = &mock->xfer,
+		.phys = &mock->phys,
+		.map = &mock->map,
+		.lldb = &mock->lldb,
+		.signals = &mock->signals,
+		.osdata = &mock->osdata,
+		.ctx = mock,
+	};
 	if (rsp_session_open(&mock->session, &mock->target) != 0) {
 		free(mock);
 		return NULL;

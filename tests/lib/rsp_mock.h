@@ -18,9 +18,10 @@ struct rsp_mock {
 	struct rsp_break_ops brk;
 	struct rsp_monitor_ops monitor;
 	struct rsp_xfer_ops xfer;
-	const char *words;	  /* error_text; NULL: none */
-	struct rsp_map_ops map;	  /* the memory is one region, its first half ROM if has_rom */
-	struct rsp_lldb_ops lldb; /* lends the last page; register 1 is the program counter */
+	const char *words;	      /* error_text; NULL: none */
+	struct rsp_map_ops map;	      /* the memory is one region, its first half ROM if has_rom */
+	struct rsp_lldb_ops lldb;     /* lends the last page; register 1 is the program counter */
+	struct rsp_osdata_ops osdata; /* one table, "tasks" */
 	struct rsp_signal_ops signals;
 	struct rsp_phys_ops phys; /* physical 0 is where linear MOCK_MEM_BASE leads */
 	struct rsp_target target;

@@ -92,9 +92,8 @@ static const struct row_case {
 	{"qXfer:exec-file:read",
 	 "qXfer:exec-file:read:1:0,100",
 	 {"qXfer:exec-file:read:1", "qXfer:exec-file:read::0", "qXfer:exec-file:read"}},
-	{"qXfer:memory-map:read",
-	 "qXfer:memory-map:read::0,100",
-	 {"qXfer:memory-map:read::0", "qXfer:memory-map:read:a:0,1", "qXfer:memory-map:read"}},
+	{"qXfer:memory-map:read", "qXfer:memory-map:read::0,9", {"qXfer:memory-map:read"}},
+	{"qXfer:osdata:read", "qXfer:osdata:read:tasks:0,9", {"qXfer:osdata:read"}},
 	{"QThreadSuffixSupported", "QThreadSuffixSupported", {"QThreadSuffixSupported:1"}},
 	{"QListThreadsInStopReply", "QListThreadsInStopReply", {"QListThreadsInStopReply:1"}},
 	{"jThreadsInfo", "jThreadsInfo", {"jThreadsInfo:1"}},
@@ -481,7 +480,8 @@ Test(commands, qSupported_then_what_the_tables_give)
 		mock, all,
 		"PacketSize=20000;QStartNoAckMode+;vContSupported+;"
 		"qXfer:threads:read+;binary-upload+;qXfer:features:read+;"
-		"qXfer:exec-file:read+;qXfer:memory-map:read+;swbreak+;hwbreak+;QNonStop+;"
+		"qXfer:exec-file:read+;qXfer:osdata:read+;qXfer:memory-map:read+;"
+		"swbreak+;hwbreak+;QNonStop+;"
 		"QPassSignals+;QProgramSignals+;qXfer:siginfo:read+;"
 		"QCatchSyscalls+;QThreadEvents+;multiprocess+"));
 	cr_assert(client_gets(mock, "qC", "QCp1.1"));
@@ -495,6 +495,7 @@ Test(commands, qSupported_then_what_the_tables_give)
 	mock->target.brk = NULL;
 	mock->target.monitor = NULL;
 	mock->target.map = NULL;
+	mock->target.osdata = NULL;
 	mock->run.restart = NULL;
 	mock->run.pause = NULL;
 	mock->run.may_control = NULL;
