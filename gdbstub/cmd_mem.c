@@ -27,7 +27,7 @@ static bool read_memory(struct rsp_session *s, const struct rsp_args *args, size
 		return true;
 	if (s->is_physical)
 		*out_len = target->phys->read(target->ctx, addr, s->scratch, len);
-	else
+	else if (!rsp_frame_read_memory(s, addr, s->scratch, len, out_len))
 		*out_len = target->base->mem_read(target->ctx, rsp_current_thread(s), addr,
 						  s->scratch, len);
 	if (*out_len == 0)

@@ -64,6 +64,10 @@ static const struct {
 	{RSP_NEEDS_REDESCRIBE, ";exec-events+"},
 	{RSP_NEEDS_ROM, ";qXfer:memory-map:read+"},
 	{RSP_NEEDS_BREAK, ";swbreak+;hwbreak+"},
+	{RSP_NEEDS_AGENT, ";ConditionalBreakpoints+;BreakpointCommands+"},
+	{RSP_NEEDS_TRACE, ";ConditionalTracepoints+;TracepointSource+;EnableDisableTracepoints+;"
+			  "InstallInTrace+;DisconnectedTracing+;QTBuffer:size+;tracenz+;"
+			  "qXfer:traceframe-info:read+"},
 	{RSP_NEEDS_PAUSE, ";QNonStop+"},
 	{RSP_NEEDS_SIGNALS, ";QPassSignals+;QProgramSignals+;qXfer:siginfo:read+"},
 	{RSP_NEEDS_SYSCALLS, ";QCatchSyscalls+"},

@@ -6,9 +6,12 @@ static void put_register(struct rsp_session *s, unsigned reg, size_t size)
 {
 	const struct rsp_target *target = s->target;
 	uint8_t value[RSP_MAX_REG_BYTES];
+	bool is_known;
 	size_t i;
 
-	if (target->base->reg_read(target->ctx, rsp_current_thread(s), reg, value)) {
+	if (!rsp_frame_read_register(s, reg, value, &is_known))
+		is_known = target->base->reg_read(target->ctx, rsp_current_thread(s), reg, value);
+	if (is_known) {
 		rsp_reply_hex(s, value, size);
 		return;
 	}

@@ -77,6 +77,29 @@ static const struct rsp_command commands[] = {
 	{"qXfer:threads:read", "::n,n", RSP_NEEDS_NOTHING, WAITS, rsp_cmd_xfer_threads},
 	{"qXfer:features:read", ":a:n,n", RSP_NEEDS_XFER, AT_ONCE, rsp_cmd_xfer_features},
 	{"qXfer:exec-file:read", ":a:n,n", RSP_NEEDS_EXEC_FILE, AT_ONCE, rsp_cmd_xfer_exec_file},
+	{"qXfer:traceframe-info:read", "::n,n", RSP_NEEDS_TRACE, WAITS, rsp_cmd_xfer_traceframe},
+	{"QTinit", "", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_init},
+	{"QTDP", ":*", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_point},
+	{"QTDPsrc", ":*", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_source},
+	{"QTDV", ":n:n:n:h", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_variable},
+	{"QTro", ":*", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_read_only},
+	{"QTEnable", ":n:n", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_enable},
+	{"QTDisable", ":n:n", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_disable},
+	{"QTStart", "", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_start},
+	{"QTStop", "", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_stop},
+	{"QTFrame", ":*", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_frame},
+	{"QTBuffer", ":*", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_buffer},
+	{"QTDisconnected", ":n", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_disconnected},
+	{"QTNotes", ":*", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_notes},
+	{"QTSave", ":*", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_save},
+	{"qTStatus", "", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_status},
+	{"qTP", ":n:n", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_hits},
+	{"qTfP", "", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_first_point},
+	{"qTsP", "", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_next_point},
+	{"qTfV", "", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_first_variable},
+	{"qTsV", "", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_next_variable},
+	{"qTV", ":n", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_value},
+	{"qTBuffer", ":n,n", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_data},
 	{"qXfer:memory-map:read", "::n,n", RSP_NEEDS_ROM, WAITS, rsp_cmd_xfer_memory_map},
 	{"qXfer:osdata:read", ":a:n,n", RSP_NEEDS_OSDATA, WAITS, rsp_cmd_xfer_osdata},
 	{"QThreadSuffixSupported", "", RSP_NEEDS_LLDB, AT_ONCE, rsp_cmd_thread_suffix},
@@ -153,6 +176,10 @@ bool rsp_command_is_offered(const struct rsp_session *s, enum rsp_needs needs)
 		return target->xfer && target->xfer->redescribe;
 	case RSP_NEEDS_PHYS:
 		return target->phys;
+	case RSP_NEEDS_AGENT:
+		return target->brk && target->agent;
+	case RSP_NEEDS_TRACE:
+		return target->trace && target->tracer;
 	case RSP_NEEDS_MAP:
 		return target->map;
 	case RSP_NEEDS_ROM:

@@ -66,6 +66,30 @@ void rsp_window_send(struct rsp_window *w)
 	rsp_reply_end(w->s);
 }
 
+static void put_frame_piece(void *ctx, enum rsp_frame_piece piece, uint64_t id, size_t len)
+{
+	char text[80];
+
+	if (piece == RSP_FRAME_MEMORY)
+		snprintf(text, sizeof(text), "<memory start=\"0x%llx\" length=\"0x%zx\"/>\n",
+			 (unsigned long long)id, len);
+	else
+		snprintf(text, sizeof(text), "<tvar id=\"0x%llx\"/>\n", (unsigned long long)id);
+	rsp_window_text(ctx, text);
+}
+
+/* What memory and variables the selected trace frame holds. */
+void rsp_cmd_xfer_traceframe(struct rsp_session *s, const struct rsp_args *args)
+{
+	struct rsp_window w;
+
+	rsp_window_open(&w, s, args->number[0], args->number[1]);
+	rsp_window_text(&w, "<?xml version=\"1.0\"?>\n<traceframe-info>\n");
+	rsp_frame_list(s, put_frame_piece, &w);
+	rsp_window_text(&w, "</traceframe-info>\n");
+	rsp_window_send(&w);
+}
+
 static void put_thread_element(struct rsp_window *w, unsigned thread)
 {
 	const struct rsp_base_ops *base = w->s->target->base;

@@ -99,6 +99,12 @@ struct rsp_session {
 	int32_t continue_thread; /* Hc: RSP_THREAD_* or a thread */
 	struct rsp_stop last_stop;
 
+	/* The trace frame that registers and memory are read from. */
+	bool has_frame;
+	uint64_t frame_id;
+	size_t frame_at;
+	unsigned upload; /* how far qTsP and qTsV have come */
+
 	bool is_non_stop;
 	bool is_note_out;   /* a %Stop whose news were not all fetched */
 	bool is_asked;	    /* by ?; there may be news that wait for a look at its answer */
@@ -213,6 +219,17 @@ bool rsp_stop_redescribe(struct rsp_session *s);
 /* Remember @stop; the thread that stopped becomes the current one, as gdb assumes. */
 void rsp_stop_record(struct rsp_session *s, const struct rsp_stop *stop);
 
+/* Cmd_trace.c: what is read while a trace frame is selected.  False: there is none, and the target
+ * itself is meant.  @out_len is what there is of @len bytes; @out_is_known whether the register was
+ * collected. */
+bool rsp_frame_read_memory(struct rsp_session *s, uint64_t addr, uint8_t *out, size_t len,
+			   size_t *out_len);
+bool rsp_frame_read_register(struct rsp_session *s, unsigned reg, uint8_t *out, bool *out_is_known);
+/* Calls @put for what the selected frame holds, or for nothing. */
+enum rsp_frame_piece { RSP_FRAME_MEMORY, RSP_FRAME_VARIABLE };
+void rsp_frame_list(struct rsp_session *s,
+		    void (*put)(void *ctx, enum rsp_frame_piece piece, uint64_t id, size_t len),
+		    void *ctx);
 /* Nonstop.c. */
 
 /* A thread of the target stopped while the mode is on. */
@@ -260,6 +277,8 @@ enum rsp_needs {
 	RSP_NEEDS_REDESCRIBE,
 	RSP_NEEDS_OFFSETS,
 	RSP_NEEDS_PHYS,
+	RSP_NEEDS_AGENT,
+	RSP_NEEDS_TRACE,
 	RSP_NEEDS_MAP,
 	RSP_NEEDS_ROM,
 	RSP_NEEDS_LLDB,
@@ -380,6 +399,31 @@ void rsp_cmd_thread_extra(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_xfer_threads(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_xfer_features(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_xfer_exec_file(struct rsp_session *s, const struct rsp_args *args);
+
+void rsp_cmd_xfer_traceframe(struct rsp_session *s, const struct rsp_args *args);
+
+void rsp_cmd_trace_init(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_point(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_source(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_variable(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_read_only(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_enable(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_disable(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_start(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_stop(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_buffer(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_disconnected(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_notes(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_save(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_status(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_hits(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_first_point(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_next_point(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_first_variable(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_next_variable(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_value(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_data(struct rsp_session *s, const struct rsp_args *args);
+void rsp_cmd_trace_frame(struct rsp_session *s, const struct rsp_args *args);
 
 void rsp_cmd_monitor(struct rsp_session *s, const struct rsp_args *args);
 

@@ -172,6 +172,10 @@ struct rsp_xfer_ops {
 	bool (*redescribe)(void *ctx, unsigned thread);
 };
 
+struct rsp_agent_ops;
+struct rsp_trace_ops;
+struct rsp_tracer;
+
 /* Memory by physical address, for a client that asks for it (QEMU's PhyMemMode packets). */
 struct rsp_phys_ops {
 	/* As mem_read and mem_write of rsp_base_ops. */
@@ -252,11 +256,14 @@ struct rsp_target {
 	const struct rsp_monitor_ops *monitor; /* NULL: no qRcmd */
 	const struct rsp_xfer_ops *xfer;       /* NULL: no qXfer:features */
 	const struct rsp_phys_ops *phys;       /* NULL: no qemu.PhyMemMode */
-	const struct rsp_map_ops *map;	       /* NULL: no memory map, no qMemoryRegionInfo */
-	const struct rsp_lldb_ops *lldb;       /* NULL: none of LLDB's own packets */
-	const struct rsp_signal_ops *signals;  /* NULL: no QPassSignals */
-	const struct rsp_osdata_ops *osdata;   /* NULL: no `info os` */
-	const struct rsp_symbol_ops *symbols;  /* NULL: the debugger is asked for none */
+	const struct rsp_agent_ops *agent;     /* NULL: no conditions and commands; needs brk */
+	const struct rsp_trace_ops *trace;     /* NULL: no tracepoints */
+	struct rsp_tracer *tracer;	 /* with trace: opened for this target before the session */
+	const struct rsp_map_ops *map;	 /* NULL: no memory map, no qMemoryRegionInfo */
+	const struct rsp_lldb_ops *lldb; /* NULL: none of LLDB's own packets */
+	const struct rsp_signal_ops *signals; /* NULL: no QPassSignals */
+	const struct rsp_osdata_ops *osdata;  /* NULL: no `info os` */
+	const struct rsp_symbol_ops *symbols; /* NULL: the debugger is asked for none */
 	void *ctx;
 };
 
@@ -285,6 +292,148 @@ struct rsp_stop {
 	enum rsp_break watch; /* RSP_WATCH_* */
 	uint64_t addr;
 };
+
+/* Agent expressions. */
+
+/* Small stack programs of the client's that the target runs by itself where it meets a breakpoint
+ * or a tracepoint: conditions, commands, what to collect.  Checked once, then run by any thread
+ * that may use the environment. Source: appendix F (The GDB Agent Expression Mechanism). */
+#define RSP_AX_MAX	 4096u	/* bytes of one */
+#define RSP_AX_STACK	 100u	/* values on its stack */
+#define RSP_AX_STEPS	 20000u /* opcodes that one run may take: none holds a target up for long */
+#define RSP_AX_ERROR_MAX 128u
+
+/* What a program may do besides computing. */
+enum rsp_ax_allows { RSP_AX_VARIABLES = 1, RSP_AX_RECORD = 2, RSP_AX_PRINT = 4 };
+
+struct rsp_ax_rules {
+	unsigned allows;      /* mask of enum rsp_ax_allows */
+	bool must_have_value; /* it ends with a value on the stack */
+	/* As rsp_base_ops.reg_size. */
+	size_t (*reg_size)(void *ctx, unsigned reg);
+	void *ctx;
+};
+
+/* True when the @len bytes of @code may be run.  Else @why says what is wrong, and at which byte.
+ */
+bool rsp_ax_check(const uint8_t *code, size_t len, const struct rsp_ax_rules *rules,
+		  char why[RSP_AX_ERROR_MAX]);
+
+/* The thread that met the point, as a program sees it. */
+struct rsp_ax_env {
+	/* As mem_read of rsp_base_ops. */
+	size_t (*mem_read)(void *ctx, uint64_t addr, uint8_t *out, size_t len);
+	/* A register of at most 8 bytes.  False: cannot be read. */
+	bool (*reg_read)(void *ctx, unsigned reg, uint64_t *out_value);
+	/* Each may be NULL where the rules do not allow it.
+	 * PRINT: pieces of text; VARIABLES: false for a number that does not exist. */
+	void (*print)(void *ctx, const char *text, size_t len);
+	bool (*variable_get)(void *ctx, unsigned number, int64_t *out_value);
+	bool (*variable_set)(void *ctx, unsigned number, int64_t value);
+	/* RECORD: keep memory, up to the first NUL if @is_string.  False: not all could be read. */
+	bool (*record)(void *ctx, uint64_t addr, uint64_t len, bool is_string);
+	bool (*record_variable)(void *ctx, unsigned number);
+	/* For rsp_tracer_hit: the registers that g carries, back to back, @size bytes. */
+	void (*block_read)(void *ctx, uint8_t *out, size_t size);
+	void *ctx;
+};
+
+enum rsp_ax_fault_kind {
+	RSP_AX_FAULT_MEMORY,   /* value: the address */
+	RSP_AX_FAULT_REGISTER, /* value: its number */
+	RSP_AX_FAULT_DIVIDE,
+	RSP_AX_FAULT_VARIABLE, /* value: its number */
+	RSP_AX_FAULT_RECORD,   /* value: the address */
+	RSP_AX_FAULT_ENDLESS
+};
+struct rsp_ax_fault {
+	enum rsp_ax_fault_kind kind;
+	size_t at; /* byte of the program */
+	uint64_t value;
+};
+
+/* Run a program that rsp_ax_check has passed.  True: *@out_value is the last value on its stack, 0
+ * without one.  False: *@out_fault. */
+bool rsp_ax_run(const uint8_t *code, const struct rsp_ax_env *env, uint64_t *out_value,
+		struct rsp_ax_fault *out_fault);
+/* A fault in words, without a line end. */
+void rsp_ax_describe(const struct rsp_ax_fault *fault, char *buf, size_t size);
+
+/* Breakpoints with conditions and commands. */
+
+#define RSP_AGENT_PROGRAMS 16u /* conditions, and commands, of one breakpoint */
+
+struct rsp_program {
+	const uint8_t *code;
+	size_t len;
+};
+
+/* What a breakpoint does by itself.  It is met when it has no condition, or one of them is not 0.
+ * One without commands stops then; one with commands runs them and does not stop. */
+struct rsp_agent {
+	unsigned condition_count, command_count;
+	struct rsp_program condition[RSP_AGENT_PROGRAMS];
+	struct rsp_program command[RSP_AGENT_PROGRAMS];
+};
+
+struct rsp_agent_ops {
+	/* As insert of rsp_break_ops; @agent holds checked programs in the session's memory, and is
+	 * to be copied.  It takes the place of what an earlier insert gave this breakpoint, as
+	 * an insert without one does. */
+	int (*insert)(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind,
+		      const struct rsp_agent *agent);
+	unsigned allows; /* RSP_AX_VARIABLES where rsp_ax_env has them */
+};
+
+/* Bytes that rsp_agent_copy takes; it returns the copy at @room, aligned as malloc aligns, whose
+ * programs lie behind it. */
+size_t rsp_agent_size(const struct rsp_agent *agent);
+struct rsp_agent *rsp_agent_copy(const struct rsp_agent *agent, void *room);
+
+/* The breakpoint of @agent was hit: true when the target is to stop.  A condition that cannot be
+ * evaluated stops; what was wrong is printed, as is a command's fault.  Any thread. */
+bool rsp_agent_meet(const struct rsp_agent *agent, const struct rsp_ax_env *env);
+
+/* Tracepoints. */
+
+/* A tracer holds what the client's tracepoints collect; it outlives the session, so that a trace
+ * may go on without the client.  The session defines and reads, the target tells it of hits.
+ * Source: chapter 13 (Tracepoints), E.6 (Tracepoint Packets). */
+struct rsp_tracer;
+
+struct rsp_trace_ops {
+	/* From now on the target calls rsp_tracer_hit with @tracepoint whenever a thread is about
+	 * to execute the instruction at @addr, and goes on.  0 or an errno value. */
+	int (*arm)(void *ctx, unsigned tracepoint, uint64_t addr);
+	void (*disarm)(void *ctx); /* all of them */
+	/* Memory for @size bytes of frames in place of what an earlier call gave; NULL: none. */
+	uint8_t *(*buffer)(void *ctx, size_t size);
+	size_t buffer_default, buffer_max;
+	/* Keep apart the session's packets and the threads' hits: taken in both. */
+	void (*lock)(void *ctx);
+	void (*unlock)(void *ctx);
+	unsigned pc_reg; /* the program counter, one of those that g carries */
+};
+
+/* A tracer for @target, whose trace table it uses and which must outlive it: an allocation, the
+ * only one.  Errors: -ENOMEM, -EINVAL for an incomplete table. */
+int rsp_tracer_open(struct rsp_tracer **out_tracer, const struct rsp_target *target);
+void rsp_tracer_close(struct rsp_tracer *tracer); /* NULL is allowed */
+
+/* @thread, 1..RSP_MAX_THREADS, is at an armed tracepoint.  True: the target is to call
+ * rsp_tracer_stepped after each instruction that this thread executes from now on, until that says
+ * false.  Any thread of the target. */
+bool rsp_tracer_hit(struct rsp_tracer *tracer, unsigned tracepoint, unsigned thread,
+		    const struct rsp_ax_env *env);
+bool rsp_tracer_stepped(struct rsp_tracer *tracer, unsigned thread, const struct rsp_ax_env *env);
+
+/* False once a trace has ended, whoever ended it: then tracepoints may be disarmed. */
+bool rsp_tracer_is_running(struct rsp_tracer *tracer);
+/* The client goes.  True when the trace goes on without it; else it ends, and is disarmed. */
+bool rsp_tracer_leave(struct rsp_tracer *tracer);
+/* Trace state variables, for rsp_ax_env.  False: there is none of that number. */
+bool rsp_tracer_variable_get(struct rsp_tracer *tracer, unsigned number, int64_t *out_value);
+bool rsp_tracer_variable_set(struct rsp_tracer *tracer, unsigned number, int64_t value);
 
 /* Session. */
 

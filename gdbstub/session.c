@@ -32,6 +32,10 @@ static bool is_target_complete(const struct rsp_target *target)
 	if (target->signals &&
 	    !(target->signals->pass && target->signals->program && target->signals->siginfo))
 		return false;
+	if (target->trace && !target->tracer)
+		return false;
+	if (target->agent && !target->agent->insert)
+		return false;
 	if (target->phys && !(target->phys->read && target->phys->write))
 		return false;
 	if (target->map && !(target->map->region && target->map->has_rom))
@@ -108,6 +112,8 @@ void rsp_session_reset(struct rsp_session *s)
 	s->general_thread = 0;
 	s->continue_thread = RSP_THREAD_ANY;
 	s->last_stop = no_stop;
+	s->has_frame = false;
+	s->upload = 0;
 	s->is_replying = false;
 	s->reply_len = 0;
 	s->out_head = 0;

@@ -130,6 +130,8 @@ struct accel_caught {
 	bool is_fault;
 };
 
+struct accel_exit;
+
 /* Debug set-up of one vCPU until the next debug_set. */
 struct accel_debug {
 	bool step;	/* stop after one instruction */
@@ -142,6 +144,11 @@ struct accel_debug {
 	bool pass_catch;
 	/* With step and has_range_step: stop only once RIP is not in range_start..range_end-1. */
 	uint64_t range_start, range_end;
+	/* With has_pass_exec: asked by run(), on its thread, of the points that @exit tells of,
+	 * before it returns with them.  True: the vCPU goes on as if it had not met them.  It may
+	 * call state_get.  NULL: nobody asks. */
+	bool (*may_pass)(void *ctx, const struct accel_exit *exit);
+	void *ctx; /* of may_pass */
 	unsigned point_count;
 	const struct accel_point *point; /* the caller's; unchanged until the next debug_set */
 };

@@ -29,11 +29,12 @@ enum stop_kind {
 	STOP_WATCH,	/* a watchpoint */
 	STOP_CATCH,	/* a guest event that somebody wants to see: caught */
 	STOP_MMU,	/* an event of the shadow MMU that somebody waited for: mmu_hit */
-	STOP_HALT,	/* every vCPU is halted and nothing can end it */
-	STOP_SHUTDOWN,	/* triple fault */
-	STOP_FAILED,	/* the back end cannot go on; text says why */
-	STOP_EXIT,	/* the guest asked for the process's exit status: code */
-	STOP_RESET,	/* the guest asked for a reset */
+	STOP_PASS, /* never taken: a vCPU is to step over a planted byte, others held meanwhile */
+	STOP_HALT, /* every vCPU is halted and nothing can end it */
+	STOP_SHUTDOWN, /* triple fault */
+	STOP_FAILED,   /* the back end cannot go on; text says why */
+	STOP_EXIT,     /* the guest asked for the process's exit status: code */
+	STOP_RESET,    /* the guest asked for a reset */
 	STOP_POWEROFF,
 	STOP_HOST_ERROR, /* a vCPU could not be set up; text says why */
 	STOP_TIMEOUT
@@ -103,7 +104,10 @@ int world_create(struct world **out_world, const struct world_config *config,
 /* Start the vCPU threads.  The world is STOPPING until each has opened its vCPU and set @boot (vCPU
  * 0) or the wait-for-SIPI state; it then stops with STOP_START, or STOP_HOST_ERROR. */
 int world_start(struct world *world, const struct x86_state *boot, struct umbra_err *err);
-/* Stop, join and free.  NULL is allowed. */
+/* End the vCPU threads for good, wherever they are: nothing that they call is called any more.
+ * After that only world_destroy may follow. */
+void world_end(struct world *world);
+/* The same, and free it.  NULL is allowed. */
 void world_destroy(struct world *world);
 
 /* Stop and resume: control thread. */
@@ -183,6 +187,8 @@ struct bp_info {
 	gva_t addr;
 	uint64_t len;
 	bool is_physical; /* addr is guest-physical */
+	bool is_trace;	  /* of bp_insert_trace */
+	bool has_agent;
 	enum bp_backing backing;
 	uint64_t hits;
 };
@@ -205,8 +211,42 @@ int bp_insert_physical(struct world *world, enum bp_kind kind, gpa_t gpa, uint64
 		       struct umbra_err *err);
 /* Errors: -ENOENT. */
 int bp_remove_physical(struct world *world, enum bp_kind kind, gpa_t gpa, uint64_t len);
+/* Remove all, those of bp_insert_trace excepted. */
 void bp_clear(struct world *world);
 /* Breakpoint number @index, in order of insertion.  False past the last. */
 bool bp_at(const struct world *world, unsigned index, struct bp_info *out_info);
+
+/* Agents: what decides at a breakpoint, on the thread of the vCPU that meets it. */
+
+enum bp_verdict {
+	BP_STOP = 1, /* stop the world for it; nothing at a tracepoint */
+	BP_WATCH = 2 /* call `stepped' after each instruction, until it has seen enough */
+};
+
+struct bp_hook {
+	/* @vcpu meets a breakpoint of @agent.  Returns a mask of enum bp_verdict.
+	 * Call: the vCPU's thread, no lock held, others run; the state is read by vcpu_own_*. */
+	unsigned (*meet)(void *ctx, struct vcpu *vcpu, void *agent);
+	/* One instruction more was executed.  True: there is to be another such call. */
+	bool (*stepped)(void *ctx, struct vcpu *vcpu);
+	void *ctx;
+};
+/* @hook is the caller's and lives until world_end.  World STOPPED, or before world_start. */
+void world_set_bp_hook(struct world *world, const struct bp_hook *hook);
+/* Give a breakpoint an agent, which is the caller's and lives as long as the breakpoint; NULL takes
+ * it away.  Without one a breakpoint stops.
+ * Errors: -ENOENT. */
+int bp_set_agent(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len, void *agent);
+/* A point where @agent is asked and nothing ever stops; several at one address are several.
+ * Errors: as bp_insert of BP_SOFT. */
+int bp_insert_trace(struct world *world, gva_t addr, void *agent, struct umbra_err *err);
+void bp_clear_traces(struct world *world);
+
+/* The state of a vCPU on its own thread, inside a bp_hook. */
+
+unsigned vcpu_index(const struct vcpu *vcpu);
+/* As vcpu_state, vcpu_mem_read. */
+const struct x86_state *vcpu_own_state(struct vcpu *vcpu, unsigned parts);
+size_t vcpu_own_mem_read(struct vcpu *vcpu, gva_t va, void *buf, size_t len);
 
 #endif

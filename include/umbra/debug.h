@@ -44,7 +44,8 @@ struct debug_config {
  * Errors: -EADDRINUSE and others, with the address and the owner where it can be told. */
 int debug_server_create(struct debug_server **out_server, const struct debug_config *config,
 			struct vm *vm, struct loop *loop, struct umbra_err *err);
-void debug_server_destroy(struct debug_server *server); /* NULL is allowed */
+/* After world_end: breakpoints call into it.  NULL is allowed. */
+void debug_server_destroy(struct debug_server *server);
 
 /* What gdb's `target remote` is to be given: "127.0.0.1:43817", or a socket path, or "stdio". */
 const char *debug_server_address(const struct debug_server *server);

@@ -146,6 +146,9 @@ static void close_all(struct run *run)
 	/* From here on a second Ctrl-C ends the process at once. */
 	if (run->life.signal_fd >= 0)
 		signals_close(run->life.signal_fd);
+	/* Breakpoints call into the debug port. */
+	if (run->life.vm)
+		world_end(vm_world(run->life.vm));
 	debug_server_destroy(run->life.server);
 	vm_destroy(run->life.vm);
 	if (run->life.loop)

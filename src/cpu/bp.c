@@ -92,7 +92,7 @@ static struct bp *bp_find(struct bp_table *t, const struct bp *what)
 		struct bp *bp = &t->bp[i];
 
 		if (bp->kind == what->kind && bp->addr == what->addr &&
-		    bp->is_physical == what->is_physical &&
+		    bp->is_physical == what->is_physical && !bp->is_trace &&
 		    (!is_watch(what->kind) || bp->len == what->len))
 			return bp;
 	}
@@ -126,6 +126,13 @@ static int check_watch(const struct accel_caps *caps, gva_t addr, uint64_t len,
 	return 0;
 }
 
+static void note_agents(struct bp_table *t)
+{
+	t->has_agents = false;
+	for (unsigned i = 0; i < t->count; i++)
+		t->has_agents |= t->bp[i].agent != NULL;
+}
+
 static int insert(struct world *w, const struct bp *what, struct umbra_err *err)
 {
 	struct bp_table *t = &w->bps;
@@ -136,7 +143,7 @@ static int insert(struct world *w, const struct bp *what, struct umbra_err *err)
 		return umbra_err_set(err, ENOTSUP, "this back end has no breakpoints of that kind");
 	if (is_watch(what->kind) && check_watch(caps, what->addr, what->len, err))
 		return -EINVAL;
-	if (bp_find(t, what))
+	if (!what->is_trace && bp_find(t, what))
 		return 0;
 	if (needs_point(what->kind) && count_points(t) >= points)
 		return umbra_err_set(err, ENOSPC, "all %u debug registers are taken", points);
@@ -144,6 +151,7 @@ static int insert(struct world *w, const struct bp *what, struct umbra_err *err)
 		return umbra_err_set(err, ENOMEM, "out of memory for breakpoint number %u",
 				     t->count + 1);
 	t->bp[t->count++] = *what;
+	note_agents(t);
 	return 0;
 }
 
@@ -158,6 +166,7 @@ static int remove_one(struct world *w, const struct bp *what)
 	behind = (size_t)(&t->bp[t->count] - (bp + 1));
 	memmove(bp, bp + 1, behind * sizeof(*bp));
 	t->count--;
+	note_agents(t);
 	return 0;
 }
 
@@ -194,9 +203,47 @@ int bp_remove_physical(struct world *w, enum bp_kind kind, gpa_t gpa, uint64_t l
 	return remove_one(w, &what);
 }
 
+/* Remove those that are tracepoints, or those that are not. */
+static void remove_all(struct bp_table *t, bool is_trace)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < t->count; i++) {
+		if (t->bp[i].is_trace != is_trace)
+			t->bp[kept++] = t->bp[i];
+	}
+	t->count = kept;
+	note_agents(t);
+}
+
 void bp_clear(struct world *w)
 {
-	w->bps.count = 0;
+	remove_all(&w->bps, false);
+}
+
+int bp_insert_trace(struct world *w, gva_t addr, void *agent, struct umbra_err *err)
+{
+	const struct bp what = {
+		.kind = BP_SOFT, .addr = addr, .len = 1, .is_trace = true, .agent = agent};
+
+	return insert(w, &what, err);
+}
+
+void bp_clear_traces(struct world *w)
+{
+	remove_all(&w->bps, true);
+}
+
+int bp_set_agent(struct world *w, enum bp_kind kind, gva_t addr, uint64_t len, void *agent)
+{
+	const struct bp what = {.kind = kind, .addr = addr, .len = len};
+	struct bp *bp = bp_find(&w->bps, &what);
+
+	if (!bp)
+		return -ENOENT;
+	bp->agent = agent;
+	note_agents(&w->bps);
+	return 0;
 }
 
 bool bp_at(const struct world *w, unsigned index, struct bp_info *out_info)
@@ -210,18 +257,31 @@ bool bp_at(const struct world *w, unsigned index, struct bp_info *out_info)
 				     .addr = bp->addr,
 				     .len = bp->len,
 				     .is_physical = bp->is_physical,
+				     .is_trace = bp->is_trace,
+				     .has_agent = bp->agent != NULL,
 				     .backing = bp->backing,
 				     .hits = bp->hits};
 	return true;
 }
 
-bool bp_has_exec_at(const struct bp_table *t, gva_t addr)
+static bool has_exec_at(const struct bp_table *t, gva_t addr, bool is_trace)
 {
 	for (unsigned i = 0; i < t->count; i++) {
-		if (!is_watch(t->bp[i].kind) && t->bp[i].addr == addr)
+		if (!is_watch(t->bp[i].kind) && t->bp[i].addr == addr &&
+		    t->bp[i].is_trace == is_trace)
 			return true;
 	}
 	return false;
+}
+
+bool bp_has_exec_at(const struct bp_table *t, gva_t addr)
+{
+	return has_exec_at(t, addr, false) || has_exec_at(t, addr, true);
+}
+
+bool bp_has_trace_at(const struct bp_table *t, gva_t addr)
+{
+	return has_exec_at(t, addr, true);
 }
 
 bool bp_has_exec_in(const struct bp_table *t, gpa_t gpa)
@@ -239,7 +299,7 @@ bool bp_has_exec_in(const struct bp_table *t, gpa_t gpa)
 bool bp_event_is_valid(const struct bp_table *t, const struct cpu_stop *event)
 {
 	if (event->kind == STOP_BREAK)
-		return bp_has_exec_at(t, event->addr);
+		return has_exec_at(t, event->addr, false);
 	if (event->kind != STOP_WATCH)
 		return true;
 	for (unsigned i = 0; i < t->count; i++) {

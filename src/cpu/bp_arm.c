@@ -151,6 +151,18 @@ void bp_replant(struct world *w)
 	}
 }
 
+/* Show @bytes, which were read at @gpa while the guest runs, without planted ones. */
+void bp_mask(const struct bp_table *t, gpa_t gpa, uint8_t *bytes, size_t len)
+{
+	for (unsigned i = 0; i < t->patch_count; i++) {
+		const struct bp_patch *patch = &t->patch[i];
+		uint64_t offset = patch->gpa - gpa;
+
+		if (offset < len && patch->is_in && bytes[offset] == patch->planted)
+			bytes[offset] = patch->original;
+	}
+}
+
 /* Arming. */
 
 static void arm_soft(struct world *w, const struct accel_caps *caps, unsigned index)
@@ -196,6 +208,11 @@ static void withhold_point(const struct bp_table *t, struct vcpu *v, struct acce
 	}
 }
 
+static bool is_watch_alone(const struct vcpu *v)
+{
+	return v->is_watched && !v->is_stepping_over && v->plan.action == PLAN_RUN;
+}
+
 /* What the back end of @v is to watch for now. */
 void bp_debug_for(const struct bp_table *t, struct vcpu *v, struct accel_debug *out)
 {
@@ -203,15 +220,20 @@ void bp_debug_for(const struct bp_table *t, struct vcpu *v, struct accel_debug *
 	const struct accel_caps *caps = w->config.accel->caps(w->config.accel_vm);
 
 	*out = (struct accel_debug){.point_count = t->point_count, .point = t->point};
-	if (caps->has_range_step && v->plan.action == PLAN_RANGE) {
+	if (caps->has_range_step && v->plan.action == PLAN_RANGE && !v->is_watched) {
 		out->range_start = v->plan.start;
 		out->range_end = v->plan.end;
 	}
-	out->step =
-		v->is_stepping_over || v->plan.action == PLAN_STEP || v->plan.action == PLAN_RANGE;
-	out->block_irq = out->step;
+	out->step = v->is_stepping_over || v->is_watched || v->plan.action == PLAN_STEP ||
+		    v->plan.action == PLAN_RANGE;
+	/* Where time is counted a watch alone leaves the run as it would be. */
+	out->block_irq = out->step && !(w->config.accel->counts_time && is_watch_alone(v));
 	out->trap = t->patch_count != 0;
 	out->pass_exec = v->must_pass_exec;
+	if (t->has_agents) {
+		out->may_pass = judge_may_pass;
+		out->ctx = v;
+	}
 	v->must_pass_exec = false;
 	out->catch = w->has_catch ? &w->catch : NULL;
 	out->pass_catch = v->must_pass_catch;
@@ -227,67 +249,6 @@ bool bp_debug_is_equal(const struct accel_debug *a, const struct accel_debug *b)
 	return !a->pass_exec && !b->pass_exec && !a->pass_catch && !b->pass_catch &&
 	       a->catch == b->catch && a->step == b->step && a->block_irq == b->block_irq &&
 	       a->trap == b->trap && a->range_start == b->range_start &&
-	       a->range_end == b->range_end && a->point == b->point &&
+	       a->range_end == b->range_end && a->may_pass == b->may_pass && a->point == b->point &&
 	       a->point_count == b->point_count;
-}
-
-/* Hits. */
-
-/* The breakpoint that an execution stop at @pc belongs to.  A planted byte that was reached under
- * another linear address is ours as well: the guest never put it there. */
-bool bp_hit_exec_locked(struct world *w, const struct vcpu *v, gva_t pc, struct cpu_stop *out)
-{
-	struct bp_table *t = &w->bps;
-	struct x86_walk walk;
-
-	*out = (struct cpu_stop){.kind = STOP_BREAK, .bp = BP_SOFT, .addr = pc};
-	for (unsigned i = 0; i < t->count; i++) {
-		struct bp *bp = &t->bp[i];
-
-		if ((bp->kind == BP_SOFT || bp->kind == BP_HARD) && bp->addr == pc) {
-			bp->hits++;
-			out->bp = bp->kind;
-			return true;
-		}
-	}
-	return vcpu_translate(w, &v->state, pc, &walk) && bp_is_patched(t, walk.gpa);
-}
-
-static bool is_bp_of_point(const struct bp *bp, const struct accel_point *point)
-{
-	bool is_place = bp->kind == BP_SOFT || bp->kind == BP_HARD;
-	bool is_exec_bp = is_place || bp->kind == BP_WATCH_EXEC;
-
-	return bp->addr == point->addr && bp->is_physical == point->is_physical &&
-	       is_exec_bp == (point->kind == ACCEL_POINT_EXEC) &&
-	       (is_place || bp->len == point->len);
-}
-
-/* The breakpoint behind hits of points, numbered as in @set. */
-bool bp_hit_point_locked(struct world *w, const struct accel_debug *set,
-			 const struct accel_exit *exit, struct cpu_stop *out)
-{
-	struct bp_table *t = &w->bps;
-
-	for (unsigned i = 0; i < t->count; i++) {
-		struct bp *bp = &t->bp[i];
-
-		for (unsigned h = 0; h < exit->hit_count; h++) {
-			const struct accel_point *point = &set->point[exit->hit[h]];
-			bool is_exec = point->kind == ACCEL_POINT_EXEC && !point->is_physical;
-
-			if (!is_bp_of_point(bp, point))
-				continue;
-			bp->hits++;
-			*out = (struct cpu_stop){.kind = is_exec ? STOP_BREAK : STOP_WATCH,
-						 .bp = bp->kind,
-						 .addr = is_exec ? exit->pc : bp->addr,
-						 .is_physical = bp->is_physical,
-						 .has_values = exit->has_values,
-						 .old_value = exit->old_value,
-						 .new_value = exit->new_value};
-			return true;
-		}
-	}
-	return false;
 }

@@ -70,6 +70,16 @@ struct vcpu {
 	bool has_reported_pc;
 	gva_t reported_pc;
 
+	/* Agents (judge.c).  [vcpu] all of them. */
+	bool is_watched; /* after each instruction the hook is called */
+	bool must_meet;	 /* tracepoints at the pc were not met yet: set at resume */
+	/* A breakpoint was met at this pc and the instruction there was not executed yet. */
+	bool has_met;
+	gva_t met_pc;
+	/* What came of the points that run() asked about; with is_judged. */
+	bool is_judged;
+	struct cpu_stop judged; /* STOP_NONE: nothing to tell */
+
 	struct x86_state state;	  /* [vcpu] */
 	unsigned state_parts;	  /* [vcpu] which parts of state are valid */
 	unsigned wanted_parts;	  /* [vcpu] asked for since the last resume: read again at park */
@@ -84,6 +94,8 @@ struct bp {
 	gva_t addr;
 	uint64_t len;
 	bool is_physical;
+	bool is_trace; /* never stops */
+	void *agent;   /* NULL: it stops */
 	enum bp_backing backing;
 	uint64_t hits; /* [lock] */
 };
@@ -105,6 +117,7 @@ struct bp_table {
 	unsigned point_count;
 	unsigned armed_count;	/* point_count of the last resume */
 	unsigned point_serial;	/* counts changes of point */
+	bool has_agents;	/* some breakpoint has one */
 	struct bp_patch *patch; /* at most one for each breakpoint and vCPU */
 	unsigned patch_count, patch_room;
 };
@@ -134,8 +147,9 @@ struct world {
 	bool must_flush_mmu;	  /* [control] the debugger wrote memory while paging was on */
 	uint64_t halt_delay_ns;	  /* [control] */
 	struct bp_table bps;
-	unsigned vcpu_count; /* [const] vcpus created */
-	struct vcpu *vcpu;   /* [const] array of vcpu_count */
+	const struct bp_hook *bp_hook; /* [control] while STOPPED */
+	unsigned vcpu_count;	       /* [const] vcpus created */
+	struct vcpu *vcpu;	       /* [const] array of vcpu_count */
 };
 
 /* world.c */
@@ -169,6 +183,7 @@ bool vcpu_translate(struct world *w, const struct x86_state *st, gva_t va, struc
 
 /* bp.c */
 bool bp_has_exec_at(const struct bp_table *t, gva_t addr);
+bool bp_has_trace_at(const struct bp_table *t, gva_t addr);
 /* Likewise for BP_WATCH_EXEC: an instruction at @gpa. */
 bool bp_has_exec_in(const struct bp_table *t, gpa_t gpa);
 bool bp_is_patched(const struct bp_table *t, gpa_t gpa);
@@ -178,12 +193,24 @@ void bp_arm(struct world *w);
 void bp_unplant(struct world *w);
 void bp_lift(struct world *w, gpa_t gpa);
 void bp_replant(struct world *w);
+void bp_mask(const struct bp_table *t, gpa_t gpa, uint8_t *bytes, size_t len);
 void bp_debug_for(const struct bp_table *t, struct vcpu *v, struct accel_debug *out);
 void bp_free(struct bp_table *t);
 bool bp_reserve(struct bp_table *t, unsigned vcpus);
 bool bp_debug_is_equal(const struct accel_debug *a, const struct accel_debug *b);
-bool bp_hit_exec_locked(struct world *w, const struct vcpu *v, gva_t pc, struct cpu_stop *out);
-bool bp_hit_point_locked(struct world *w, const struct accel_debug *set,
-			 const struct accel_exit *exit, struct cpu_stop *out);
+
+/* judge.c: what comes of meeting a breakpoint.  The vCPU's thread, no lock held. */
+/* True when a breakpoint, or a planted byte, is at @pc; *@out_stop says what to tell of it,
+ * STOP_NONE for nothing. */
+bool judge_exec(struct vcpu *v, gva_t pc, struct cpu_stop *out_stop);
+/* The same for the points of @exit, numbered as in v->debug; what run() asked already is not asked
+ * again. */
+bool judge_points(struct vcpu *v, const struct accel_exit *exit, struct cpu_stop *out_stop);
+/* accel_debug.may_pass; @ctx is a struct vcpu. */
+bool judge_may_pass(void *ctx, const struct accel_exit *exit);
+/* The tracepoints at @pc alone. */
+void judge_traces(struct vcpu *v, gva_t pc);
+/* Let @v execute the instruction at @pc, whose breakpoints had their say. */
+void judge_pass(struct vcpu *v, gva_t pc);
 
 #endif

@@ -78,21 +78,44 @@ static size_t page_rest(const struct x86_walk *walk, size_t len)
 	return (size_t)u64_min(len, size - (walk->gpa & (size - 1)));
 }
 
-size_t vcpu_mem_read(struct world *w, unsigned index, gva_t va, void *buf, size_t len)
+static size_t read_linear(struct world *w, const struct x86_state *st, gva_t va, uint8_t *buf,
+			  size_t len)
 {
-	const struct x86_state *st = vcpu_state(w, index, X86_STATE_GPR | X86_STATE_SREG);
 	struct x86_walk walk;
 	size_t done = 0;
 
 	while (st && done < len && vcpu_translate(w, st, va + done, &walk)) {
 		size_t chunk = page_rest(&walk, len - done);
-		size_t got = mem_peek(w->config.mem, walk.gpa, (uint8_t *)buf + done, chunk);
+		size_t got = mem_peek(w->config.mem, walk.gpa, buf + done, chunk);
 
+		bp_mask(&w->bps, walk.gpa, buf + done, got);
 		done += got;
 		if (got < chunk)
 			break;
 	}
 	return done;
+}
+
+size_t vcpu_mem_read(struct world *w, unsigned index, gva_t va, void *buf, size_t len)
+{
+	return read_linear(w, vcpu_state(w, index, X86_STATE_GPR | X86_STATE_SREG), va, buf, len);
+}
+
+unsigned vcpu_index(const struct vcpu *v)
+{
+	return v->index;
+}
+
+const struct x86_state *vcpu_own_state(struct vcpu *v, unsigned parts)
+{
+	vcpu_state_fetch(v, parts);
+	return parts & ~v->state_parts ? NULL : &v->state;
+}
+
+size_t vcpu_own_mem_read(struct vcpu *v, gva_t va, void *buf, size_t len)
+{
+	return read_linear(v->world, vcpu_own_state(v, X86_STATE_GPR | X86_STATE_SREG), va, buf,
+			   len);
 }
 
 size_t vcpu_mem_write(struct world *w, unsigned index, gva_t va, const void *buf, size_t len)

@@ -79,8 +79,10 @@ static void finish_step_over(struct vcpu *v)
 {
 	struct world *w = v->world;
 
-	bp_replant(w);
+	if (v->over_gpa != ~(gpa_t)0)
+		bp_replant(w);
 	v->is_stepping_over = false;
+	v->has_met = false;
 	pthread_mutex_lock(&w->lock);
 	v->must_step_over = false;
 	v->has_reported_pc = false;
@@ -98,6 +100,8 @@ static void vcpu_stepped(struct vcpu *v, const struct accel_exit *exit)
 {
 	if (v->is_stepping_over)
 		finish_step_over(v);
+	if (v->is_watched)
+		v->is_watched = v->world->bp_hook->stepped(v->world->bp_hook->ctx, v);
 	switch (v->plan.action) {
 	case PLAN_STEP:
 		latch_kind(v, STOP_STEP, exit->pc);
@@ -112,32 +116,42 @@ static void vcpu_stepped(struct vcpu *v, const struct accel_exit *exit)
 	}
 }
 
-/* Is this exit one of our breakpoints?  Then it is latched. */
+/* Is this exit one of our breakpoints?  Then it is latched, or passed. */
 static bool vcpu_hit_exec(struct vcpu *v, gva_t pc)
 {
 	struct cpu_stop stop;
-	bool is_hit;
 
 	vcpu_state_fetch(v, X86_STATE_GPR | X86_STATE_SREG);
-	pthread_mutex_lock(&v->world->lock);
-	is_hit = bp_hit_exec_locked(v->world, v, pc, &stop);
-	pthread_mutex_unlock(&v->world->lock);
-	if (is_hit)
+	if (!judge_exec(v, pc, &stop))
+		return false;
+	if (stop.kind == STOP_NONE)
+		judge_pass(v, pc);
+	else
 		vcpu_latch(v, &stop);
-	return is_hit;
+	return true;
 }
 
+static bool is_exec_exit(const struct vcpu *v, const struct accel_exit *exit)
+{
+	bool is_exec = false;
+
+	for (unsigned i = 0; i < exit->hit_count; i++)
+		is_exec |= v->debug.point[exit->hit[i]].kind == ACCEL_POINT_EXEC;
+	return is_exec;
+}
+
+/* True when there is something to tell. */
 static bool vcpu_hit_point(struct vcpu *v, const struct accel_exit *exit)
 {
 	struct cpu_stop stop;
-	bool is_hit;
 
-	pthread_mutex_lock(&v->world->lock);
-	is_hit = bp_hit_point_locked(v->world, &v->debug, exit, &stop);
-	pthread_mutex_unlock(&v->world->lock);
-	if (is_hit)
+	if (!judge_points(v, exit, &stop))
+		return false;
+	if (stop.kind != STOP_NONE)
 		vcpu_latch(v, &stop);
-	return is_hit;
+	else if (is_exec_exit(v, exit))
+		judge_pass(v, exit->pc);
+	return stop.kind != STOP_NONE;
 }
 
 static void vcpu_debug_exit(struct vcpu *v, const struct accel_exit *exit)
@@ -225,13 +239,35 @@ static void vcpu_set_debug(struct vcpu *v)
 	v->debug_serial = v->world->bps.point_serial;
 }
 
+/* The run begins at tracepoints that nobody has met: the vCPU came here by a step, say. */
+static void vcpu_meet_here(struct vcpu *v)
+{
+	v->must_meet = false;
+	vcpu_state_fetch(v, X86_STATE_GPR | X86_STATE_SREG);
+	judge_traces(v, x86_linear_pc(&v->state));
+}
+
+/* A run that a back end with has_pass_exec left for a request may not have executed what it was to
+ * pass; others clear has_met behind the step. */
+static void vcpu_follow_met(struct vcpu *v, const struct accel_exit *exit)
+{
+	if (!v->has_met || v->is_stepping_over)
+		return;
+	v->has_met = exit->kind == ACCEL_EXIT_KICKED && exit->pc == v->met_pc;
+	v->must_pass_exec = v->has_met;
+}
+
 static void vcpu_run_once(struct vcpu *v)
 {
 	struct accel_exit exit = {.kind = ACCEL_EXIT_KICKED};
 
+	if (v->must_meet)
+		vcpu_meet_here(v);
 	vcpu_set_debug(v);
+	v->is_judged = false;
 	v->world->config.accel->run(v->accel, &exit);
 	v->state_parts = 0;
+	vcpu_follow_met(v, &exit);
 	vcpu_handle_exit(v, &exit);
 }
 

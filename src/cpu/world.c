@@ -84,7 +84,8 @@ static void prefer_event_locked(struct world *w)
 	for (unsigned i = 0; i < w->vcpu_count && w->cause.kind == STOP_INTERRUPT; i++) {
 		const struct vcpu *v = &w->vcpu[i];
 
-		if (v->event.kind != STOP_NONE && v->plan.action != PLAN_HOLD)
+		if (v->event.kind != STOP_NONE && v->event.kind != STOP_PASS &&
+		    v->plan.action != PLAN_HOLD)
 			w->cause = v->event;
 	}
 }
@@ -151,7 +152,7 @@ void world_stop(struct world *w, enum stop_kind kind)
 	world_stop_locked(w, &cause);
 	/* Race (d): the halt may be withdrawn, and this request must not be lost with it.  A pause
 	 * is nothing to tell of. */
-	if (w->cause.kind == STOP_HALT || w->cause.kind == STOP_PAUSE)
+	if (w->cause.kind == STOP_HALT || w->cause.kind == STOP_PASS || w->cause.kind == STOP_PAUSE)
 		w->cause = cause;
 	pthread_mutex_unlock(&w->lock);
 }
@@ -229,6 +230,10 @@ bool world_take_stop(struct world *w, struct cpu_stop *out_stop)
 	/* Nobody is told of a pause: where the vCPU stands is no news that was heard. */
 	if (w->taken.kind != STOP_PAUSE)
 		note_reported_pc(w, w->taken.vcpu);
+	if (w->taken.kind == STOP_PASS) {
+		world_resume_as_before(w);
+		return false;
+	}
 	*out_stop = w->taken;
 	return true;
 }
@@ -241,7 +246,7 @@ static bool has_moved(const struct vcpu *v)
 	unsigned parts = X86_STATE_GPR | X86_STATE_SREG;
 
 	if (v->event.kind != STOP_BREAK && v->event.kind != STOP_STEP &&
-	    v->event.kind != STOP_CATCH)
+	    v->event.kind != STOP_PASS && v->event.kind != STOP_CATCH)
 		return false;
 	return (v->state_parts & parts) == parts && x86_linear_pc(&v->state) != v->event.addr;
 }
@@ -346,14 +351,17 @@ static bool must_step_over(struct world *w, struct vcpu *v)
 	gva_t pc;
 
 	v->over_gpa = ~(gpa_t)0;
-	if (!v->has_reported_pc || v->plan.action == PLAN_HOLD || w->bps.count == 0)
+	if ((!v->has_reported_pc && !v->has_met) || v->plan.action == PLAN_HOLD ||
+	    w->bps.count == 0)
 		return false;
 	st = vcpu_state(w, v->index, X86_STATE_GPR | X86_STATE_SREG);
 	if (!st)
 		return false;
 	pc = x86_linear_pc(st);
-	if (pc != v->reported_pc)
+	if (!(v->has_reported_pc && pc == v->reported_pc) && !(v->has_met && pc == v->met_pc))
 		return false;
+	v->has_reported_pc = true;
+	v->reported_pc = pc;
 	if (vcpu_translate(w, st, pc, &walk))
 		v->over_gpa = walk.gpa;
 	if (!bp_has_exec_at(&w->bps, pc) && !bp_is_patched(&w->bps, v->over_gpa) &&
@@ -390,6 +398,11 @@ static void plan_step_over(struct world *w, struct vcpu *v)
 
 	v->must_pass_exec = has_pass_exec && (is_due || is_pass_unused(w, v));
 	v->must_step_over = is_due && !has_pass_exec;
+	if (v->plan.action == PLAN_HOLD)
+		return;
+	v->must_meet = is_due && !v->has_met && bp_has_trace_at(&w->bps, v->reported_pc);
+	v->has_met = is_due;
+	v->met_pc = v->reported_pc;
 }
 
 static void tell_members(struct world *w)
@@ -550,27 +563,34 @@ int world_reset(struct world *w, const struct x86_state *boot, struct umbra_err 
 		if (error)
 			return error;
 		w->vcpu[i].has_reported_pc = false;
+		w->vcpu[i].has_met = false;
+		w->vcpu[i].is_watched = false;
 	}
 	note_reported_pc(w, 0);
 	return 0;
+}
+
+void world_end(struct world *w)
+{
+	if (!w->vcpu_count || w->is_quitting)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->is_quitting = true;
+	for (unsigned i = 0; i < w->vcpu_count; i++) {
+		world_request_locked(&w->vcpu[i], REQ_QUIT);
+		vcpu_mail_locked(&w->vcpu[i]);
+	}
+	pthread_cond_broadcast(&w->started);
+	pthread_mutex_unlock(&w->lock);
+	for (unsigned i = 0; i < w->vcpu_count; i++)
+		pthread_join(w->vcpu[i].thread, NULL);
 }
 
 void world_destroy(struct world *w)
 {
 	if (!w)
 		return;
-	if (w->vcpu_count) {
-		pthread_mutex_lock(&w->lock);
-		w->is_quitting = true;
-		for (unsigned i = 0; i < w->vcpu_count; i++) {
-			world_request_locked(&w->vcpu[i], REQ_QUIT);
-			vcpu_mail_locked(&w->vcpu[i]);
-		}
-		pthread_cond_broadcast(&w->started);
-		pthread_mutex_unlock(&w->lock);
-		for (unsigned i = 0; i < w->vcpu_count; i++)
-			pthread_join(w->vcpu[i].thread, NULL);
-	}
+	world_end(w);
 	bp_free(&w->bps);
 	free(w->vcpu);
 	free(w);

@@ -212,9 +212,11 @@ static int info_bp(struct mon_call *call)
 		if (count++ == 0)
 			print_to(call->out,
 				 "kind    address           length  hits      backing\n");
-		print_to(call->out, "%-6s  %016llx  %6llu  %8llu  %s%s\n", bp_kind_name(info.kind),
-			 ll(info.addr), ll(info.len), ll(info.hits), bp_backing_name(info.backing),
-			 info.is_physical ? ", physical" : "");
+		print_to(call->out, "%-6s  %016llx  %6llu  %8llu  %s%s%s\n",
+			 info.is_trace ? "trace" : bp_kind_name(info.kind), ll(info.addr),
+			 ll(info.len), ll(info.hits), bp_backing_name(info.backing),
+			 info.is_physical ? ", physical" : "",
+			 info.has_agent && !info.is_trace ? ", conditional" : "");
 	}
 	if (count == 0)
 		print_to(call->out,

@@ -400,6 +400,15 @@ unsigned regs_g_count(void)
 	return REG_G_COUNT;
 }
 
+unsigned regs_g_parts(void)
+{
+	unsigned parts = 0;
+
+	for (unsigned i = 0; i < REG_G_COUNT; i++)
+		parts |= REGS[i].part;
+	return parts;
+}
+
 const struct reg_desc *regs_at(unsigned reg)
 {
 	return reg < REG_COUNT ? &REGS[reg] : NULL;
@@ -422,6 +431,23 @@ void regs_read(const struct reg_desc *reg, const struct x86_state *st, uint8_t *
 		memcpy(out, &value, size);
 	} else {
 		memcpy(out, (const uint8_t *)st + reg->offset, given);
+	}
+}
+
+/* For tracepoints: most registers are of a size that is worth a copy of its own. */
+void regs_read_g(const struct x86_state *st, uint8_t *out)
+{
+	for (const struct reg_desc *reg = REGS; reg < REGS + REG_G_COUNT; reg++) {
+		const uint8_t *from = (const uint8_t *)st + reg->offset;
+		size_t size = reg->bits / 8u;
+
+		if (size == 8 && reg->bytes == 8 && !reg->get)
+			memcpy(out, from, 8);
+		else if (size == 16 && reg->bytes == 16 && !reg->get)
+			memcpy(out, from, 16);
+		else
+			regs_read(reg, st, out);
+		out += size;
 	}
 }
 

@@ -55,11 +55,15 @@ unsigned regs_count(void);
 /* Registers 0..n-1 make up g and G; the rest (the system's, and those that are in g under another
  * name) is read with p. */
 unsigned regs_g_count(void);
+/* The parts of struct x86_state that those are in. */
+unsigned regs_g_parts(void);
 const struct reg_desc *regs_at(unsigned reg); /* NULL past the last */
 size_t regs_size(unsigned reg);		      /* bytes on the wire; 0 past the last */
 
 /* The value of @reg as it goes over the wire: little-endian, regs_size bytes. */
 void regs_read(const struct reg_desc *reg, const struct x86_state *st, uint8_t *out);
+/* All that g carries, back to back; @st has regs_g_parts. */
+void regs_read_g(const struct x86_state *st, uint8_t *out);
 /* Write @reg into @edit.  A value that is there already changes nothing, whatever it is.
  * Errors: -EINVAL the processor could not hold it; edit->err says why.  @edit is then unusable. */
 int regs_write(struct reg_edit *edit, const struct reg_desc *reg, const uint8_t *value);

@@ -29,9 +29,10 @@ struct debug_server {
 	struct rsp_target ops;
 	struct debug_target target;
 	struct loop_timer *accept_timer;
-	bool has_warned;      /* of clients that speak something else */
-	struct slot *serving; /* whose session was called last */
-	uint64_t served_ns;   /* when it was given something last, by the stopwatch */
+	struct loop_waker *text_waker; /* breakpoints have printed */
+	bool has_warned;	       /* of clients that speak something else */
+	struct slot *serving;	       /* whose session was called last */
+	uint64_t served_ns;	       /* when it was given something last, by the stopwatch */
 	struct slot slot[CLIENTS_MAX];
 };
 

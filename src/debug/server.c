@@ -173,6 +173,26 @@ static void on_console(void *ctx, const uint8_t *data, size_t len)
 		     !client_flush(&slot->client, slot->session));
 }
 
+/* What breakpoints print by themselves goes to the client that set them. */
+
+/* @ctx the session of the client that hears it; NULL: nobody is there. */
+static void print_console(void *ctx, const char *text, size_t len)
+{
+	if (ctx)
+		rsp_console_print(ctx, text, len);
+}
+
+static void on_text(void *ctx)
+{
+	struct debug_server *server = ctx;
+	struct slot *owner = serve_controller(server);
+
+	agents_take_text(server->target.agents, print_console, owner ? owner->session : NULL);
+	if (owner)
+		serve_client(owner);
+	serve_settle(server);
+}
+
 /* Life cycle. */
 
 static int watch_port(struct debug_server *server)
@@ -189,16 +209,28 @@ static int watch_port(struct debug_server *server)
 	return client_open(&server->slot[0].client, server->loop, -1, on_client, &server->slot[0]);
 }
 
-static int open_sessions(struct debug_server *server)
+static void open_slots(struct debug_server *server)
 {
-	int error = 0;
-
-	for (unsigned i = 0; !error && i < CLIENTS_MAX; i++) {
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		struct slot *slot = &server->slot[i];
 
 		slot->server = server;
 		client_init(&slot->client);
 	}
+}
+
+static int open_target(struct debug_server *server)
+{
+	struct debug_target *target = &server->target;
+	int error = agents_open(&target->agents, target->world, server->text_waker);
+
+	return error ? error : target_open_tracer(target, &server->ops);
+}
+
+static int open_sessions(struct debug_server *server)
+{
+	int error = 0;
+
 	for (unsigned i = 0; !error && i < CLIENTS_MAX; i++)
 		error = rsp_session_open(&server->slot[i].session, &server->ops);
 	server->serving = &server->slot[0];
@@ -216,7 +248,8 @@ static int add_timers(struct debug_server *server)
 			return -ENOMEM;
 	}
 	server->accept_timer = loop_timer_add(server->loop, on_accept_again, server);
-	if (!server->accept_timer)
+	server->text_waker = loop_waker_add(server->loop, on_text, server);
+	if (!server->accept_timer || !server->text_waker)
 		return -ENOMEM;
 	return farewell_init(&server->farewell, server->loop);
 }
@@ -241,10 +274,12 @@ int debug_server_create(struct debug_server **out_server, const struct debug_con
 	server->target.on_tick = serve_tick;
 	server->target.on_console = on_console;
 	server->target.tick_ctx = server;
-	server->ops = target_ops(&server->target);
-	error = open_sessions(server);
+	open_slots(server);
+	error = add_timers(server);
 	if (!error)
-		error = add_timers(server);
+		error = open_target(server);
+	if (!error)
+		error = open_sessions(server);
 	if (error) {
 		debug_server_destroy(server);
 		return umbra_err_set(err, -error, "cannot set up the debug port: %s",
@@ -288,16 +323,14 @@ void debug_server_destroy(struct debug_server *server)
 	listener_close(&server->listener);
 	farewell_release(&server->farewell);
 	loop_timer_del(server->accept_timer);
+	rsp_tracer_close(server->target.tracer);
+	agents_close(server->target.agents);
+	loop_waker_del(server->text_waker);
 	target_end(&server->target);
 	free(server);
 }
 
 /* The machine's news. */
-
-static void print_console(void *ctx, const char *text, size_t len)
-{
-	rsp_console_print(ctx, text, len);
-}
 
 /* What `mmu step` stopped behind. */
 static void print_steps(struct slot *slot)
@@ -350,6 +383,7 @@ static void tell(struct slot *slot, const struct cpu_stop *stop)
 	/* What was printed before the stop comes before it. */
 	if (slot->server->target.is_console_on)
 		vm_flush_console(slot->server->target.vm);
+	agents_take_text(slot->server->target.agents, print_console, slot->session);
 	print_reason(slot, stop);
 	rsp_session_stopped(slot->session, &reply);
 }

@@ -46,6 +46,8 @@ static struct stop_row row_of(enum stop_kind kind)
 		return (struct stop_row){SIGNAL_TRAP, false, true, "an event that is caught"};
 	case STOP_MMU:
 		return (struct stop_row){SIGNAL_TRAP, false, true, "an event of the shadow mmu"};
+	case STOP_PASS:
+		return (struct stop_row){SIGNAL_TRAP, false, true, "on its way past a breakpoint"};
 	case STOP_HALT:
 		return (struct stop_row){SIGNAL_TERM, true, false,
 					 "every cpu is halted and nothing can wake one"};

@@ -291,19 +291,31 @@ static bool op_is_supported(void *ctx, enum rsp_break type)
 	return false;
 }
 
-static int op_insert(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind)
+static int insert_agent(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind,
+			const struct rsp_agent *agent)
 {
 	struct debug_target *target = ctx;
 	struct umbra_err err = {.text = ""};
-	int error = bp_insert(target->world, (enum bp_kind)type, addr, kind, &err);
+	int error;
 
+	if (target->agents)
+		error = agents_insert(target->agents, (enum bp_kind)type, addr, kind, agent, &err);
+	else
+		error = bp_insert(target->world, (enum bp_kind)type, addr, kind, &err);
 	return target_note_refusal(target, -error, &err);
+}
+
+static int op_insert(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind)
+{
+	return insert_agent(ctx, type, addr, kind, NULL);
 }
 
 static int op_remove(void *ctx, enum rsp_break type, uint64_t addr, unsigned kind)
 {
 	struct debug_target *target = ctx;
 
+	if (target->agents)
+		agents_forget(target->agents, (enum bp_kind)type, addr, kind);
 	return -bp_remove(target->world, (enum bp_kind)type, addr, kind);
 }
 
@@ -352,6 +364,56 @@ static const struct rsp_break_ops BREAK_OPS = {
 	.remove = op_remove,
 };
 
+static const struct rsp_agent_ops AGENT_OPS = {
+	.insert = insert_agent,
+	.allows = RSP_AX_VARIABLES,
+};
+
+/* Tracepoints. */
+
+#define TRACE_DEFAULT (5u << 20) /* as gdbserver has it */
+#define TRACE_MAX     (256u << 20)
+
+static int op_arm(void *ctx, unsigned tracepoint, uint64_t addr)
+{
+	struct debug_target *target = ctx;
+	struct umbra_err err = {.text = ""};
+	int error = agents_arm(target->agents, tracepoint, addr, &err);
+
+	return target_note_refusal(target, -error, &err);
+}
+
+static void op_disarm(void *ctx)
+{
+	bp_clear_traces(((struct debug_target *)ctx)->world);
+}
+
+static uint8_t *op_trace_buffer(void *ctx, size_t size)
+{
+	return agents_trace_buffer(((struct debug_target *)ctx)->agents, size);
+}
+
+static void op_lock_trace(void *ctx)
+{
+	agents_lock_trace(((struct debug_target *)ctx)->agents);
+}
+
+static void op_unlock_trace(void *ctx)
+{
+	agents_unlock_trace(((struct debug_target *)ctx)->agents);
+}
+
+static const struct rsp_trace_ops TRACE_OPS = {
+	.arm = op_arm,
+	.disarm = op_disarm,
+	.buffer = op_trace_buffer,
+	.buffer_default = TRACE_DEFAULT,
+	.buffer_max = TRACE_MAX,
+	.lock = op_lock_trace,
+	.unlock = op_unlock_trace,
+	.pc_reg = REG_RIP,
+};
+
 static const struct rsp_monitor_ops MONITOR_OPS = {.command = op_monitor};
 
 /* gdb asks this when it was given no file, and opens the path by itself, since no vFile packet is
@@ -390,6 +452,7 @@ struct rsp_target target_ops(struct debug_target *target)
 		.monitor = &MONITOR_OPS,
 		.xfer = &XFER_OPS,
 		.phys = &PHYS_OPS,
+		.agent = target->agents ? &AGENT_OPS : NULL,
 		.map = &target_map_ops,
 		.lldb = &target_lldb_ops,
 		.signals = vm_accel(target->vm)->can_catch ? &TARGET_SIGNAL_OPS : NULL,
@@ -397,6 +460,18 @@ struct rsp_target target_ops(struct debug_target *target)
 		.symbols = is_linux ? &target_symbol_ops : NULL,
 		.ctx = target,
 	};
+}
+
+int target_open_tracer(struct debug_target *target, struct rsp_target *out_ops)
+{
+	int error;
+
+	*out_ops = target_ops(target);
+	out_ops->trace = &TRACE_OPS;
+	error = rsp_tracer_open(&target->tracer, out_ops);
+	out_ops->tracer = target->tracer;
+	agents_set_tracer(target->agents, target->tracer);
+	return error;
 }
 
 static enum tdesc_arch first_arch(enum debug_arch arch, const struct vm *vm)

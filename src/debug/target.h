@@ -3,6 +3,7 @@
 #ifndef DEBUG_TARGET_H
 #define DEBUG_TARGET_H
 
+#include "agents.h"
 #include "catch.h"
 #include "mmu_roots.h"
 #include "mmu_watch.h"
@@ -19,6 +20,8 @@ struct debug_target {
 	struct world *world;
 	struct rsp_session *session; /* whose client is served: monitor words print to it */
 	const char *version;	     /* for `monitor version`; borrowed */
+	struct rsp_tracer *tracer;   /* of agents */
+	struct agents *agents;	     /* NULL: breakpoints have no conditions and commands */
 
 	struct mmu_watch mmu;
 	struct catch catch;
@@ -67,6 +70,9 @@ void target_init(struct debug_target *target, struct vm *vm, const char *version
 void target_end(struct debug_target *target);
 /* The operation tables, with @target as their context. */
 struct rsp_target target_ops(struct debug_target *target);
+/* Fill @out_ops with them, tracepoints included, and open the tracer, which keeps @out_ops.
+ * Errors: -ENOMEM. */
+int target_open_tracer(struct debug_target *target, struct rsp_target *out_ops);
 
 /* Target_map.c, target_lldb.c. */
 extern const struct rsp_map_ops target_map_ops;

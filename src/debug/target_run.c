@@ -70,6 +70,10 @@ static void clear_breaks(struct debug_target *target)
 	catch_clear(&target->catch);
 	world_set_catch(target->world, NULL);
 	bp_clear(target->world);
+	if (target->agents)
+		agents_clear(target->agents);
+	if (target->tracer)
+		rsp_tracer_leave(target->tracer);
 	scratch_give_back(target);
 	mmu_watch_leave(&target->mmu);
 }
@@ -143,6 +147,9 @@ bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bo
 	if (stop->kind != STOP_STEP)
 		note_tables(target);
 	target->must_retell = false;
+	/* A trace that ended by itself has no use for its points. */
+	if (target->tracer && !rsp_tracer_is_running(target->tracer))
+		bp_clear_traces(target->world);
 	mmu_watch_stopped(&target->mmu, stop);
 	if (!target->must_clean)
 		return false;

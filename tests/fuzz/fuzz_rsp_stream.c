@@ -115,11 +115,28 @@ static void read_output(struct rsp_mock *mock, struct script *script)
 	script->is_output_cut = false;
 }
 
+/* The target meets the last breakpoint that came with programs, and its tracepoints. */
+static void meet_points(struct rsp_mock *mock, struct script *script)
+{
+	char text[256] = "";
+	struct rsp_mock_view view = {mock, text, sizeof(text)};
+	const struct rsp_ax_env env = rsp_mock_env(&view);
+	unsigned thread = next_byte(script) % (MOCK_THREADS + 1);
+
+	if (mock->agents)
+		rsp_agent_meet((const void *)mock->last_agent, &env);
+	for (unsigned i = 0; i < next_byte(script) % 8u; i++) {
+		mock->regs[1][MOCK_PC][0] = next_byte(script);
+		if (rsp_tracer_hit(mock->tracer, next_byte(script) % 4u, thread, &env))
+			rsp_tracer_stepped(mock->tracer, thread, &env);
+	}
+}
+
 static void play_step(struct rsp_mock *mock, struct script *script)
 {
 	static const char text[5000];
 
-	switch (next_byte(script) % 9) {
+	switch (next_byte(script) % 11) {
 	case 0:
 	case 1:
 	case 2:
@@ -145,6 +162,12 @@ static void play_step(struct rsp_mock *mock, struct script *script)
 		rsp_session_reset(mock->session);
 		script->is_output_cut = false;
 		break;
+	case 9:
+		meet_points(mock, script);
+		break;
+	case 10:
+		rsp_tracer_leave(mock->tracer);
+		break;
 	}
 }
 
@@ -154,9 +177,23 @@ static void set_features(struct rsp_mock *mock, uint8_t features)
 	mock->target.brk = features & 2 ? &mock->brk : NULL;
 	mock->target.monitor = features & 4 ? &mock->monitor : NULL;
 	mock->target.xfer = features & 8 ? &mock->xfer : NULL;
+	mock->target.agent = features & 32 ? NULL : &mock->agent;
+	mock->target.trace = features & 64 ? NULL : &mock->trace;
 	mock->threads = features & 16 ? RSP_MAX_THREADS : MOCK_THREADS;
 	mock->monitor_flood = 300000;
 	mock->error = 0;
+}
+
+/* A tracer outlives its clients, and a script is to begin with none. */
+static void forget_trace(struct rsp_mock *mock)
+{
+	bool does_attach_at_once = mock->does_attach_at_once;
+
+	mock->does_attach_at_once = true;
+	rsp_wire_send(mock->session, "QTinit");
+	rsp_wire_send(mock->session, "QTBuffer:circular:0");
+	rsp_session_reset(mock->session);
+	mock->does_attach_at_once = does_attach_at_once;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -172,6 +209,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	set_features(mock, next_byte(&script));
 	rsp_session_reset(mock->session);
+	mock->agents = 0;
+	if (mock->target.trace)
+		forget_trace(mock);
 	while (script.left > 0) {
 		play_step(mock, &script);
 		check_output(mock);

@@ -17,7 +17,7 @@ SEABIOS = "/usr/share/seabios/bios-256k.bin"
 BASE_APPEND = "console=ttyS0"
 SYMBOLS = ("_text", "_end", "start_kernel", "rest_init", "system_state", "__x64_sys_reboot",
            "__x64_sys_execve", "sysvec_apic_timer_interrupt", "__entry_text_start", "__entry_text_end",
-           "init_task", "__start_BTF", "__stop_BTF")
+           "init_task", "__start_BTF", "__stop_BTF", "_raw_spin_lock")
 
 # What the guest does: it says that it is up, and how it is made; with `guest=shell` it gives a shell
 # to the serial line; then it switches the machine off, or with `guest=reboot` restarts it.

@@ -465,6 +465,7 @@ struct rsp_mock *rsp_mock_open(void)
 	if (!mock)
 		return NULL;
 	*mock = blank;
+	rsp_mock_add_points(mock);
 	for (thread = 0; thread <= MOCK_THREADS; thread++)
 		for (reg = 0; reg < MOCK_REGS; reg++)
 			memset(mock->regs[thread][reg], (int)(thread << 4 | reg), 8);
@@ -481,9 +482,17 @@ struct rsp_mock *rsp_mock_open(void)
 		.lldb = &mock->lldb,
 		.signals = &mock->signals,
 		.osdata = &mock->osdata,
+		.agent = &mock->agent,
+		.trace = &mock->trace,
 		.ctx = mock,
 	};
+	if (rsp_tracer_open(&mock->tracer, &mock->target) != 0) {
+		free(mock);
+		return NULL;
+	}
+	mock->target.tracer = mock->tracer;
 	if (rsp_session_open(&mock->session, &mock->target) != 0) {
+		rsp_tracer_close(mock->tracer);
 		free(mock);
 		return NULL;
 	}
@@ -493,6 +502,8 @@ struct rsp_mock *rsp_mock_open(void)
 void rsp_mock_close(struct rsp_mock *mock)
 {
 	rsp_session_close(mock->session);
+	rsp_tracer_close(mock->tracer);
+	free(mock->trace_buffer);
 	free(mock);
 }
 

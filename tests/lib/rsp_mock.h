@@ -11,6 +11,9 @@
 #define MOCK_MEM_SIZE	 0x40000u
 #define MOCK_LINKED	 0xffffffff81000000u
 #define MOCK_MONITOR_MAX 128u
+#define MOCK_PC		 7u /* of the registers */
+#define MOCK_TRACE_SIZE	 0x2000u
+#define MOCK_TRACE_MAX	 0x100000u
 
 struct rsp_mock {
 	struct rsp_base_ops base;
@@ -18,6 +21,9 @@ struct rsp_mock {
 	struct rsp_break_ops brk;
 	struct rsp_monitor_ops monitor;
 	struct rsp_xfer_ops xfer;
+	struct rsp_agent_ops agent;
+	struct rsp_trace_ops trace;
+	struct rsp_tracer *tracer;
 	const char *words;	      /* error_text; NULL: none */
 	struct rsp_map_ops map;	      /* the memory is one region, its first half ROM if has_rom */
 	struct rsp_lldb_ops lldb;     /* lends the last page; register 1 is the program counter */
@@ -51,6 +57,10 @@ struct rsp_mock {
 	unsigned attached, resumed, interrupted, detached, killed, restarted;
 	unsigned inserted, removed, commands;
 	unsigned changes; /* calls that change registers, memory or breakpoints */
+	unsigned armed, disarmed, buffers;
+	uint64_t armed_addr[8]; /* by tracepoint */
+	uint8_t *trace_buffer;
+	int trace_lock; /* taken and not dropped */
 	struct rsp_plan plan[RSP_MAX_THREADS];
 	unsigned plan_count;
 	uint64_t lent; /* bytes; 0: nothing is */
@@ -58,6 +68,8 @@ struct rsp_mock {
 	enum rsp_break break_type;
 	uint64_t break_addr;
 	unsigned break_kind;
+	unsigned agents; /* breakpoints that came with one; the last of them: */
+	_Alignas(16) uint8_t last_agent[sizeof(struct rsp_agent) + 2 * RSP_PACKET_SIZE];
 	unsigned thread; /* of the last register or memory call */
 	char command[MOCK_MONITOR_MAX];
 
@@ -68,6 +80,8 @@ struct rsp_mock {
 /* A complete target with all tables, attached at once, and a session on it; NULL for no memory. */
 struct rsp_mock *rsp_mock_open(void);
 void rsp_mock_close(struct rsp_mock *mock);
+/* For rsp_mock_open: the tables of rsp_mock_points.c. */
+void rsp_mock_add_points(struct rsp_mock *mock);
 /* The same target with fewer tables: close the session and open another. */
 void rsp_mock_reopen(struct rsp_mock *mock);
 size_t rsp_mock_reg_size(unsigned reg);
@@ -75,6 +89,14 @@ size_t rsp_mock_reg_size(unsigned reg);
 bool rsp_mock_redescribe(void *ctx, unsigned thread);
 /* The target stops with SIGTRAP. */
 void rsp_mock_stop(struct rsp_mock *mock, unsigned thread);
+
+/* What a program or a tracepoint sees of thread 1; print appends to @text, may be NULL. */
+struct rsp_mock_view {
+	struct rsp_mock *mock;
+	char *text;
+	size_t size;
+};
+struct rsp_ax_env rsp_mock_env(struct rsp_mock_view *view);
 
 /* Frame @data into @out (len + 4 bytes). */
 size_t rsp_wire_frame(uint8_t *out, const void *data, size_t len);

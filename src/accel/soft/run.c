@@ -7,6 +7,7 @@
  * debugger's step, debug registers, watchpoints) runs in blocks of one instruction, SOFT_STEP. */
 #include "run.h"
 #include "catch.h"
+#include "fpu.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -114,6 +115,7 @@ static bool take_exception(struct soft_cpu *c, struct accel_exit *out)
 	if (!c->is_delivering) {
 		undo_current(c);
 		soft_points_drop(c);
+		c->skip_exec_point = false; /* that was for the one that faults */
 		c->chain_count = 0;
 	} else if (c->chain_count == 0) {
 		note_in_chain(c, &c->delivering);
@@ -345,6 +347,44 @@ static bool stop_at_exec_point(struct soft_cpu *c, struct accel_exit *out)
 	return true;
 }
 
+/* Whether the points that @out tells of are passed after all.  Then it tells of none. */
+static bool passes_points(struct soft_cpu *c, struct accel_exit *out)
+{
+	if (!c->debug.may_pass || !(out->debug & ACCEL_DEBUG_POINT))
+		return false;
+	locate(c, out);
+	soft_mxcsr_sync(c); /* the state may be read */
+	if (!c->debug.may_pass(c->debug.ctx, out))
+		return false;
+	out->kind = ACCEL_EXIT_KICKED;
+	out->debug &= ~(unsigned)ACCEL_DEBUG_POINT;
+	out->hit_count = 0;
+	out->has_values = false;
+	return true;
+}
+
+/* What comes before the next instruction, by the end of the slice or by a post. */
+static bool is_something_due(const struct soft_cpu *c)
+{
+	return c->left <= 0 || atomic_load_explicit(&c->pend, memory_order_relaxed);
+}
+
+/* An execution point is in front.  False when it is passed, and the instruction executed.  Nothing
+ * comes in between: one that is interrupted would be met again.  So what is due goes first. */
+static bool meet_exec_point(struct soft_cpu *c, struct accel_exit *out)
+{
+	c->at_exec_point = false;
+	if (c->debug.may_pass && is_something_due(c))
+		return false;
+	if (!stop_at_exec_point(c, out))
+		return false;
+	if (!passes_points(c, out))
+		return true;
+	c->skip_exec_point = true;
+	run_step(c);
+	return false;
+}
+
 static bool is_in_range(const struct soft_cpu *c)
 {
 	return c->rip >= c->debug.range_start && c->rip < c->debug.range_end;
@@ -364,10 +404,8 @@ static void take_mmu_stop(struct soft_cpu *c, struct accel_exit *out)
 /* After each turn of the loop: is there something to tell? */
 static bool look_at_stops(struct soft_cpu *c, struct accel_exit *out)
 {
-	if (c->at_exec_point) {
-		c->at_exec_point = false;
-		return stop_at_exec_point(c, out);
-	}
+	if (c->at_exec_point && meet_exec_point(c, out))
+		return true;
 	if (!c->has_stepped && !c->was_delivered && !c->has_mmu_stop && !c->has_caught)
 		return false;
 	if (c->has_caught) {
@@ -386,6 +424,7 @@ static bool look_at_stops(struct soft_cpu *c, struct accel_exit *out)
 		out->debug |= ACCEL_DEBUG_STEP;
 	c->has_stepped = false;
 	c->was_delivered = false;
+	passes_points(c, out);
 	if (!out->debug)
 		return false;
 	c->exits[EXIT_STEP]++;

@@ -312,7 +312,53 @@ int bp_remove(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len)
 	if (!bp)
 		return -ENOENT;
 	*bp = world->bp[--world->bp_count];
+	world->agent[bp - world->bp] = world->agent[world->bp_count];
 	return 0;
+}
+
+void world_set_bp_hook(struct world *world, const struct bp_hook *hook)
+{
+	world->hook = hook;
+}
+
+int bp_set_agent(struct world *world, enum bp_kind kind, gva_t addr, uint64_t len, void *agent)
+{
+	struct bp_info *bp = bp_find(world, kind, addr, len);
+
+	if (!bp)
+		return -ENOENT;
+	bp->has_agent = agent != NULL;
+	world->agent[bp - world->bp] = agent;
+	return 0;
+}
+
+int bp_insert_trace(struct world *world, gva_t addr, void *agent, struct umbra_err *err)
+{
+	if (world->trace_count == UMBRA_ARRAY_SIZE(world->trace_addr))
+		return umbra_err_set(err, ENOMEM, "too many tracepoints");
+	world->trace_addr[world->trace_count] = addr;
+	world->trace_agent[world->trace_count++] = agent;
+	return 0;
+}
+
+void bp_clear_traces(struct world *world)
+{
+	world->trace_count = 0;
+}
+
+unsigned vcpu_index(const struct vcpu *vcpu)
+{
+	return vcpu->index;
+}
+
+const struct x86_state *vcpu_own_state(struct vcpu *vcpu, unsigned parts)
+{
+	return vcpu_state(vcpu->world, vcpu->index, parts);
+}
+
+size_t vcpu_own_mem_read(struct vcpu *vcpu, gva_t va, void *buf, size_t len)
+{
+	return vcpu_mem_read(vcpu->world, vcpu->index, va, buf, len);
 }
 
 void world_cancel_mmu(struct world *world, uint64_t mmu_hit)

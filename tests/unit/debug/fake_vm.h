@@ -39,6 +39,17 @@ struct world {
 	int write_error;
 	struct bp_info bp[8];
 	unsigned bp_count;
+	void *agent[8]; /* of bp */
+	unsigned trace_count;
+	gva_t trace_addr[8];
+	void *trace_agent[8];
+	const struct bp_hook *hook;
+};
+
+/* A vCPU that meets breakpoints: what a bp_hook is given. */
+struct vcpu {
+	struct world *world;
+	unsigned index;
 };
 
 /* A stopped machine with cleared counters; one per process. */

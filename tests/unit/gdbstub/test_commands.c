@@ -92,7 +92,38 @@ static const struct row_case {
 	{"qXfer:exec-file:read",
 	 "qXfer:exec-file:read:1:0,100",
 	 {"qXfer:exec-file:read:1", "qXfer:exec-file:read::0", "qXfer:exec-file:read"}},
-	{"qXfer:memory-map:read", "qXfer:memory-map:read::0,9", {"qXfer:memory-map:read"}},
+	{"qXfer:traceframe-info:read",
+	 "qXfer:traceframe-info:read::0,100",
+	 {"qXfer:traceframe-info:read::0", "qXfer:traceframe-info:read:a:0,1"}},
+	{"QTinit", "QTinit", {"QTinit:"}},
+	{"QTDP", "QTDP:1:1000:E:0:0", {"QTDP"}},
+	{"QTDPsrc", "QTDPsrc:1:1000:at:0:1:61", {"QTDPsrc"}},
+	{"QTDV",
+	 "QTDV:1:0:0:61",
+	 {"QTDV", "QTDV:1", "QTDV:1:0:0:6", "QTDV:1:0:0", "QTDV:z:0:0:61"}},
+	{"QTro", "QTro:1000,2000", {"QTro"}},
+	{"QTEnable", "QTEnable:1:1000", {"QTEnable", "QTEnable:1", "QTEnable:1:z"}},
+	{"QTDisable", "QTDisable:1:1000", {"QTDisable", "QTDisable:1", "QTDisable:1:1000:"}},
+	{"QTStart", "QTStart", {"QTStart:"}},
+	{"QTStop", "QTStop", {"QTStop:"}},
+	{"QTFrame",
+	 "QTFrame:0",
+	 {"QTFrame", "QTFrame:", "QTFrame:pc:", "QTFrame:range:1", "QTFrame:0x"}},
+	{"QTBuffer", "QTBuffer:circular:1", {"QTBuffer"}},
+	{"QTDisconnected", "QTDisconnected:1", {"QTDisconnected", "QTDisconnected:z"}},
+	{"QTNotes", "QTNotes:user:61;", {"QTNotes", "QTNotes:user:61", "QTNotes:other:61;"}},
+	{"QTSave", "QTSave:61", {"QTSave"}},
+	{"qTStatus", "qTStatus", {"qTStatus:"}},
+	{"qTP", "qTP:1:1000", {"qTP", "qTP:1", "qTP:1:z"}},
+	{"qTfP", "qTfP", {"qTfP:"}},
+	{"qTsP", "qTsP", {"qTsP:"}},
+	{"qTfV", "qTfV", {"qTfV:"}},
+	{"qTsV", "qTsV", {"qTsV:"}},
+	{"qTV", "qTV:1", {"qTV", "qTV:", "qTV:z"}},
+	{"qTBuffer", "qTBuffer:0,100", {"qTBuffer", "qTBuffer:0", "qTBuffer:,1"}},
+	{"qXfer:memory-map:read",
+	 "qXfer:memory-map:read::0,100",
+	 {"qXfer:memory-map:read::0", "qXfer:memory-map:read:a:0,1", "qXfer:memory-map:read"}},
 	{"qXfer:osdata:read", "qXfer:osdata:read:tasks:0,9", {"qXfer:osdata:read"}},
 	{"QThreadSuffixSupported", "QThreadSuffixSupported", {"QThreadSuffixSupported:1"}},
 	{"QListThreadsInStopReply", "QListThreadsInStopReply", {"QListThreadsInStopReply:1"}},
@@ -189,7 +220,6 @@ static const char *const unknown_packets[] = {
 	"",
 	"vFile:setfs:0",
 	"vFile:open:2f,0,0",
-	"qTStatus",
 	"qOffsets",
 	"QThreadSuffixSupportedX",
 	"qCRCX:0,1",
@@ -300,8 +330,8 @@ static const struct {
 	{"qXfer:exec-file:read:1:0,1000", "l/boot/kernel"},
 	{"qXfer:exec-file:read::5,3", "m/ke"},
 	{"Z0,1000,1", "OK"},
-	{"Z0,1000,1;X3,220127", "E.breakpoint conditions and commands are not supported"},
-	{"Z0,1000,1;cmds:1,X1,27", "E.breakpoint conditions and commands are not supported"},
+	{"Z0,1000,1;X3,220127", "OK"},
+	{"Z0,1000,1;cmds:1,X1,27", "OK"},
 	{"Z4,ffffffffffffffff,8", "OK"},
 	{"Z5,1000,1", ""},
 	{"Z100000000,1000,1", ""},
@@ -476,14 +506,16 @@ Test(commands, qSupported_then_what_the_tables_give)
 	const char *all = "qSupported:multiprocess+;swbreak+;hwbreak+";
 
 	cr_assert(mock);
-	cr_assert(client_gets(
-		mock, all,
-		"PacketSize=20000;QStartNoAckMode+;vContSupported+;"
-		"qXfer:threads:read+;binary-upload+;qXfer:features:read+;"
-		"qXfer:exec-file:read+;qXfer:osdata:read+;qXfer:memory-map:read+;"
-		"swbreak+;hwbreak+;QNonStop+;"
-		"QPassSignals+;QProgramSignals+;qXfer:siginfo:read+;"
-		"QCatchSyscalls+;QThreadEvents+;multiprocess+"));
+	cr_assert(client_gets(mock, all,
+			      "PacketSize=20000;QStartNoAckMode+;vContSupported+;"
+			      "qXfer:threads:read+;binary-upload+;qXfer:features:read+;"
+			      "qXfer:exec-file:read+;qXfer:osdata:read+;qXfer:memory-map:read+;"
+			      "swbreak+;hwbreak+;ConditionalBreakpoints+;BreakpointCommands+;"
+			      "ConditionalTracepoints+;TracepointSource+;"
+			      "EnableDisableTracepoints+;InstallInTrace+;DisconnectedTracing+;"
+			      "QTBuffer:size+;tracenz+;qXfer:traceframe-info:read+;QNonStop+;"
+			      "QPassSignals+;QProgramSignals+;qXfer:siginfo:read+;"
+			      "QCatchSyscalls+;QThreadEvents+;multiprocess+"));
 	cr_assert(client_gets(mock, "qC", "QCp1.1"));
 	cr_assert_not(does_offer(mock, "qSupported:multiprocess-;xmultiprocess+", "multiprocess"));
 	cr_assert(client_gets(mock, "qC", "QC1"));
@@ -492,6 +524,7 @@ Test(commands, qSupported_then_what_the_tables_give)
 	mock->xfer.exec_file = NULL;
 	cr_assert_not(does_offer(mock, all, "exec-file"));
 	mock->target.xfer = NULL;
+	mock->target.trace = NULL;
 	mock->target.brk = NULL;
 	mock->target.monitor = NULL;
 	mock->target.map = NULL;
