@@ -386,52 +386,6 @@ Test(commands, g_then_all_registers_and_G_writes_them_back)
 	rsp_mock_close(mock);
 }
 
-Test(commands, m_over_the_end_then_partial_and_long_m_then_clamped)
-{
-	struct rsp_mock *mock = client_connect();
-	struct answer *answer = malloc(sizeof(*answer));
-
-	cr_assert(answer);
-	client_ask(mock, "m4fffe,10", answer);
-	cr_assert_eq(answer->len, 4);
-	client_ask(mock, "m10000,ffffffffffffffff", answer);
-	cr_assert_eq(answer->len, RSP_PACKET_SIZE);
-	free(answer);
-	rsp_mock_close(mock);
-}
-
-Test(commands, x_of_all_bytes_then_escaped_and_whole)
-{
-	struct rsp_mock *mock = client_connect();
-	const uint8_t *bytes;
-	uint8_t back[600];
-	size_t len, i;
-
-	for (i = 0; i < 256; i++)
-		mock->mem[i] = (uint8_t)i;
-	rsp_wire_send(mock->session, "x10000,100");
-	bytes = rsp_session_output(mock->session, &len);
-	cr_assert_eq(len, 4 + 1 + 256 + 4);
-	cr_assert_eq(bytes[1], 'b');
-	memcpy(back, bytes + 2, len - 5);
-	cr_assert_eq(rsp_unescape(back, len - 5), 256);
-	cr_assert_arr_eq(back, mock->mem, 256);
-	rsp_mock_close(mock);
-}
-
-Test(commands, x_that_needs_escapes_everywhere_then_as_much_as_fits)
-{
-	struct rsp_mock *mock = client_connect();
-	size_t len;
-
-	memset(mock->mem, '#', MOCK_MEM_SIZE);
-	rsp_wire_send(mock->session, "x10000,20000");
-	rsp_session_output(mock->session, &len);
-	cr_assert_leq(len, RSP_PACKET_SIZE + 4);
-	cr_assert_geq(len, RSP_PACKET_SIZE + 2);
-	rsp_mock_close(mock);
-}
-
 Test(commands, threads_in_xml_then_ids_cores_and_escapes)
 {
 	struct rsp_mock *mock = client_connect();

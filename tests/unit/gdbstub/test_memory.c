@@ -1,5 +1,6 @@
-/* Packets about memory as a whole: search, checksums, regions, gdb's memory map. */
+/* Packets about memory: reads, search, checksums, regions, gdb's memory map. */
 #include "client.h"
+#include "gdbstub/internal.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -159,5 +160,51 @@ Test(memory, map_when_there_is_rom_then_all_addresses_are_in_it)
 		"<memory type=\"ram\" start=\"0x30000\" length=\"0xfffffffffffd0000\"/>\n"
 		"</memory-map>\n"));
 	cr_assert(client_gets(mock, "qXfer:memory-map:read::2,4", "mxml "));
+	rsp_mock_close(mock);
+}
+
+Test(memory, m_over_the_end_then_partial_and_long_m_then_clamped)
+{
+	struct rsp_mock *mock = client_connect();
+	struct answer *answer = malloc(sizeof(*answer));
+
+	cr_assert(answer);
+	client_ask(mock, "m4fffe,10", answer);
+	cr_assert_eq(answer->len, 4);
+	client_ask(mock, "m10000,ffffffffffffffff", answer);
+	cr_assert_eq(answer->len, RSP_PACKET_SIZE);
+	free(answer);
+	rsp_mock_close(mock);
+}
+
+Test(memory, x_of_all_bytes_then_escaped_and_whole)
+{
+	struct rsp_mock *mock = client_connect();
+	const uint8_t *bytes;
+	uint8_t back[600];
+	size_t len, i;
+
+	for (i = 0; i < 256; i++)
+		mock->mem[i] = (uint8_t)i;
+	rsp_wire_send(mock->session, "x10000,100");
+	bytes = rsp_session_output(mock->session, &len);
+	cr_assert_eq(len, 4 + 1 + 256 + 4);
+	cr_assert_eq(bytes[1], 'b');
+	memcpy(back, bytes + 2, len - 5);
+	cr_assert_eq(rsp_unescape(back, len - 5), 256);
+	cr_assert_arr_eq(back, mock->mem, 256);
+	rsp_mock_close(mock);
+}
+
+Test(memory, x_that_needs_escapes_everywhere_then_as_much_as_fits)
+{
+	struct rsp_mock *mock = client_connect();
+	size_t len;
+
+	memset(mock->mem, '#', MOCK_MEM_SIZE);
+	rsp_wire_send(mock->session, "x10000,20000");
+	rsp_session_output(mock->session, &len);
+	cr_assert_leq(len, RSP_PACKET_SIZE + 4);
+	cr_assert_geq(len, RSP_PACKET_SIZE + 2);
 	rsp_mock_close(mock);
 }
