@@ -95,6 +95,8 @@ const char *load_format_name(const struct load_image *image); /* "flat", "ELF64"
 
 /* ELF64 images that are the debugger's symbol file as well; otherwise false. */
 bool load_is_elf64(const struct load_image *image);
+/* True for a flat image: no file of it has symbols that say for which code they are. */
+bool load_is_flat(const struct load_image *image);
 /* True when the image itself says that 64-bit code is to be debugged: ELF64, or entry in long mode.
  * False says nothing: what starts in 32 or 16 bits may go anywhere. */
 bool load_is_64bit(const struct load_image *image);

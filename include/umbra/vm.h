@@ -87,6 +87,8 @@ struct mmu *vm_mmu(struct vm *vm);
 const char *vm_symbol_file(const struct vm *vm);
 /* load_is_64bit of the image; true without one. */
 bool vm_is_64bit(const struct vm *vm);
+/* load_is_flat of the image; false without one. */
+bool vm_is_flat(const struct vm *vm);
 /* load_linux_text of the image; 0 without one. */
 gva_t vm_linux_text(const struct vm *vm);
 /* Have @fn see on the control thread what the guest prints on its first serial port, whatever else

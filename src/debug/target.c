@@ -500,7 +500,9 @@ void target_init(struct debug_target *target, struct vm *vm, const char *version
 		.version = version ? version : "umbra",
 		.first_arch = first_arch(arch, vm),
 	};
-	target->must_follow_mode = arch == DEBUG_ARCH_AUTO && target->first_arch == TDESC_OPEN;
+	/* Symbols have an architecture of their own, which gdb keeps to. */
+	target->must_follow_mode =
+		arch == DEBUG_ARCH_AUTO && target->first_arch == TDESC_OPEN && vm_is_flat(vm);
 	mmu_watch_init(&target->mmu, vm);
 	target_describe_as(target, target->first_arch);
 }

@@ -237,6 +237,11 @@ bool load_is_elf64(const struct load_image *image)
 	return image->is_elf64;
 }
 
+bool load_is_flat(const struct load_image *image)
+{
+	return image->format == LOAD_FLAT;
+}
+
 bool load_is_64bit(const struct load_image *image)
 {
 	return image->is_elf64 || (image->boot.efer & X86_EFER_LMA);

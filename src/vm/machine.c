@@ -316,6 +316,11 @@ bool vm_is_64bit(const struct vm *vm)
 	return !vm->image || load_is_64bit(vm->image);
 }
 
+bool vm_is_flat(const struct vm *vm)
+{
+	return vm->image && load_is_flat(vm->image);
+}
+
 gva_t vm_linux_text(const struct vm *vm)
 {
 	return vm->image ? load_linux_text(vm->image) : 0;

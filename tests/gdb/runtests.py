@@ -53,7 +53,7 @@ def non_stop_by_gdb(transcript):
                         "break ap_main"):
             said(transcript, gdb, command)
         must_match(transcript, gdb, "info threads", r"2 +Thread 1\.2 .*waits for SIPI")
-        will_say(transcript, gdb, "continue -a &", r'Thread 2 "cpu 1" hit Breakpoint 1, ap_main.*\n\d+')
+        will_say(transcript, gdb, "continue -a &", r'Thread 2 hit Breakpoint 1, ap_main.*\n\d+')
         must_match(transcript, gdb, "info threads", r"Thread 1\.1 .*\(running\)$")
         said(transcript, gdb, "thread 2")
         must_match(transcript, gdb, "backtrace", r"^#0 +ap_main")
@@ -62,7 +62,7 @@ def non_stop_by_gdb(transcript):
         must_match(transcript, gdb, "stepi", r"0x[0-9a-f]+")
         must_match(transcript, gdb, "info threads", r"Thread 1\.1 .*\(running\)$")
         said(transcript, gdb, "delete")
-        will_say(transcript, gdb, "interrupt -a", r'Thread 1 "cpu 0" stopped')
+        will_say(transcript, gdb, "interrupt -a", r'Thread 1 stopped')
         stopped = number(transcript, gdb, "bsp_counter.count")
         require(number(transcript, gdb, "bsp_counter.count") == stopped, "a stopped one counts")
         said(transcript, gdb, "set var count_limit = %d" % (stopped + 10))

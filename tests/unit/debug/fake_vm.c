@@ -135,6 +135,11 @@ bool vm_is_64bit(const struct vm *vm)
 	return !vm->is_arch_open;
 }
 
+bool vm_is_flat(const struct vm *vm)
+{
+	return vm->is_arch_open;
+}
+
 void vm_show_chardevs(struct vm *vm, const struct print_sink *sink)
 {
 	(void)vm;

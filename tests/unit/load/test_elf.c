@@ -38,6 +38,7 @@ Test(elf, elf32_then_prot32_at_its_entry)
 	cr_assert_str_eq(load_format_name(bench.image), "ELF32");
 	cr_assert_not(load_is_elf64(bench.image));
 	cr_assert_not(load_is_64bit(bench.image));
+	cr_assert_not(load_is_flat(bench.image));
 	check_prot32(&bench);
 	check_usual_bytes();
 	cr_assert_eq(bench.boot.rip, 0x100010);

@@ -40,6 +40,7 @@ Test(flat, no_options_given_then_real_mode_at_0x1000)
 	cr_assert_str_eq(load_format_name(bench.image), "flat");
 	cr_assert_not(load_is_elf64(bench.image));
 	cr_assert_not(load_is_64bit(bench.image));
+	cr_assert(load_is_flat(bench.image));
 	cr_assert_eq(x86_mode_of(&bench.boot), X86_MODE_REAL);
 	cr_assert_eq(bench.boot.rip, 0x1000);
 	cr_assert_eq(bench.boot.seg[X86_CS].selector, 0);
