@@ -49,11 +49,21 @@ struct agents {
 	char text[AGENTS_TEXT_MAX];
 };
 
-/* One breakpoint that one vCPU meets. */
+/* One breakpoint that one vCPU meets.  What it prints goes out in one piece, if it fits here. */
+#define MEETING_TEXT_MAX 512u
 struct meeting {
 	struct agents *agents;
 	struct vcpu *vcpu;
+	size_t text_len;
+	char text[MEETING_TEXT_MAX];
 };
+
+static void meeting_begin(struct meeting *meeting, struct agents *agents, struct vcpu *vcpu)
+{
+	meeting->agents = agents;
+	meeting->vcpu = vcpu;
+	meeting->text_len = 0;
+}
 
 static size_t meeting_mem_read(void *ctx, uint64_t addr, uint8_t *out, size_t len)
 {
@@ -104,10 +114,10 @@ static bool meeting_variable_set(void *ctx, unsigned number, int64_t value)
 				       value);
 }
 
-static void meeting_print(void *ctx, const char *text, size_t len)
+static void add_text(struct agents *agents, const char *text, size_t len)
 {
-	struct agents *agents = ((const struct meeting *)ctx)->agents;
-
+	if (len == 0)
+		return;
 	lock_take(&agents->lock);
 	if (len <= sizeof(agents->text) - agents->text_len && !agents->lost) {
 		memcpy(agents->text + agents->text_len, text, len);
@@ -117,6 +127,26 @@ static void meeting_print(void *ctx, const char *text, size_t len)
 	}
 	lock_drop(&agents->lock);
 	loop_wake(agents->waker);
+}
+
+static void meeting_end(struct meeting *meeting)
+{
+	add_text(meeting->agents, meeting->text, meeting->text_len);
+	meeting->text_len = 0;
+}
+
+static void meeting_print(void *ctx, const char *text, size_t len)
+{
+	struct meeting *meeting = ctx;
+
+	if (len > sizeof(meeting->text) - meeting->text_len)
+		meeting_end(meeting);
+	if (len > sizeof(meeting->text)) {
+		add_text(meeting->agents, text, len);
+		return;
+	}
+	memcpy(meeting->text + meeting->text_len, text, len);
+	meeting->text_len += len;
 }
 
 static struct rsp_ax_env env_of(struct meeting *meeting)
@@ -134,23 +164,31 @@ static struct rsp_ax_env env_of(struct meeting *meeting)
 
 static unsigned meet(void *ctx, struct vcpu *vcpu, void *agent)
 {
-	struct meeting meeting = {.agents = ctx, .vcpu = vcpu};
-	const struct rsp_ax_env env = env_of(&meeting);
 	const struct point *point = agent;
+	struct meeting meeting;
+	const struct rsp_ax_env env = env_of(&meeting);
+	unsigned found = 0;
 
+	meeting_begin(&meeting, ctx, vcpu);
 	if (point->agent)
-		return rsp_agent_meet(point->agent, &env) ? BP_STOP : 0;
-	return rsp_tracer_hit(meeting.agents->tracer, point->tracepoint, vcpu_index(vcpu) + 1, &env)
-		       ? BP_WATCH
-		       : 0;
+		found = rsp_agent_meet(point->agent, &env) ? BP_STOP : 0;
+	else if (rsp_tracer_hit(meeting.agents->tracer, point->tracepoint, vcpu_index(vcpu) + 1,
+				&env))
+		found = BP_WATCH;
+	meeting_end(&meeting);
+	return found;
 }
 
 static bool stepped(void *ctx, struct vcpu *vcpu)
 {
-	struct meeting meeting = {.agents = ctx, .vcpu = vcpu};
+	struct meeting meeting;
 	const struct rsp_ax_env env = env_of(&meeting);
+	bool goes_on;
 
-	return rsp_tracer_stepped(meeting.agents->tracer, vcpu_index(vcpu) + 1, &env);
+	meeting_begin(&meeting, ctx, vcpu);
+	goes_on = rsp_tracer_stepped(meeting.agents->tracer, vcpu_index(vcpu) + 1, &env);
+	meeting_end(&meeting);
+	return goes_on;
 }
 
 /* Tracepoints. */
