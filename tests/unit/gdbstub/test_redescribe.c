@@ -27,6 +27,15 @@ static void stop_at_breakpoint(struct rsp_mock *mock)
 
 #define EXEC "T05exec:2f6465762f6e756c6c;thread:p1.2;"
 
+/* The stop itself is what the client hears. */
+static bool hears_the_stop(struct rsp_mock *mock)
+{
+	struct answer answer;
+
+	answer.len = rsp_wire_take(mock->session, answer.text, sizeof(answer.text));
+	return answer.len > 0 && !strstr(answer.text, "exec:") && answer.text[0] == 'T';
+}
+
 Test(redescribe, stop_when_described_anew_then_the_resume_is_answered_with_it)
 {
 	struct rsp_mock *mock = connect_without_file();
@@ -44,7 +53,7 @@ Test(redescribe, stop_when_described_anew_then_the_resume_is_answered_with_it)
 	rsp_wire_send(mock->session, "vCont;c");
 	cr_assert_eq(mock->resumed, 2);
 	stop_at_breakpoint(mock);
-	cr_assert_not(client_hears(mock, EXEC), "once is enough");
+	cr_assert(hears_the_stop(mock), "once is enough");
 	rsp_mock_close(mock);
 }
 
@@ -74,7 +83,7 @@ Test(redescribe, stop_when_the_client_has_a_file_or_knows_no_exec_then_as_ever)
 	mock->redescribed = 9;
 	rsp_wire_send(mock->session, "c");
 	stop_at_breakpoint(mock);
-	cr_assert_not(client_hears(mock, EXEC));
+	cr_assert(hears_the_stop(mock));
 	rsp_mock_close(mock);
 
 	mock = connect_without_file();
@@ -82,7 +91,7 @@ Test(redescribe, stop_when_the_client_has_a_file_or_knows_no_exec_then_as_ever)
 	client_ask(mock, "qSupported:exec-events-", &answer);
 	rsp_wire_send(mock->session, "c");
 	stop_at_breakpoint(mock);
-	cr_assert_not(client_hears(mock, EXEC));
+	cr_assert(hears_the_stop(mock));
 	rsp_session_reset(mock->session);
 	cr_assert_eq(mock->redescribed, 9);
 	rsp_mock_close(mock);
