@@ -245,7 +245,7 @@ group_fuzz() {
 
 group_long() {
 	local program
-	run_step long lint-tidy-tests run_make -j"$jobs" lint-tidy-tests
+	run_step long lint-analyze run_make -j"$jobs" lint-analyze
 	for program in $(programs FUZZ_PROGRAMS fuzz); do
 		run_step long "${program##*/}" ci/fuzz.sh "${program##*/}" "${UMBRA_FUZZ_SECONDS:-60}"
 	done
