@@ -227,17 +227,24 @@ static bool check_one(struct checker *c)
 	return check_ways_on(c, depth);
 }
 
+/* The rest is large, and written before it is read. */
+static void begin_check(struct checker *c, const uint8_t *code, size_t len,
+			const struct rsp_ax_rules *rules, char *why)
+{
+	c->code = code;
+	c->len = len;
+	c->rules = rules;
+	c->why = why;
+	c->at = 0;
+	c->waiting = 0;
+}
+
 bool rsp_ax_check(const uint8_t *code, size_t len, const struct rsp_ax_rules *rules,
 		  char why[RSP_AX_ERROR_MAX])
 {
 	struct checker c;
 
-	c.code = code;
-	c.len = len;
-	c.rules = rules;
-	c.why = why;
-	c.at = 0;
-	c.waiting = 0;
+	begin_check(&c, code, len, rules, why);
 	if (len == 0 || len > RSP_AX_MAX)
 		return refuse(&c, "is not within 1 to 4096");
 	memset(c.depth, UNSEEN, len);
@@ -301,12 +308,13 @@ static int64_t div_signed(int64_t a, int64_t b, bool is_rest)
 static uint64_t shift(uint8_t op, uint64_t a, uint64_t by)
 {
 	bool is_far = by > 63;
+	uint64_t sign = a >> 63 ? ~0ull : 0;
 
 	if (op == AX_LSH)
 		return is_far ? 0 : a << by;
 	if (op == AX_RSH_UNSIGNED)
 		return is_far ? 0 : a >> by;
-	return (uint64_t)((int64_t)a >> (is_far ? 63 : by));
+	return is_far ? sign : by == 0 ? a : a >> by | sign << (64 - by);
 }
 
 static bool divide(struct machine *m, uint8_t op, uint64_t b)

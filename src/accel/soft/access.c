@@ -287,7 +287,7 @@ static void store_slow(struct soft_cpu *c, gva_t la, const void *buf, size_t len
 
 static SOFT_COLD void store_missed(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value)
 {
-	uint8_t bytes[8];
+	uint8_t bytes[8] = {0};
 
 	le64_put(bytes, value);
 	soft_check_alignment(c, la, size);
@@ -306,7 +306,7 @@ void soft_store(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value)
 
 void soft_store_sys(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value)
 {
-	uint8_t bytes[8];
+	uint8_t bytes[8] = {0};
 
 	le64_put(bytes, value);
 	store_slow(c, la, bytes, size, TLB_SYS);
