@@ -307,14 +307,12 @@ static int64_t div_signed(int64_t a, int64_t b, bool is_rest)
 
 static uint64_t shift(uint8_t op, uint64_t a, uint64_t by)
 {
-	bool is_far = by > 63;
-	uint64_t sign = a >> 63 ? ~0ull : 0;
+	bool is_signed = op != AX_LSH && op != AX_RSH_UNSIGNED;
+	uint64_t fill = is_signed && a >> 63 ? ~0ull : 0;
 
-	if (op == AX_LSH)
-		return is_far ? 0 : a << by;
-	if (op == AX_RSH_UNSIGNED)
-		return is_far ? 0 : a >> by;
-	return is_far ? sign : by == 0 ? a : a >> by | sign << (64 - by);
+	if (by == 0 || by > 63)
+		return by == 0 ? a : fill;
+	return op == AX_LSH ? a << by : a >> by | fill << (64 - by);
 }
 
 static bool divide(struct machine *m, uint8_t op, uint64_t b)
