@@ -227,7 +227,6 @@ static bool check_one(struct checker *c)
 	return check_ways_on(c, depth);
 }
 
-/* The rest is large, and written before it is read. */
 static void begin_check(struct checker *c, const uint8_t *code, size_t len,
 			const struct rsp_ax_rules *rules, char *why)
 {
