@@ -15,16 +15,6 @@ struct find {
 	uint64_t first, last; /* a pc, a tracepoint's number, or the ends of a range */
 };
 
-static bool take_word(struct rsp_cursor *cursor, const char *word)
-{
-	size_t len = strlen(word);
-
-	if ((size_t)(cursor->end - cursor->at) < len || memcmp(cursor->at, word, len) != 0)
-		return false;
-	cursor->at += len;
-	return true;
-}
-
 /* False: it is neither of the kinds, or malformed. */
 static bool parse_find(struct rsp_cursor *cursor, struct find *out)
 {
@@ -40,7 +30,7 @@ static bool parse_find(struct rsp_cursor *cursor, struct find *out)
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (!take_word(cursor, words[i].word))
+		if (!rsp_parse_word(cursor, words[i].word))
 			continue;
 		out->kind = words[i].kind;
 		return rsp_parse_u64(cursor, &out->first) &&

@@ -161,31 +161,20 @@ void rsp_cmd_trace_disconnected(struct rsp_session *s, const struct rsp_args *ar
 	leave(s, 0);
 }
 
-/* True when @cursor goes on with @word, which is passed. */
-static bool take_word(struct rsp_cursor *cursor, const char *word)
-{
-	size_t len = strlen(word);
-
-	if ((size_t)(cursor->end - cursor->at) < len || memcmp(cursor->at, word, len) != 0)
-		return false;
-	cursor->at += len;
-	return true;
-}
-
 /* circular:1, size:N; a size of -1 is what the target likes. */
 static bool set_buffer(struct rsp_tracer *t, struct rsp_cursor *cursor)
 {
 	uint64_t value = 0;
 
-	if (take_word(cursor, "circular:")) {
+	if (rsp_parse_word(cursor, "circular:")) {
 		if (!rsp_parse_u64(cursor, &value))
 			return false;
 		t->buffer.is_circular = value != 0;
 		return true;
 	}
-	if (!take_word(cursor, "size:"))
+	if (!rsp_parse_word(cursor, "size:"))
 		return false;
-	if (take_word(cursor, "-1")) {
+	if (rsp_parse_word(cursor, "-1")) {
 		t->wanted_size = t->ops->buffer_default;
 		return true;
 	}
@@ -202,7 +191,7 @@ void rsp_cmd_trace_buffer(struct rsp_session *s, const struct rsp_args *args)
 	struct rsp_tracer *t = enter(s);
 	char why[80];
 
-	if (t->is_running && take_word(&cursor, "size:")) {
+	if (t->is_running && rsp_parse_word(&cursor, "size:")) {
 		leave_refused(s, "the buffer's size cannot change while a trace runs");
 	} else if (set_buffer(t, &cursor) && cursor.at == cursor.end) {
 		leave(s, 0);
@@ -234,12 +223,12 @@ void rsp_cmd_trace_notes(struct rsp_session *s, const struct rsp_args *args)
 	bool is_good = true;
 
 	while (is_good && cursor.at < cursor.end) {
-		if (take_word(&cursor, "user:"))
+		if (rsp_parse_word(&cursor, "user:"))
 			is_good = take_note(&cursor, t->user);
-		else if (take_word(&cursor, "notes:"))
+		else if (rsp_parse_word(&cursor, "notes:"))
 			is_good = take_note(&cursor, t->notes);
 		else
-			is_good = take_word(&cursor, "tstop:") && take_note(&cursor, t->tstop);
+			is_good = rsp_parse_word(&cursor, "tstop:") && take_note(&cursor, t->tstop);
 	}
 	leave(s, is_good ? 0 : RSP_WIRE_EINVAL);
 }

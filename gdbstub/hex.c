@@ -97,6 +97,16 @@ bool rsp_parse_char(struct rsp_cursor *cursor, char expected)
 	return true;
 }
 
+bool rsp_parse_word(struct rsp_cursor *cursor, const char *word)
+{
+	size_t len = strlen(word);
+
+	if ((size_t)(cursor->end - cursor->at) < len || memcmp(cursor->at, word, len) != 0)
+		return false;
+	cursor->at += len;
+	return true;
+}
+
 bool rsp_parse_u64(struct rsp_cursor *cursor, uint64_t *out_value)
 {
 	const uint8_t *start = cursor->at;

@@ -147,6 +147,8 @@ bool rsp_parse_u64(struct rsp_cursor *cursor, uint64_t *out_value);
 /* A thread-id: N, -1, pPID, pPID.N; @out_thread is a thread or RSP_THREAD_*. */
 bool rsp_parse_thread(struct rsp_cursor *cursor, int32_t *out_thread);
 bool rsp_parse_char(struct rsp_cursor *cursor, char expected);
+/* True when @cursor goes on with @word, which is passed. */
+bool rsp_parse_word(struct rsp_cursor *cursor, const char *word);
 /* The modulo 256 sum of a packet. */
 uint8_t rsp_checksum(const uint8_t *bytes, size_t len);
 /* Undo '}' escapes in place; SIZE_MAX for one that is cut. */
