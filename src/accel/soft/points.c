@@ -277,7 +277,7 @@ static uint64_t watched_of(uint64_t at, uint64_t len, uint64_t page)
 	uint64_t mask = 0;
 
 	for (unsigned n = 0; n < 64; n++) {
-		if (overlaps(at, len, page + 64 * n, 64))
+		if (overlaps(at, len, page + 64ull * n, 64))
 			mask |= 1ull << n;
 	}
 	return mask;
