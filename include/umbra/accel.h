@@ -137,7 +137,8 @@ struct accel_debug {
 	bool step;	/* stop after one instruction */
 	bool block_irq; /* while stepping, hold external interrupts off where the back end can */
 	bool trap;	/* trap bytes are planted somewhere */
-	/* The first instruction runs even if an EXEC point is at it (has_pass_exec); once. */
+	/* The first instruction runs even if an EXEC point is at it (has_pass_exec); once.  A run
+	 * that ends before it has accel_exit.has_pass_left. */
 	bool pass_exec;
 	const struct accel_catch *catch; /* the caller's, who may change it; NULL: nothing */
 	/* What the first instruction makes is not caught: it was told; once. */
@@ -183,6 +184,7 @@ struct accel_exit {
 	uint64_t mmu_hit;	    /* with ACCEL_DEBUG_MMU: what mmu_stop_hook.stop was given */
 	struct accel_caught caught; /* with ACCEL_DEBUG_CATCH */
 	uint64_t guest_dr6;	    /* with ACCEL_DEBUG_GUEST: what DR6 is to show the guest */
+	bool has_pass_left; /* what pass_exec allowed was not executed yet; it holds for the next run */
 	bool is_emulation; /* FAILED: an instruction could not be emulated; the guest can go on */
 	gva_t pc;	   /* linear address of the next instruction, for DEBUG and FAILED */
 	uint64_t rip;	   /* the same as an offset in CS */

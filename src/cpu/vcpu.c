@@ -248,13 +248,13 @@ static void vcpu_meet_here(struct vcpu *v)
 }
 
 /* A run that a back end with has_pass_exec left for a request may not have executed what it was to
- * pass; others clear has_met behind the step. */
+ * pass; others clear has_met behind the step.  Where the vCPU stands does not say so: it may have
+ * gone round a loop. */
 static void vcpu_follow_met(struct vcpu *v, const struct accel_exit *exit)
 {
 	if (!v->has_met || v->is_stepping_over)
 		return;
-	v->has_met = exit->kind == ACCEL_EXIT_KICKED && exit->pc == v->met_pc;
-	v->must_pass_exec = v->has_met;
+	v->has_met = exit->has_pass_left;
 }
 
 static void vcpu_run_once(struct vcpu *v)

@@ -81,6 +81,7 @@ int soft_vcpu_reset(struct accel_vcpu *vcpu, struct umbra_err *err)
 void soft_vcpu_run(struct accel_vcpu *vcpu, struct accel_exit *out_exit)
 {
 	soft_run(&vcpu->soft, out_exit);
+	out_exit->has_pass_left = vcpu->soft.skip_exec_point;
 }
 
 /* The request itself is *config.req; here the thread is made to look at it. */

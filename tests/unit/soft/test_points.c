@@ -205,6 +205,58 @@ static void expect_end(const struct accel_exit *out, uint64_t rax, const char *w
 	cr_expect(eq(u64, rig->c->r[X86_RAX], rax), "%s", what);
 }
 
+/* Asks the vCPU to leave run() whenever the guest writes to it. */
+static void request(void *state, uint64_t offset, unsigned width, uint64_t value)
+{
+	(void)state, (void)offset, (void)width, (void)value;
+	atomic_store(&rig->req, 1);
+	accel_soft.kick(rig->vcpu);
+}
+
+static const struct dev_ops REQUEST = {.name = "request", .widths = 1, .write = request};
+
+static struct accel_exit run_on(bool passes)
+{
+	static const struct accel_point point = {
+		.kind = ACCEL_POINT_EXEC, .addr = SOFT_RIG_CODE + 2, .len = 1};
+	const struct accel_debug debug = {.point = &point, .point_count = 1, .pass_exec = passes};
+	struct accel_exit out;
+
+	cr_assert(eq(int, accel_soft.debug_set(rig->vcpu, &debug), 0));
+	accel_soft.run(rig->vcpu, &out);
+	return out;
+}
+
+/* A run that a request ends at the point again has been round: where it stands does not tell. */
+Test(points, pass_when_the_run_ends_at_the_point_again_then_is_used_up)
+{
+	struct device *dev = bus_add_device(rig->bus, &REQUEST, rig);
+	struct accel_exit out;
+
+	cr_assert(eq(int, bus_map(dev, BUS_PIO, 0x80, 1, 0, NULL), 0));
+	/* out 0x80, al, where the vCPU looks up; jmp back: the point */
+	SOFT_RIG_CODE_BYTES(rig, 0xe6, 0x80, 0xeb, 0xfc);
+	rig->c->rip = SOFT_RIG_CODE + 2;
+	out = run_on(false);
+	expect_exec(&out, SOFT_RIG_CODE + 2, rig->c->r[X86_RAX], "met");
+	atomic_store(&rig->req, 1);
+	out = run_on(true);
+	cr_expect(eq(int, (int)out.kind, (int)ACCEL_EXIT_KICKED));
+	cr_expect(out.has_pass_left, "nothing ran");
+	for (int rounds = 0; rounds < 3; rounds++) {
+		atomic_store(&rig->req, 0);
+		out = run_on(false);
+		cr_expect(eq(int, (int)out.kind, (int)ACCEL_EXIT_KICKED));
+		cr_expect(eq(u64, out.pc, SOFT_RIG_CODE + 2), "round once");
+		cr_expect(not(out.has_pass_left), "it was passed");
+		atomic_store(&rig->req, 0);
+		out = run_on(false);
+		expect_exec(&out, SOFT_RIG_CODE + 2, rig->c->r[X86_RAX], "met again");
+		atomic_store(&rig->req, 1);
+		out = run_on(true);
+	}
+}
+
 Test(points, exec_when_physical_then_met_in_front_through_every_mapping)
 {
 	static const struct accel_point point = {
