@@ -18,8 +18,15 @@ enum debug_disconnect {
 
 /* What the guest is described as to a debugger.  AUTO: as x86-64 where the image says so; else as
  * nothing in particular, so that the debugger's symbol file decides; and one that has no file is
- * told anew when the processor's mode changes. */
-enum debug_arch { DEBUG_ARCH_AUTO, DEBUG_ARCH_X86_64, DEBUG_ARCH_I386, DEBUG_ARCH_I8086 };
+ * told anew when the processor's mode changes.  X86_64_LINUX: gdb takes the guest for a process of
+ * Linux, and knows $_siginfo and the names of system calls. */
+enum debug_arch {
+	DEBUG_ARCH_AUTO,
+	DEBUG_ARCH_X86_64,
+	DEBUG_ARCH_X86_64_LINUX,
+	DEBUG_ARCH_I386,
+	DEBUG_ARCH_I8086
+};
 
 struct debug_config {
 	/* tcp:[HOST]:PORT (HOST default: 127.0.0.1 and ::1; port 0 = any), unix:PATH, stdio.

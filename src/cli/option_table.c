@@ -358,6 +358,7 @@ static int set_gdb_arch(struct cli_options *o, const char *value, struct umbra_e
 	static const char *const words[] = {
 		[DEBUG_ARCH_AUTO] = "auto",
 		[DEBUG_ARCH_X86_64] = "x86-64",
+		[DEBUG_ARCH_X86_64_LINUX] = "x86-64-linux",
 		[DEBUG_ARCH_I386] = "i386",
 		[DEBUG_ARCH_I8086] = "i8086",
 	};
@@ -497,7 +498,7 @@ static const struct option_row OPTIONS[] = {
 	{"-s", NULL, "the same as -gdb tcp::1234", set_gdb_1234},
 	{"-S", NULL, "wait for the debugger before the first instruction", set_stopped},
 	{"--addr-file", "FILE", "write the port's address there as well", set_addr_file},
-	{"--gdb-arch", "ARCH", "auto (default), x86-64, i386 or i8086", set_gdb_arch},
+	{"--gdb-arch", "ARCH", "auto (default), x86-64, x86-64-linux, i386, i8086", set_gdb_arch},
 	{"--on-disconnect", "WHAT", "a lost debugger means: resume (default), stay, exit",
 	 set_on_disconnect},
 	{NULL, NULL, "How it ends", NULL},

@@ -171,6 +171,19 @@ static int set_mxcsr(struct reg_edit *edit, const struct reg_desc *reg, uint64_t
 	return 0;
 }
 
+/* Of Linux: the system call that a signal interrupted, which gdb says is none when it moves the
+ * program counter.  What runs here is a whole machine: there is none. */
+static uint64_t get_orig_rax(const struct x86_state *st, const struct reg_desc *reg)
+{
+	(void)st, (void)reg;
+	return UINT64_MAX;
+}
+
+static int set_orig_rax(struct reg_edit *edit, const struct reg_desc *reg, uint64_t value)
+{
+	return regs_refuse(edit, reg, value, "no system call waits to be restarted");
+}
+
 /* The table. */
 
 /* Offset, host bytes and part of a field. */
@@ -365,6 +378,14 @@ static const struct reg_desc REGS[] = {
 	MSR("sysenter_eip", sysenter_eip, NULL, set_base),
 	MSR("pat", pat, "x86_pat", regs_set_pat),
 	SYSTEM("apic_base", "x86_apic_base", IN(apic_base, X86_STATE_SREG), .set = set_apic_base),
+	{.name = "orig_rax",
+	 .bits = 64,
+	 .group = "system",
+	 .feature = REG_LINUX,
+	 .bytes = 8,
+	 .part = X86_STATE_GPR,
+	 .get = get_orig_rax,
+	 .set = set_orig_rax},
 	/* Outside of g, or it would carry two values of one register to write back. */
 	LOWER("eax", gpr[X86_RAX]),
 	LOWER("ecx", gpr[X86_RCX]),
@@ -378,10 +399,11 @@ static const struct reg_desc REGS[] = {
 };
 
 #define REG_COUNT	 UMBRA_ARRAY_SIZE(REGS)
-#define REG_X86_64_COUNT (REG_COUNT - 9)
+#define REG_LINUX_COUNT	 (REG_COUNT - 9)
+#define REG_X86_64_COUNT (REG_LINUX_COUNT - 1)
 #define REG_G_COUNT	 59u /* up to gs_base */
 
-_Static_assert(REG_X86_64_COUNT == REG_I386, "regs.h says where the names of i386 begin");
+_Static_assert(REG_LINUX_COUNT == REG_I386, "regs.h says where the names of i386 begin");
 
 /* Access. */
 
@@ -393,6 +415,11 @@ unsigned regs_count(void)
 unsigned regs_x86_64_count(void)
 {
 	return REG_X86_64_COUNT;
+}
+
+unsigned regs_linux_count(void)
+{
+	return REG_LINUX_COUNT;
 }
 
 unsigned regs_g_count(void)

@@ -8,7 +8,7 @@
 #include "umbra/x86.h"
 
 /* gdb's feature names, in the order of the table. */
-enum reg_feature { REG_CORE, REG_SSE, REG_SEGMENTS, REG_SYSTEM, REG_FEATURE_COUNT };
+enum reg_feature { REG_CORE, REG_SSE, REG_SEGMENTS, REG_SYSTEM, REG_LINUX, REG_FEATURE_COUNT };
 
 #define REG_MAX_BYTES 16u
 
@@ -20,7 +20,7 @@ enum reg_feature { REG_CORE, REG_SSE, REG_SEGMENTS, REG_SYSTEM, REG_FEATURE_COUN
 #define REG_ESP	   (REG_I386 + 4)
 #define REG_EBP	   (REG_I386 + 5)
 #define REG_EIP	   (REG_I386 + 8)
-#define REG_I386   110u /* eax: the first of the lower halves */
+#define REG_I386   111u /* eax: the first of the lower halves */
 
 /* A write in the making: @st is a copy of the vCPU's state that writes change, @parts says which
  * parts of it differ from the vCPU's. */
@@ -48,9 +48,11 @@ struct reg_desc {
 	int (*set)(struct reg_edit *edit, const struct reg_desc *reg, uint64_t value);
 };
 
-/* Registers 0..n-1 are those of x86-64; after them come the names under which a debugger that takes
- * the guest for an i386 knows the lower halves of nine of them. */
+/* Registers 0..n-1 are those of x86-64; after them comes the one that a debugger has to see before it
+ * takes the guest for Linux, then the names under which a debugger that takes it for an i386 knows the
+ * lower halves of nine. */
 unsigned regs_x86_64_count(void);
+unsigned regs_linux_count(void);
 unsigned regs_count(void);
 /* Registers 0..n-1 make up g and G; the rest (the system's, and those that are in g under another
  * name) is read with p. */

@@ -124,7 +124,7 @@ static unsigned op_reg_count(void *ctx)
 {
 	const struct debug_target *target = ctx;
 
-	return target->arch == TDESC_X86_64 ? regs_x86_64_count() : regs_count();
+	return tdesc_reg_count(target->arch);
 }
 
 static unsigned op_g_reg_count(void *ctx)
@@ -479,6 +479,8 @@ static enum tdesc_arch first_arch(enum debug_arch arch, const struct vm *vm)
 	switch (arch) {
 	case DEBUG_ARCH_X86_64:
 		return TDESC_X86_64;
+	case DEBUG_ARCH_X86_64_LINUX:
+		return TDESC_X86_64_LINUX;
 	case DEBUG_ARCH_I386:
 		return TDESC_I386;
 	case DEBUG_ARCH_I8086:

@@ -14,6 +14,7 @@ static const char *const FEATURES[REG_FEATURE_COUNT] = {
 	[REG_SSE] = "org.gnu.gdb.i386.sse",
 	[REG_SEGMENTS] = "org.gnu.gdb.i386.segments",
 	[REG_SYSTEM] = "org.umbra.x86.system",
+	[REG_LINUX] = "org.gnu.gdb.i386.linux",
 };
 
 static const struct {
@@ -25,10 +26,23 @@ static const struct {
 	{"v4i32", "int32", "v4_int32", 4},     {"v2i64", "int64", "v2_int64", 2},
 };
 
+static bool is_open(enum tdesc_arch arch)
+{
+	return arch != TDESC_X86_64 && arch != TDESC_X86_64_LINUX;
+}
+
+unsigned tdesc_reg_count(enum tdesc_arch arch)
+{
+	if (is_open(arch))
+		return regs_count();
+	return arch == TDESC_X86_64_LINUX ? regs_linux_count() : regs_x86_64_count();
+}
+
 /* Text that grows in a buffer; it fails once and for all when it is full. */
 struct xml {
 	char *buf;
 	size_t size, len;
+	enum tdesc_arch arch;
 	bool is_open;	   /* the registers of both architectures */
 	unsigned next_reg; /* the number that gdb gives to a register without one */
 };
@@ -110,7 +124,7 @@ static const char *feature_name(const struct xml *x, enum reg_feature feature)
 
 static void put_feature(struct xml *x, enum reg_feature feature)
 {
-	unsigned count = x->is_open ? regs_count() : regs_x86_64_count();
+	unsigned count = tdesc_reg_count(x->arch);
 
 	put(x, "<feature name=\"%s\">\n", feature_name(x, feature));
 	for (unsigned i = 0; flags_at(i); i++) {
@@ -133,6 +147,8 @@ static const char *arch_element(enum tdesc_arch arch)
 	switch (arch) {
 	case TDESC_X86_64:
 		return "<architecture>i386:x86-64</architecture>";
+	case TDESC_X86_64_LINUX:
+		return "<architecture>i386:x86-64</architecture><osabi>GNU/Linux</osabi>";
 	case TDESC_I386:
 		return "<architecture>i386</architecture>";
 	case TDESC_I8086:
@@ -145,14 +161,16 @@ static const char *arch_element(enum tdesc_arch arch)
 
 size_t tdesc_write(char *buf, size_t size, enum tdesc_arch arch)
 {
-	struct xml x = {.buf = buf, .size = size, .is_open = arch != TDESC_X86_64};
+	struct xml x = {.buf = buf, .size = size, .arch = arch, .is_open = is_open(arch)};
 
 	put(&x,
 	    "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
 	    "<target version=\"1.0\">%s\n",
 	    arch_element(arch));
-	for (unsigned f = 0; f < REG_FEATURE_COUNT; f++)
-		put_feature(&x, (enum reg_feature)f);
+	for (unsigned f = 0; f < REG_FEATURE_COUNT; f++) {
+		if (f != REG_LINUX || arch == TDESC_X86_64_LINUX)
+			put_feature(&x, (enum reg_feature)f);
+	}
 	put(&x, "</target>\n");
 	return x.len < x.size ? x.len : 0;
 }

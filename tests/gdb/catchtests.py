@@ -28,26 +28,14 @@ def only_soft():
     if ACCEL != "soft":
         raise Skip("this back end catches nothing")
 
+AS_LINUX = ["--gdb-arch", "x86-64-linux"]  # gdb knows $_siginfo and system calls by name then
+
 
 def start(transcript, gdb, umbra, function="main"):
     for command in ("file " + umbra.symbols, "target remote " + umbra.address):
         said(transcript, gdb, command)
     said(transcript, gdb, "tbreak " + function)
     said(transcript, gdb, "continue")
-
-
-def write_linux_description(umbra):
-    """The target description with what makes gdb take it for Linux: then it knows $_siginfo and the
-    names of system calls."""
-    with Umbra("hello64") as another, attach(another) as client:
-        xml = client.features()
-    xml = xml.replace("</architecture>", "</architecture><osabi>GNU/Linux</osabi>")
-    xml = xml.replace("</target>", '<feature name="org.gnu.gdb.i386.linux">'
-                      '<reg name="orig_rax" bitsize="64" regnum="900"/></feature></target>')
-    path = os.path.join(umbra.scratch, "linux.xml")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(xml)
-    return path
 
 
 # ---- exceptions --------------------------------------------------------------------------------------
@@ -82,8 +70,7 @@ def handle_decides(transcript):
 def each_exception_is_its_signal(transcript):
     """Stopped in front of the instruction, $_siginfo tells, and the guest's handler has it then."""
     only_soft()
-    with Umbra("faults") as umbra, Gdb() as gdb:
-        said(transcript, gdb, "set tdesc filename " + write_linux_description(umbra))
+    with Umbra("faults", extra=AS_LINUX) as umbra, Gdb() as gdb:
         start(transcript, gdb, umbra)
         must_match(transcript, gdb, "monitor catch signals", r"\A\Z")
         for signal, vector, error, function in FAULTS:
@@ -203,11 +190,25 @@ def system_calls_of_a_linux_guest(transcript):
         umbra.wait_uart(r"^answer-42")
 
 
+def system_calls_of_a_linux_guest_by_gdb(transcript):
+    """`catch syscall write`: gdb stops at the entry and at the return of each, and says its name."""
+    only_soft()
+    with linuxguest.boot(1, "nokaslr guest=shell", is_held=False, extra=AS_LINUX) as umbra, Gdb() as gdb:
+        umbra.wait_uart(r"# ")
+        said(transcript, gdb, "target remote " + umbra.address)
+        said(transcript, gdb, "catch syscall write")
+        umbra.send_uart(b"echo answer-$((6 * 7))\n")
+        must_match(transcript, gdb, "continue", r"\(call to syscall write\)")
+        must_match(transcript, gdb, "continue", r"\(returned from syscall write\)")
+        said(transcript, gdb, "delete")
+        said(transcript, gdb, "detach")
+        umbra.wait_uart(r"^answer-42")
+
+
 def catch_syscall_by_gdb(transcript):
     """gdb's own `catch syscall write` finds the packet."""
     only_soft()
-    with Umbra("faults") as umbra, Gdb() as gdb:
-        said(transcript, gdb, "set tdesc filename " + write_linux_description(umbra))
+    with Umbra("faults", extra=AS_LINUX) as umbra, Gdb() as gdb:
         start(transcript, gdb, umbra)
         must_match(transcript, gdb, "catch syscall write", r"Catchpoint 2 \(syscall 'write' \[1\]\)")
         answer = said(transcript, gdb, "maintenance packet QCatchSyscalls:1;400")
@@ -227,4 +228,5 @@ TESTS = [
 ]
 LINUX_TESTS = [
     (system_calls_of_a_linux_guest, ""),
+    (system_calls_of_a_linux_guest_by_gdb, ""),
 ]

@@ -162,12 +162,12 @@ Test(regs, i386_name_when_written_then_the_lower_half_changes)
 					    "ebp", "esi", "edi", "eip"};
 	struct x86_state st = long64_state();
 
-	cr_assert_eq(regs_count() - regs_x86_64_count(), UMBRA_ARRAY_SIZE(lower));
+	cr_assert_eq(regs_count() - regs_linux_count(), UMBRA_ARRAY_SIZE(lower));
 	cr_assert_eq(find("esp"), REG_ESP);
 	cr_assert_eq(find("ebp"), REG_EBP);
 	cr_assert_eq(find("eip"), REG_EIP);
 	for (unsigned i = 0; i < UMBRA_ARRAY_SIZE(lower); i++) {
-		const struct reg_desc *reg = regs_at(regs_x86_64_count() + i);
+		const struct reg_desc *reg = regs_at(regs_linux_count() + i);
 		struct reg_edit edit = edit_of(&st);
 		uint8_t before[8], after[8];
 		char whole[4] = "";
@@ -180,6 +180,18 @@ Test(regs, i386_name_when_written_then_the_lower_half_changes)
 		cr_assert_eq(le32_get(after), 0x76543210u, "%s", whole);
 		cr_assert_eq(le32_get(after + 4), le32_get(before + 4), "%s", whole);
 	}
+}
+
+/* A debugger writes "none" before it moves the program counter; there never is one to restart. */
+Test(regs, orig_rax_when_written_then_only_none_is_taken)
+{
+	struct x86_state st = long64_state();
+	struct reg_edit edit = edit_of(&st);
+
+	cr_assert_eq(find("orig_rax"), regs_x86_64_count());
+	cr_assert_eq(write_u64(&edit, "orig_rax", UINT64_MAX), 0);
+	cr_assert_eq(edit.parts, 0u);
+	cr_assert_eq(write_u64(&edit, "orig_rax", 1), -EINVAL);
 }
 
 Test(regs, read_when_state_is_known_then_its_values)

@@ -119,10 +119,31 @@ Test(tdesc, xml_when_open_then_registers_of_both_architectures)
 		cr_assert_str_eq(attribute(at, "name", value), regs_at(next)->name);
 		next++;
 	}
-	cr_assert_eq(count, regs_count());
+	cr_assert_eq(count, regs_count() - 1, "all but that of Linux");
 	at = strstr(xml, "</feature>");
 	cr_assert_lt(strstr(xml, "\"rax\""), at);
 	cr_assert_lt(strstr(xml, "\"eip\""), at);
+}
+
+/* What gdb needs before it knows $_siginfo and system calls, and else what x86-64 has. */
+Test(tdesc, xml_when_for_linux_then_its_register_and_osabi_besides)
+{
+	static char plain[TDESC_MAX];
+	const char *at;
+	char value[64];
+
+	write_xml(false);
+	memcpy(plain, xml, sizeof(plain));
+	cr_assert_gt(tdesc_write(xml, sizeof(xml), TDESC_X86_64_LINUX), 0);
+	cr_assert_not_null(strstr(xml, "<osabi>GNU/Linux</osabi>"));
+	at = strstr(xml, "<feature name=\"org.gnu.gdb.i386.linux\">");
+	cr_assert_not_null(at);
+	cr_assert_str_eq(attribute(strstr(at, "<reg "), "name", value), "orig_rax");
+	cr_assert_str_eq(attribute(strstr(at, "<reg "), "bitsize", value), "64");
+	cr_assert_eq(tdesc_reg_count(TDESC_X86_64_LINUX), tdesc_reg_count(TDESC_X86_64) + 1);
+	*strstr(plain, "</target>") = '\0';
+	*strstr(at, "<feature") = '\0';
+	cr_assert_str_eq(strstr(xml, "<feature"), strstr(plain, "<feature"));
 }
 
 /* What names an i386 differs from the open one in that alone. */
