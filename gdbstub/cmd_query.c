@@ -61,6 +61,7 @@ static const struct {
 	{RSP_NEEDS_XFER, ";qXfer:features:read+"},
 	{RSP_NEEDS_EXEC_FILE, ";qXfer:exec-file:read+"},
 	{RSP_NEEDS_OSDATA, ";qXfer:osdata:read+"},
+	{RSP_NEEDS_LIBRARIES, ";qXfer:libraries:read+"},
 	{RSP_NEEDS_REDESCRIBE, ";exec-events+"},
 	{RSP_NEEDS_ROM, ";qXfer:memory-map:read+"},
 	{RSP_NEEDS_BREAK, ";swbreak+;hwbreak+"},

@@ -102,6 +102,7 @@ static const struct rsp_command commands[] = {
 	{"qTBuffer", ":n,n", RSP_NEEDS_TRACE, WAITS, rsp_cmd_trace_data},
 	{"qXfer:memory-map:read", "::n,n", RSP_NEEDS_ROM, WAITS, rsp_cmd_xfer_memory_map},
 	{"qXfer:osdata:read", ":a:n,n", RSP_NEEDS_OSDATA, WAITS, rsp_cmd_xfer_osdata},
+	{"qXfer:libraries:read", "::n,n", RSP_NEEDS_LIBRARIES, WAITS, rsp_cmd_xfer_libraries},
 	{"QThreadSuffixSupported", "", RSP_NEEDS_LLDB, AT_ONCE, rsp_cmd_thread_suffix},
 	{"QListThreadsInStopReply", "", RSP_NEEDS_LLDB, AT_ONCE, rsp_cmd_list_threads},
 	{"jThreadsInfo", "", RSP_NEEDS_LLDB, WAITS, rsp_cmd_threads_info},
@@ -186,6 +187,8 @@ bool rsp_command_is_offered(const struct rsp_session *s, enum rsp_needs needs)
 		return target->map && target->map->has_rom(target->ctx);
 	case RSP_NEEDS_OSDATA:
 		return target->osdata;
+	case RSP_NEEDS_LIBRARIES:
+		return target->libraries;
 	case RSP_NEEDS_LLDB:
 		return target->lldb;
 	case RSP_NEEDS_OFFSETS:

@@ -82,6 +82,7 @@ struct rsp_session {
 	bool has_thread_list;	/* stop replies name all threads and where they are */
 	bool has_exec;		/* the client knows exec: in stop replies */
 	bool has_no_file;	/* the client asked for the program's file: it was given none */
+	bool has_libraries;	/* the client reads the list of libraries */
 	bool is_stop_held;	/* last_stop waits for a resume, which it answers */
 	bool is_physical;	/* m, x, M and X mean physical addresses */
 	bool is_extended;	/* the client said ! and may say vRun */
@@ -218,6 +219,8 @@ void rsp_stop_put(struct rsp_session *s, const struct rsp_stop *stop);
 bool rsp_stop_is_end(const struct rsp_stop *stop);
 /* Describe the target anew if need be.  True when the client was told so: the stop is held back. */
 bool rsp_stop_redescribe(struct rsp_session *s);
+/* Tell of another list of libraries if there is one: likewise. (cmd_library.c) */
+bool rsp_stop_libraries(struct rsp_session *s);
 /* Remember @stop; the thread that stopped becomes the current one, as gdb assumes. */
 void rsp_stop_record(struct rsp_session *s, const struct rsp_stop *stop);
 
@@ -285,6 +288,7 @@ enum rsp_needs {
 	RSP_NEEDS_ROM,
 	RSP_NEEDS_LLDB,
 	RSP_NEEDS_OSDATA,
+	RSP_NEEDS_LIBRARIES,
 };
 
 struct rsp_command {
@@ -324,6 +328,7 @@ void rsp_window_send(struct rsp_window *w);
 void rsp_cmd_search(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_crc(struct rsp_session *s, const struct rsp_args *args);
 
+void rsp_cmd_xfer_libraries(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_xfer_osdata(struct rsp_session *s, const struct rsp_args *args);
 void rsp_cmd_symbol(struct rsp_session *s, const struct rsp_args *args);
 

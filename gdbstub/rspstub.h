@@ -213,6 +213,20 @@ struct rsp_osdata_ops {
 		      void *put_ctx);
 };
 
+/* Files that the program has loaded, each to where it wanted it. */
+struct rsp_library_ops {
+	/* Give @put each of them: the path of its file on the client's side, and where each section
+	 * lies that takes memory, in the order of the file.  A long list is fetched in pieces, and
+	 * this is called for each: @is_first says that it may have another content than before. */
+	void (*list)(void *ctx, unsigned thread, bool is_first,
+		     void (*put)(void *put_ctx, const char *path, const uint64_t *section,
+				 unsigned count),
+		     void *put_ctx);
+	/* Whether the list has become another since it was read: before a stop is told the client
+	 * is told of that, and answers its resume with the stop, as with redescribe. */
+	bool (*changed)(void *ctx);
+};
+
 /* Symbols of the target's program that the debugger knows and the target wants (qSymbol). */
 struct rsp_symbol_ops {
 	const char *const *names;
@@ -261,9 +275,10 @@ struct rsp_target {
 	struct rsp_tracer *tracer;	 /* with trace: opened for this target before the session */
 	const struct rsp_map_ops *map;	 /* NULL: no memory map, no qMemoryRegionInfo */
 	const struct rsp_lldb_ops *lldb; /* NULL: none of LLDB's own packets */
-	const struct rsp_signal_ops *signals; /* NULL: no QPassSignals */
-	const struct rsp_osdata_ops *osdata;  /* NULL: no `info os` */
-	const struct rsp_symbol_ops *symbols; /* NULL: the debugger is asked for none */
+	const struct rsp_signal_ops *signals;	 /* NULL: no QPassSignals */
+	const struct rsp_osdata_ops *osdata;	 /* NULL: no `info os` */
+	const struct rsp_symbol_ops *symbols;	 /* NULL: the debugger is asked for none */
+	const struct rsp_library_ops *libraries; /* NULL: the program is one file */
 	void *ctx;
 };
 
@@ -283,6 +298,7 @@ enum rsp_stop_kind {
 	 * has ended with the status @signal. */
 	RSP_STOP_CREATED,
 	RSP_STOP_THREAD_GONE,
+	RSP_STOP_LIBRARY, /* the list of libraries has become another; a client goes on then */
 };
 
 struct rsp_stop {

@@ -46,6 +46,8 @@ static bool is_target_complete(const struct rsp_target *target)
 		return false;
 	if (target->osdata && !target->osdata->table)
 		return false;
+	if (target->libraries && !(target->libraries->list && target->libraries->changed))
+		return false;
 	if (target->symbols && !(target->symbols->names && target->symbols->found))
 		return false;
 	return !target->xfer || target->xfer->features;
@@ -92,6 +94,7 @@ void rsp_session_reset(struct rsp_session *s)
 	s->is_extended = false;
 	s->has_exec = false;
 	s->has_no_file = false;
+	s->has_libraries = false;
 	s->is_stop_held = false;
 	s->is_physical = false;
 	s->has_suffix = false;
@@ -213,6 +216,7 @@ static bool is_news(const struct rsp_session *s, const struct rsp_stop *stop)
 	case RSP_STOP_KILLED:
 	case RSP_STOP_SYSCALL_ENTRY:
 	case RSP_STOP_SYSCALL_RETURN:
+	case RSP_STOP_LIBRARY:
 		break;
 	}
 	return true;
@@ -229,7 +233,7 @@ void rsp_session_stopped(struct rsp_session *s, const struct rsp_stop *stop)
 	switch (s->state) {
 	case RSP_RUNNING:
 		rsp_stop_record(s, stop);
-		if (!rsp_stop_redescribe(s))
+		if (!rsp_stop_redescribe(s) && !rsp_stop_libraries(s))
 			rsp_stop_answer(s);
 		s->state = RSP_STOPPED;
 		break;

@@ -70,6 +70,9 @@ static void put_reason(struct rsp_session *s, const struct rsp_stop *stop)
 		rsp_reply_number(s, stop->addr, 1);
 		rsp_reply_byte(s, ';');
 		break;
+	case RSP_STOP_LIBRARY:
+		rsp_reply_text(s, "library:;");
+		break;
 	case RSP_STOP_CREATED:
 		rsp_reply_text(s, "create:;");
 		break;

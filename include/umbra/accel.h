@@ -184,12 +184,13 @@ struct accel_exit {
 	uint64_t mmu_hit;	    /* with ACCEL_DEBUG_MMU: what mmu_stop_hook.stop was given */
 	struct accel_caught caught; /* with ACCEL_DEBUG_CATCH */
 	uint64_t guest_dr6;	    /* with ACCEL_DEBUG_GUEST: what DR6 is to show the guest */
-	bool has_pass_left; /* what pass_exec allowed was not executed yet; it holds for the next run */
-	bool is_emulation; /* FAILED: an instruction could not be emulated; the guest can go on */
-	gva_t pc;	   /* linear address of the next instruction, for DEBUG and FAILED */
-	uint64_t rip;	   /* the same as an offset in CS */
-	char text[240];	   /* FAILED: reason for a person, instruction bytes included; SHUTDOWN: the
-			    * faults that led to it, or empty */
+	bool has_pass_left; /* what pass_exec allowed was not executed yet; it holds for the next
+			       run */
+	bool is_emulation;  /* FAILED: an instruction could not be emulated; the guest can go on */
+	gva_t pc;	    /* linear address of the next instruction, for DEBUG and FAILED */
+	uint64_t rip;	    /* the same as an offset in CS */
+	char text[240]; /* FAILED: reason for a person, instruction bytes included; SHUTDOWN: the
+			 * faults that led to it, or empty */
 };
 
 /* What the vCPU's thread gives its back end. */

@@ -48,9 +48,9 @@ struct reg_desc {
 	int (*set)(struct reg_edit *edit, const struct reg_desc *reg, uint64_t value);
 };
 
-/* Registers 0..n-1 are those of x86-64; after them comes the one that a debugger has to see before it
- * takes the guest for Linux, then the names under which a debugger that takes it for an i386 knows the
- * lower halves of nine. */
+/* Registers 0..n-1 are those of x86-64; after them comes the one that a debugger has to see before
+ * it takes the guest for Linux, then the names under which a debugger that takes it for an i386
+ * knows the lower halves of nine. */
 unsigned regs_x86_64_count(void);
 unsigned regs_linux_count(void);
 unsigned regs_count(void);

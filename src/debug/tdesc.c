@@ -10,10 +10,8 @@
 #include <string.h>
 
 static const char *const FEATURES[REG_FEATURE_COUNT] = {
-	[REG_CORE] = "org.gnu.gdb.i386.core",
-	[REG_SSE] = "org.gnu.gdb.i386.sse",
-	[REG_SEGMENTS] = "org.gnu.gdb.i386.segments",
-	[REG_SYSTEM] = "org.umbra.x86.system",
+	[REG_CORE] = "org.gnu.gdb.i386.core",	      [REG_SSE] = "org.gnu.gdb.i386.sse",
+	[REG_SEGMENTS] = "org.gnu.gdb.i386.segments", [REG_SYSTEM] = "org.umbra.x86.system",
 	[REG_LINUX] = "org.gnu.gdb.i386.linux",
 };
 

@@ -10,8 +10,10 @@
 
 /* What a description says of the architecture.  TDESC_OPEN names none: gdb takes the guest for what
  * its symbol file is, an i386 if it has none.  All but those of x86-64 hold the registers of both,
- * by the same numbers.  TDESC_X86_64_LINUX makes gdb take the guest for a process of Linux: it knows
- * $_siginfo and the names of system calls then, and looks for modules as such a process has them. */
+ * by the same numbers.  TDESC_X86_64_LINUX makes gdb take the guest for a process of Linux: it
+ * knows
+ * $_siginfo and the names of system calls then, and looks for modules as such a process has them.
+ */
 enum tdesc_arch { TDESC_X86_64, TDESC_X86_64_LINUX, TDESC_OPEN, TDESC_I386, TDESC_I8086 };
 
 /* The registers of @arch are 0..n-1; a description may leave some out. */

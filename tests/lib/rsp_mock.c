@@ -226,6 +226,25 @@ static bool mock_has_rom(void *ctx)
 	return mock->has_rom;
 }
 
+static void mock_libraries(void *ctx, unsigned thread, bool is_first,
+			   void (*put)(void *put_ctx, const char *path, const uint64_t *section,
+				       unsigned count),
+			   void *put_ctx)
+{
+	static const uint64_t section[] = {0x1000, 0xffffffffc0000000};
+	struct rsp_mock *mock = ctx;
+
+	mock->thread = thread;
+	mock->listed += is_first;
+	put(put_ctx, "/lib/a&b.ko", section, 2);
+	put(put_ctx, "/lib/none.ko", NULL, 0);
+}
+
+static bool mock_libraries_changed(void *ctx)
+{
+	return ((struct rsp_mock *)ctx)->has_news;
+}
+
 static bool mock_table(void *ctx, unsigned thread, const char *annex,
 		       void (*put)(void *put_ctx, const char *name, const char *value),
 		       void *put_ctx)
@@ -445,6 +464,7 @@ static const struct rsp_mock blank = {
 	.xfer = {mock_features, mock_exec_file, mock_text_start, NULL},
 	.map = {mock_region, mock_has_rom},
 	.osdata = {mock_table},
+	.libraries = {mock_libraries, mock_libraries_changed},
 	.lldb = {"x86_64-unknown-none", 8, 1, mock_reg_info, mock_alloc, mock_release},
 	.signals = {mock_pass, mock_program, mock_siginfo, mock_catch_syscalls},
 	.siginfo_len = 4,
@@ -482,6 +502,7 @@ struct rsp_mock *rsp_mock_open(void)
 		.lldb = &mock->lldb,
 		.signals = &mock->signals,
 		.osdata = &mock->osdata,
+		.libraries = &mock->libraries,
 		.agent = &mock->agent,
 		.trace = &mock->trace,
 		.ctx = mock,

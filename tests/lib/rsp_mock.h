@@ -28,6 +28,7 @@ struct rsp_mock {
 	struct rsp_map_ops map;	      /* the memory is one region, its first half ROM if has_rom */
 	struct rsp_lldb_ops lldb;     /* lends the last page; register 1 is the program counter */
 	struct rsp_osdata_ops osdata; /* one table, "tasks" */
+	struct rsp_library_ops libraries; /* two files; changed is has_news */
 	struct rsp_signal_ops signals;
 	struct rsp_phys_ops phys; /* physical 0 is where linear MOCK_MEM_BASE leads */
 	struct rsp_target target;
@@ -41,6 +42,8 @@ struct rsp_mock {
 	unsigned break_types; /* bit per type */
 	int error;	      /* what operations that can fail answer */
 	bool has_rom;
+	bool has_news;
+	unsigned listed;      /* how often the libraries were begun to be read */
 	unsigned redescribed; /* how often it is to be described anew yet */
 	const char *exec_file;
 	uint64_t text_start; /* 0: where it was linked for */

@@ -150,7 +150,8 @@ static void deliver(struct soft_cpu *c, const struct soft_event *event)
 
 static bool may_interrupt(const struct soft_cpu *c)
 {
-	/* The instruction that was caught or met, and told, comes first, or it would be told again. */
+	/* The instruction that was caught or met, and told, comes first, or it would be told again.
+	 */
 	if (c->activity == X86_ACTIVE && (c->pass_catch || c->skip_exec_point))
 		return false;
 	return !c->debug.block_irq || !c->debug.step || c->activity != X86_ACTIVE;

@@ -125,6 +125,9 @@ static const struct row_case {
 	 "qXfer:memory-map:read::0,100",
 	 {"qXfer:memory-map:read::0", "qXfer:memory-map:read:a:0,1", "qXfer:memory-map:read"}},
 	{"qXfer:osdata:read", "qXfer:osdata:read:tasks:0,9", {"qXfer:osdata:read"}},
+	{"qXfer:libraries:read",
+	 "qXfer:libraries:read::0,100",
+	 {"qXfer:libraries:read::0", "qXfer:libraries:read:a:0,1", "qXfer:libraries:read"}},
 	{"QThreadSuffixSupported", "QThreadSuffixSupported", {"QThreadSuffixSupported:1"}},
 	{"QListThreadsInStopReply", "QListThreadsInStopReply", {"QListThreadsInStopReply:1"}},
 	{"jThreadsInfo", "jThreadsInfo", {"jThreadsInfo:1"}},
@@ -463,7 +466,8 @@ Test(commands, qSupported_then_what_the_tables_give)
 	cr_assert(client_gets(mock, all,
 			      "PacketSize=20000;QStartNoAckMode+;vContSupported+;"
 			      "qXfer:threads:read+;binary-upload+;qXfer:features:read+;"
-			      "qXfer:exec-file:read+;qXfer:osdata:read+;qXfer:memory-map:read+;"
+			      "qXfer:exec-file:read+;qXfer:osdata:read+;qXfer:libraries:read+;"
+			      "qXfer:memory-map:read+;"
 			      "swbreak+;hwbreak+;ConditionalBreakpoints+;BreakpointCommands+;"
 			      "ConditionalTracepoints+;TracepointSource+;"
 			      "EnableDisableTracepoints+;InstallInTrace+;DisconnectedTracing+;"
@@ -483,6 +487,7 @@ Test(commands, qSupported_then_what_the_tables_give)
 	mock->target.monitor = NULL;
 	mock->target.map = NULL;
 	mock->target.osdata = NULL;
+	mock->target.libraries = NULL;
 	mock->run.restart = NULL;
 	mock->run.pause = NULL;
 	mock->run.may_control = NULL;
