@@ -29,6 +29,7 @@ enum stop_kind {
 	STOP_WATCH,	/* a watchpoint */
 	STOP_CATCH,	/* a guest event that somebody wants to see: caught */
 	STOP_MMU,	/* an event of the shadow MMU that somebody waited for: mmu_hit */
+	STOP_NEWS,	/* a point of bp_insert_news was met: addr */
 	STOP_PASS, /* never taken: a vCPU is to step over a planted byte, others held meanwhile */
 	STOP_HALT, /* every vCPU is halted and nothing can end it */
 	STOP_SHUTDOWN, /* triple fault */
@@ -182,12 +183,18 @@ enum bp_backing {
 	BP_BACKING_IMPOSSIBLE /* the back end has no way here; text tells why */
 };
 
+enum bp_purpose {
+	BP_FOR_CLIENT, /* of bp_insert */
+	BP_FOR_TRACE,  /* of bp_insert_trace */
+	BP_FOR_NEWS    /* of bp_insert_news */
+};
+
 struct bp_info {
 	enum bp_kind kind;
 	gva_t addr;
 	uint64_t len;
 	bool is_physical; /* addr is guest-physical */
-	bool is_trace;	  /* of bp_insert_trace */
+	enum bp_purpose purpose;
 	bool has_agent;
 	enum bp_backing backing;
 	uint64_t hits;
@@ -211,8 +218,13 @@ int bp_insert_physical(struct world *world, enum bp_kind kind, gpa_t gpa, uint64
 		       struct umbra_err *err);
 /* Errors: -ENOENT. */
 int bp_remove_physical(struct world *world, enum bp_kind kind, gpa_t gpa, uint64_t len);
-/* Remove all, those of bp_insert_trace excepted. */
+/* Remove all, those of bp_insert_trace and bp_insert_news excepted. */
 void bp_clear(struct world *world);
+/* A point of the debug server's own, where the guest is about to change something that it follows:
+ * STOP_NEWS, or STOP_BREAK if a breakpoint is there as well.
+ * Errors: as bp_insert of BP_SOFT. */
+int bp_insert_news(struct world *world, gva_t addr, struct umbra_err *err);
+void bp_clear_news(struct world *world);
 /* Breakpoint number @index, in order of insertion.  False past the last. */
 bool bp_at(const struct world *world, unsigned index, struct bp_info *out_info);
 

@@ -34,6 +34,10 @@ struct debug_config {
 	const char *address;
 	enum debug_disconnect on_disconnect;
 	enum debug_arch arch;
+	/* Where the files of a Linux guest's modules are, for the debugger to read; NULL: nobody
+	 * said.
+	 */
+	const char *modules;
 	/* What `monitor version` answers: "umbra 0.1 ..."; borrowed; NULL: the name alone. */
 	const char *version;
 	/* How long the client may hear nothing while its packet is worked on; 0: 500 ms. */

@@ -339,6 +339,13 @@ static int set_addr_file(struct cli_options *o, const char *value, struct umbra_
 	return 0;
 }
 
+static int set_gdb_modules(struct cli_options *o, const char *value, struct umbra_err *err)
+{
+	(void)err;
+	o->gdb_modules = value;
+	return 0;
+}
+
 static int set_on_disconnect(struct cli_options *o, const char *value, struct umbra_err *err)
 {
 	static const char *const words[] = {
@@ -499,13 +506,12 @@ static const struct option_row OPTIONS[] = {
 	{"-S", NULL, "wait for the debugger before the first instruction", set_stopped},
 	{"--addr-file", "FILE", "write the port's address there as well", set_addr_file},
 	{"--gdb-arch", "ARCH", "auto (default), x86-64, x86-64-linux, i386, i8086", set_gdb_arch},
+	{"--gdb-modules", "DIR", "where the *.ko are whose symbols gdb is to load",
+	 set_gdb_modules},
 	{"--on-disconnect", "WHAT", "a lost debugger means: resume (default), stay, exit",
 	 set_on_disconnect},
 	{NULL, NULL, "How it ends", NULL},
-	{"--exit", "MODE",
-	 "isa-debug-exit with v gives: qemu (default),\n"
-	 "(v << 1) | 1; or plain, v itself",
-	 set_exit},
+	{"--exit", "MODE", "isa-debug-exit: qemu (default, v << 1 | 1) or plain", set_exit},
 	{"--on-halt", "WHAT",
 	 "CPUs that are halted for good: stop (default; exit\n"
 	 "status 3 without a debugger), or exit:N",

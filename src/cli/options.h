@@ -19,6 +19,7 @@ struct cli_options {
 	const char *gdb; /* the debug port's address; NULL = -gdb none */
 	enum debug_disconnect on_disconnect;
 	enum debug_arch gdb_arch;
+	const char *gdb_modules;
 	const char *addr_file;
 	bool starts_stopped;   /* -S */
 	bool exits_on_reset;   /* -no-reboot */

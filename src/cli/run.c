@@ -57,6 +57,7 @@ static int open_debug_port(struct run *run, struct umbra_err *err)
 		.address = options->gdb,
 		.on_disconnect = options->on_disconnect,
 		.arch = options->gdb_arch,
+		.modules = options->gdb_modules,
 		.version = BUILD_VERSION,
 		.on_quit = lifecycle_on_quit,
 		.ctx = &run->life,

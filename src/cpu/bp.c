@@ -92,7 +92,7 @@ static struct bp *bp_find(struct bp_table *t, const struct bp *what)
 		struct bp *bp = &t->bp[i];
 
 		if (bp->kind == what->kind && bp->addr == what->addr &&
-		    bp->is_physical == what->is_physical && !bp->is_trace &&
+		    bp->is_physical == what->is_physical && bp->purpose == what->purpose &&
 		    (!is_watch(what->kind) || bp->len == what->len))
 			return bp;
 	}
@@ -143,7 +143,7 @@ static int insert(struct world *w, const struct bp *what, struct umbra_err *err)
 		return umbra_err_set(err, ENOTSUP, "this back end has no breakpoints of that kind");
 	if (is_watch(what->kind) && check_watch(caps, what->addr, what->len, err))
 		return -EINVAL;
-	if (!what->is_trace && bp_find(t, what))
+	if (what->purpose != BP_FOR_TRACE && bp_find(t, what))
 		return 0;
 	if (needs_point(what->kind) && count_points(t) >= points)
 		return umbra_err_set(err, ENOSPC, "all %u debug registers are taken", points);
@@ -203,13 +203,12 @@ int bp_remove_physical(struct world *w, enum bp_kind kind, gpa_t gpa, uint64_t l
 	return remove_one(w, &what);
 }
 
-/* Remove those that are tracepoints, or those that are not. */
-static void remove_all(struct bp_table *t, bool is_trace)
+static void remove_all(struct bp_table *t, enum bp_purpose purpose)
 {
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < t->count; i++) {
-		if (t->bp[i].is_trace != is_trace)
+		if (t->bp[i].purpose != purpose)
 			t->bp[kept++] = t->bp[i];
 	}
 	t->count = kept;
@@ -218,20 +217,32 @@ static void remove_all(struct bp_table *t, bool is_trace)
 
 void bp_clear(struct world *w)
 {
-	remove_all(&w->bps, false);
+	remove_all(&w->bps, BP_FOR_CLIENT);
 }
 
 int bp_insert_trace(struct world *w, gva_t addr, void *agent, struct umbra_err *err)
 {
 	const struct bp what = {
-		.kind = BP_SOFT, .addr = addr, .len = 1, .is_trace = true, .agent = agent};
+		.kind = BP_SOFT, .addr = addr, .len = 1, .purpose = BP_FOR_TRACE, .agent = agent};
 
 	return insert(w, &what, err);
 }
 
 void bp_clear_traces(struct world *w)
 {
-	remove_all(&w->bps, true);
+	remove_all(&w->bps, BP_FOR_TRACE);
+}
+
+int bp_insert_news(struct world *w, gva_t addr, struct umbra_err *err)
+{
+	const struct bp what = {.kind = BP_SOFT, .addr = addr, .len = 1, .purpose = BP_FOR_NEWS};
+
+	return insert(w, &what, err);
+}
+
+void bp_clear_news(struct world *w)
+{
+	remove_all(&w->bps, BP_FOR_NEWS);
 }
 
 int bp_set_agent(struct world *w, enum bp_kind kind, gva_t addr, uint64_t len, void *agent)
@@ -257,18 +268,22 @@ bool bp_at(const struct world *w, unsigned index, struct bp_info *out_info)
 				     .addr = bp->addr,
 				     .len = bp->len,
 				     .is_physical = bp->is_physical,
-				     .is_trace = bp->is_trace,
+				     .purpose = bp->purpose,
 				     .has_agent = bp->agent != NULL,
 				     .backing = bp->backing,
 				     .hits = bp->hits};
 	return true;
 }
 
-static bool has_exec_at(const struct bp_table *t, gva_t addr, bool is_trace)
+static bool is_exec_at(const struct bp *bp, gva_t addr)
+{
+	return !is_watch(bp->kind) && bp->addr == addr;
+}
+
+static bool has_exec_for(const struct bp_table *t, gva_t addr, enum bp_purpose purpose)
 {
 	for (unsigned i = 0; i < t->count; i++) {
-		if (!is_watch(t->bp[i].kind) && t->bp[i].addr == addr &&
-		    t->bp[i].is_trace == is_trace)
+		if (is_exec_at(&t->bp[i], addr) && t->bp[i].purpose == purpose)
 			return true;
 	}
 	return false;
@@ -276,12 +291,16 @@ static bool has_exec_at(const struct bp_table *t, gva_t addr, bool is_trace)
 
 bool bp_has_exec_at(const struct bp_table *t, gva_t addr)
 {
-	return has_exec_at(t, addr, false) || has_exec_at(t, addr, true);
+	for (unsigned i = 0; i < t->count; i++) {
+		if (is_exec_at(&t->bp[i], addr))
+			return true;
+	}
+	return false;
 }
 
 bool bp_has_trace_at(const struct bp_table *t, gva_t addr)
 {
-	return has_exec_at(t, addr, true);
+	return has_exec_for(t, addr, BP_FOR_TRACE);
 }
 
 bool bp_has_exec_in(const struct bp_table *t, gpa_t gpa)
@@ -299,7 +318,9 @@ bool bp_has_exec_in(const struct bp_table *t, gpa_t gpa)
 bool bp_event_is_valid(const struct bp_table *t, const struct cpu_stop *event)
 {
 	if (event->kind == STOP_BREAK)
-		return has_exec_at(t, event->addr, false);
+		return has_exec_for(t, event->addr, BP_FOR_CLIENT);
+	if (event->kind == STOP_NEWS)
+		return has_exec_for(t, event->addr, BP_FOR_NEWS);
 	if (event->kind != STOP_WATCH)
 		return true;
 	for (unsigned i = 0; i < t->count; i++) {

@@ -94,7 +94,7 @@ struct bp {
 	gva_t addr;
 	uint64_t len;
 	bool is_physical;
-	bool is_trace; /* never stops */
+	enum bp_purpose purpose;
 	void *agent;   /* NULL: it stops */
 	enum bp_backing backing;
 	uint64_t hits; /* [lock] */

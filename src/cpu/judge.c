@@ -23,19 +23,6 @@ static void count_hit(struct world *w, struct bp *bp)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* Whether @bp wants the world to stop. */
-static bool meet(struct vcpu *v, struct bp *bp)
-{
-	const struct bp_hook *hook = v->world->bp_hook;
-	unsigned verdict = BP_STOP;
-
-	count_hit(v->world, bp);
-	if (bp->agent)
-		verdict = hook->meet(hook->ctx, v, bp->agent);
-	v->is_watched |= (verdict & BP_WATCH) != 0;
-	return (verdict & BP_STOP) && !bp->is_trace;
-}
-
 /* At one place, which is linear. */
 static bool is_place(const struct bp *bp)
 {
@@ -45,6 +32,29 @@ static bool is_place(const struct bp *bp)
 static bool is_exec(const struct bp *bp)
 {
 	return is_place(bp) || bp->kind == BP_WATCH_EXEC;
+}
+
+/* The first of several counts, but for news, which are told with whatever else happens. */
+static bool is_better(enum stop_kind kind, const struct cpu_stop *than)
+{
+	return kind != STOP_NONE && (than->kind == STOP_NONE || than->kind == STOP_NEWS);
+}
+
+/* What @bp wants the world to stop for; STOP_NONE: to go on. */
+static enum stop_kind meet(struct vcpu *v, struct bp *bp)
+{
+	const struct bp_hook *hook = v->world->bp_hook;
+	unsigned verdict = BP_STOP;
+
+	count_hit(v->world, bp);
+	if (bp->agent)
+		verdict = hook->meet(hook->ctx, v, bp->agent);
+	v->is_watched |= (verdict & BP_WATCH) != 0;
+	if (bp->purpose == BP_FOR_NEWS)
+		return STOP_NEWS;
+	if (!(verdict & BP_STOP) || bp->purpose == BP_FOR_TRACE)
+		return STOP_NONE;
+	return is_place(bp) ? STOP_BREAK : STOP_WATCH;
 }
 
 /* A planted byte that was reached under another linear address is ours as well, for the guest never
@@ -60,7 +70,7 @@ static bool judge_alias(struct vcpu *v, gva_t pc, struct cpu_stop *out)
 	for (unsigned i = 0; i < w->bps.count; i++) {
 		const struct bp *bp = &w->bps.bp[i];
 
-		if (bp->backing == BP_BACKING_PATCH && !bp->agent)
+		if (bp->backing == BP_BACKING_PATCH && bp->purpose == BP_FOR_CLIENT && !bp->agent)
 			*out = (struct cpu_stop){.kind = STOP_BREAK, .bp = BP_SOFT, .addr = pc};
 	}
 	return true;
@@ -74,12 +84,14 @@ bool judge_exec(struct vcpu *v, gva_t pc, struct cpu_stop *out)
 	out->kind = STOP_NONE; /* the rest is large, and of no interest then */
 	for (unsigned i = 0; i < t->count; i++) {
 		struct bp *bp = &t->bp[i];
+		enum stop_kind kind;
 
 		if (!is_place(bp) || bp->addr != pc)
 			continue;
 		is_ours = true;
-		if (meet(v, bp) && out->kind == STOP_NONE)
-			*out = (struct cpu_stop){.kind = STOP_BREAK, .bp = bp->kind, .addr = pc};
+		kind = meet(v, bp);
+		if (is_better(kind, out))
+			*out = (struct cpu_stop){.kind = kind, .bp = bp->kind, .addr = pc};
 	}
 	v->has_met |= is_ours;
 	v->met_pc = pc;
@@ -103,9 +115,10 @@ static bool is_bp_hit(const struct bp *bp, const struct accel_debug *set,
 	return false;
 }
 
-static struct cpu_stop stop_of(const struct bp *bp, const struct accel_exit *exit)
+static struct cpu_stop stop_of(const struct bp *bp, enum stop_kind kind,
+			       const struct accel_exit *exit)
 {
-	return (struct cpu_stop){.kind = is_place(bp) ? STOP_BREAK : STOP_WATCH,
+	return (struct cpu_stop){.kind = kind,
 				 .bp = bp->kind,
 				 .addr = is_place(bp) ? exit->pc : bp->addr,
 				 .is_physical = bp->is_physical,
@@ -122,6 +135,7 @@ static bool judge(struct vcpu *v, const struct accel_exit *exit, struct cpu_stop
 	out->kind = STOP_NONE; /* the rest is large, and of no interest then */
 	for (unsigned i = 0; i < t->count; i++) {
 		struct bp *bp = &t->bp[i];
+		enum stop_kind kind;
 
 		if (!is_bp_hit(bp, &v->debug, exit))
 			continue;
@@ -130,8 +144,9 @@ static bool judge(struct vcpu *v, const struct accel_exit *exit, struct cpu_stop
 			v->has_met = true;
 			v->met_pc = exit->pc;
 		}
-		if (meet(v, bp) && out->kind == STOP_NONE)
-			*out = stop_of(bp, exit);
+		kind = meet(v, bp);
+		if (is_better(kind, out))
+			*out = stop_of(bp, kind, exit);
 	}
 	return is_ours;
 }
@@ -164,7 +179,7 @@ void judge_traces(struct vcpu *v, gva_t pc)
 	struct bp_table *t = &v->world->bps;
 
 	for (unsigned i = 0; i < t->count; i++) {
-		if (t->bp[i].is_trace && t->bp[i].addr == pc)
+		if (t->bp[i].purpose == BP_FOR_TRACE && t->bp[i].addr == pc)
 			meet(v, &t->bp[i]);
 	}
 }

@@ -246,7 +246,7 @@ static bool has_moved(const struct vcpu *v)
 	unsigned parts = X86_STATE_GPR | X86_STATE_SREG;
 
 	if (v->event.kind != STOP_BREAK && v->event.kind != STOP_STEP &&
-	    v->event.kind != STOP_PASS && v->event.kind != STOP_CATCH)
+	    v->event.kind != STOP_NEWS && v->event.kind != STOP_PASS && v->event.kind != STOP_CATCH)
 		return false;
 	return (v->state_parts & parts) == parts && x86_linear_pc(&v->state) != v->event.addr;
 }

@@ -95,8 +95,10 @@ static bool find_member(const struct btf *btf, const uint8_t *at, uint32_t info,
 	return false;
 }
 
-bool btf_offset_of(const struct btf *btf, const char *name, const char *member,
-		   uint32_t *out_offset)
+/* The structure @name: what stands behind its common part, and its info and size.  NULL: there is
+ * none, or the types are malformed before it. */
+static const uint8_t *find_struct(const struct btf *btf, const char *name, uint32_t *out_info,
+				  uint32_t *out_size)
 {
 	uint64_t at = 0;
 
@@ -108,10 +110,29 @@ bool btf_offset_of(const struct btf *btf, const char *name, const char *member,
 
 		at += TYPE_BYTES;
 		if (extra > btf->types_len - at)
-			return false;
-		if (kind == KIND_STRUCT && is_named(btf, le32_get(type), name))
-			return find_member(btf, btf->types + at, info, member, out_offset);
+			return NULL;
+		if (kind == KIND_STRUCT && is_named(btf, le32_get(type), name)) {
+			*out_info = info;
+			*out_size = le32_get(type + 8);
+			return btf->types + at;
+		}
 		at += extra;
 	}
-	return false;
+	return NULL;
+}
+
+bool btf_offset_of(const struct btf *btf, const char *name, const char *member,
+		   uint32_t *out_offset)
+{
+	uint32_t info, size;
+	const uint8_t *members = find_struct(btf, name, &info, &size);
+
+	return members && find_member(btf, members, info, member, out_offset);
+}
+
+bool btf_size_of(const struct btf *btf, const char *name, uint32_t *out_size)
+{
+	uint32_t info;
+
+	return find_struct(btf, name, &info, out_size) != NULL;
 }

@@ -21,5 +21,7 @@ bool btf_open(struct btf *out, const uint8_t *bytes, size_t len);
  * or the types are malformed before it. */
 bool btf_offset_of(const struct btf *btf, const char *name, const char *member,
 		   uint32_t *out_offset);
+/* Its size in bytes.  False: there is no such, or the types are malformed before it. */
+bool btf_size_of(const struct btf *btf, const char *name, uint32_t *out_size);
 
 #endif

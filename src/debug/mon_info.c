@@ -203,6 +203,19 @@ static const char *bp_backing_name(enum bp_backing backing)
 	return "?";
 }
 
+static const char *bp_name(const struct bp_info *info)
+{
+	switch (info->purpose) {
+	case BP_FOR_TRACE:
+		return "trace";
+	case BP_FOR_NEWS:
+		return "module";
+	case BP_FOR_CLIENT:
+		break;
+	}
+	return bp_kind_name(info->kind);
+}
+
 static int info_bp(struct mon_call *call)
 {
 	struct bp_info info;
@@ -212,11 +225,10 @@ static int info_bp(struct mon_call *call)
 		if (count++ == 0)
 			print_to(call->out,
 				 "kind    address           length  hits      backing\n");
-		print_to(call->out, "%-6s  %016llx  %6llu  %8llu  %s%s%s\n",
-			 info.is_trace ? "trace" : bp_kind_name(info.kind), ll(info.addr),
-			 ll(info.len), ll(info.hits), bp_backing_name(info.backing),
+		print_to(call->out, "%-6s  %016llx  %6llu  %8llu  %s%s%s\n", bp_name(&info),
+			 ll(info.addr), ll(info.len), ll(info.hits), bp_backing_name(info.backing),
 			 info.is_physical ? ", physical" : "",
-			 info.has_agent && !info.is_trace ? ", conditional" : "");
+			 info.has_agent && info.purpose == BP_FOR_CLIENT ? ", conditional" : "");
 	}
 	if (count == 0)
 		print_to(call->out,

@@ -275,6 +275,12 @@ int debug_server_create(struct debug_server **out_server, const struct debug_con
 	server->target.on_console = on_console;
 	server->target.tick_ctx = server;
 	open_slots(server);
+	if (config->modules)
+		error = module_files_open(&server->target.modules.files, config->modules, err);
+	if (error) {
+		debug_server_destroy(server);
+		return error;
+	}
 	error = add_timers(server);
 	if (!error)
 		error = open_target(server);

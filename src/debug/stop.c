@@ -46,6 +46,9 @@ static struct stop_row row_of(enum stop_kind kind)
 		return (struct stop_row){SIGNAL_TRAP, false, true, "an event that is caught"};
 	case STOP_MMU:
 		return (struct stop_row){SIGNAL_TRAP, false, true, "an event of the shadow mmu"};
+	case STOP_NEWS:
+		return (struct stop_row){SIGNAL_TRAP, false, true,
+					 "the kernel loads or unloads a module"};
 	case STOP_PASS:
 		return (struct stop_row){SIGNAL_TRAP, false, true, "on its way past a breakpoint"};
 	case STOP_HALT:
@@ -141,6 +144,8 @@ struct rsp_stop stop_to_rsp(const struct cpu_stop *stop)
 
 	if (stop->kind == STOP_PAUSE)
 		out.kind = RSP_STOP_PAUSE;
+	if (stop->kind == STOP_NEWS)
+		out.kind = RSP_STOP_LIBRARY;
 	if (stop->kind == STOP_CATCH)
 		put_caught(&stop->caught, &out);
 	if (stop->kind == STOP_EXIT || stop->kind == STOP_POWEROFF) {

@@ -458,6 +458,7 @@ struct rsp_target target_ops(struct debug_target *target)
 		.signals = vm_accel(target->vm)->can_catch ? &TARGET_SIGNAL_OPS : NULL,
 		.osdata = is_linux ? &target_osdata_ops : NULL,
 		.symbols = is_linux ? &target_symbol_ops : NULL,
+		.libraries = is_linux && target->modules.files ? &modules_library_ops : NULL,
 		.ctx = target,
 	};
 }
@@ -512,4 +513,5 @@ void target_init(struct debug_target *target, struct vm *vm, const char *version
 void target_end(struct debug_target *target)
 {
 	mmu_watch_end(&target->mmu);
+	modules_end(&target->modules);
 }

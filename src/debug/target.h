@@ -5,11 +5,12 @@
 
 #include "agents.h"
 #include "catch.h"
+#include "linux_view.h"
 #include "mmu_roots.h"
 #include "mmu_watch.h"
+#include "modules.h"
 #include "rspstub.h"
 #include "scratch.h"
-#include "tasks.h"
 #include "tdesc.h"
 #include "umbra/cpu.h"
 #include "umbra/debug.h"
@@ -55,7 +56,8 @@ struct debug_target {
 	int quit_code;
 
 	struct scratch scratch;
-	struct tasks_symbols symbols;
+	struct linux_symbols symbols;
+	struct modules modules;
 	struct mmu_seen seen; /* of a back end without a shadow MMU */
 
 	bool must_follow_mode;	    /* the description may change with the processor's mode */

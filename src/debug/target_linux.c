@@ -1,5 +1,6 @@
 /* What is asked of a guest that is Linux: librspstub's osdata and symbol operations. */
 #include "target.h"
+#include "tasks.h"
 
 #include <stdio.h>
 
@@ -81,10 +82,11 @@ static void found(void *ctx, unsigned index, bool is_known, uint64_t addr)
 	struct debug_target *target = ctx;
 
 	target->symbols.addr[index] = is_known ? addr : 0;
+	modules_symbol_found(target);
 }
 
 const struct rsp_symbol_ops target_symbol_ops = {
-	.names = tasks_symbol_name,
-	.count = TASKS_SYMBOLS,
+	.names = linux_symbol_name,
+	.count = LINUX_SYMBOLS,
 	.found = found,
 };

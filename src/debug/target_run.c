@@ -42,6 +42,8 @@ void target_go(struct debug_target *target)
 	stay(target);
 	if (target->has_ended || target->is_quitting)
 		return;
+	if (is_due || is_paused)
+		modules_going(target);
 	if (is_due)
 		world_resume(target->world, target->plan);
 	else if (is_paused)
@@ -74,6 +76,7 @@ static void clear_breaks(struct debug_target *target)
 		agents_clear(target->agents);
 	if (target->tracer)
 		rsp_tracer_leave(target->tracer);
+	modules_leave(target);
 	scratch_give_back(target);
 	mmu_watch_leave(&target->mmu);
 }
@@ -147,6 +150,7 @@ bool target_stopped(struct debug_target *target, const struct cpu_stop *stop, bo
 	if (stop->kind != STOP_STEP)
 		note_tables(target);
 	target->must_retell = false;
+	modules_stopped(target, stop);
 	/* A trace that ended by itself has no use for its points. */
 	if (target->tracer && !rsp_tracer_is_running(target->tracer))
 		bp_clear_traces(target->world);
@@ -172,6 +176,7 @@ int target_reset(struct debug_target *target, struct umbra_err *err)
 	if (error == 0) {
 		stay(target);
 		scratch_forget(&target->scratch);
+		modules_reset(target);
 		target->last_stop = (struct cpu_stop){.kind = STOP_START};
 		mmu_watch_stopped(&target->mmu, &target->last_stop);
 	}

@@ -8,15 +8,6 @@
 
 struct debug_target;
 
-/* Symbols of the kernel that the debugger is asked for, in this order. */
-enum tasks_symbol { TASKS_INIT_TASK, TASKS_BTF_START, TASKS_BTF_STOP, TASKS_SYMBOLS };
-extern const char *const tasks_symbol_name[TASKS_SYMBOLS];
-
-/* What the debugger said of them; 0: not known. */
-struct tasks_symbols {
-	uint64_t addr[TASKS_SYMBOLS];
-};
-
 struct task {
 	uint32_t pid;  /* of the thread; the kernel's name for it */
 	uint32_t tgid; /* of the process */

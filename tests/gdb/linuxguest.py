@@ -17,10 +17,11 @@ SEABIOS = "/usr/share/seabios/bios-256k.bin"
 BASE_APPEND = "console=ttyS0"
 SYMBOLS = ("_text", "_end", "start_kernel", "rest_init", "system_state", "__x64_sys_reboot",
            "__x64_sys_execve", "sysvec_apic_timer_interrupt", "__entry_text_start", "__entry_text_end",
-           "init_task", "__start_BTF", "__stop_BTF", "_raw_spin_lock")
+           "init_task", "__start_BTF", "__stop_BTF", "_raw_spin_lock", "modules", "do_init_module",
+           "free_module")
 
 # What the guest does: it says that it is up, and how it is made; with `guest=shell` it gives a shell
-# to the serial line; then it switches the machine off, or with `guest=reboot` restarts it.
+# to the serial line, with `guest=module` it has a module for a while; then it switches the machine off, or with `guest=reboot` restarts it.
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev
 /bin/busybox mount -t proc none /proc
@@ -31,6 +32,7 @@ echo "linux: up, $(grep -c ^processor /proc/cpuinfo) cpus, clock $clock"
 case "$guest" in
 shell) setsid cttyhack sh ;;
 reboot) reboot -f ;;
+module) insmod /dummy.ko && grep 'dummy_setup' /proc/kallsyms; rmmod dummy; echo module-gone ;;
 esac
 poweroff -f
 """
@@ -43,6 +45,11 @@ def kernel():
     def version(path):
         return [int(number) for number in re.findall(r"\d+", path)]
     return max(images, key=version, default=None)
+
+
+def modules():
+    """The folder of that kernel's modules."""
+    return kernel().replace("/boot/vmlinuz-", "/lib/modules/")
 
 
 def debug_file():
@@ -70,25 +77,29 @@ def cpio_entry(number, name, mode, data=b"", device=(0, 0)):
 
 
 @functools.lru_cache(maxsize=None)
-def initrd():
-    """The path of the RAM disk, made anew by each run of the tests."""
+def initrd(module=None):
+    """The path of the RAM disk, made anew by each run of the tests, with the file @module in it."""
     with open(BUSYBOX, "rb") as file:
         busybox = file.read()
     entries = [("bin", 0o40755), ("dev", 0o40755), ("dev/console", 0o20600, b"", (5, 1)),
                ("dev/ttyS0", 0o20600, b"", (4, 64)), ("bin/busybox", 0o100755, busybox),
-               ("init", 0o100755, INIT.encode()), ("TRAILER!!!", 0)]
+               ("init", 0o100755, INIT.encode())]
+    if module:
+        with open(module, "rb") as file:
+            entries.append((os.path.basename(module), 0o100644, file.read()))
+    entries.append(("TRAILER!!!", 0))
     os.makedirs(GUESTS, exist_ok=True)
-    path = os.path.join(GUESTS, "linux-initrd.%d" % os.getpid())
+    path = os.path.join(GUESTS, "linux-initrd%s.%d" % ("-module" if module else "", os.getpid()))
     with open(path, "wb") as file:
         for number, entry in enumerate(entries):
             file.write(cpio_entry(number, *entry))
     return path
 
 
-def boot(cpus, append="", extra=(), image=None, **options):
-    """Start it, or @image in its place; see Umbra for the options."""
+def boot(cpus, append="", extra=(), image=None, module=None, **options):
+    """Start it, or @image in its place, with @module in its RAM disk; see Umbra for the options."""
     config = {"image": image or kernel(), "cpus": str(cpus), "mem": "256M", "args": ""}
-    return Umbra(config, ["-initrd", initrd(), "-no-reboot", "-append",
+    return Umbra(config, ["-initrd", initrd(module), "-no-reboot", "-append",
                           (BASE_APPEND + " " + append).strip(), *extra], **options)
 
 

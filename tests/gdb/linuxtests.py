@@ -123,6 +123,53 @@ def debugging_leaves_no_trace(cpus, transcript):
     require(plain == looked, "two runs differ:\n%s\n%s" % ("\n".join(plain), "\n".join(looked)))
 
 
+def modules_are_libraries(transcript):
+    """A module's symbols are there before its first instruction runs, and go with it: a pending
+    breakpoint in its init function hits."""
+    folder = linuxguest.modules()
+    module = os.path.join(folder, "kernel/drivers/net/dummy.ko")
+    symbols = linuxguest.linked_symbols()
+    with linuxguest.boot(1, "nokaslr guest=module", ["--gdb-modules", folder], module=module) as umbra, \
+            Session(umbra, symbols, transcript) as session:
+        session.run("set breakpoint pending on")
+        session.run("break dummy_init_module", "pending")
+        session.run("info sharedlibrary", "^No shared libraries loaded at this time")
+        session.run("continue", r"Breakpoint 1\.?\d*, .*init_module \(\) from /.*/dummy\.ko")
+        session.run("info sharedlibrary", r"0x[0-9a-f]+ +0x[0-9a-f]+ +Yes .*/drivers/net/dummy\.ko")
+        session.run("info symbol $pc", r"^init_module in section \.init\.text of /.*/dummy\.ko")
+        session.run("monitor info bp", r"^module +%016x" % symbols["do_init_module"])
+        setup = session.value("(long)&dummy_setup")
+        session.run("delete")
+        session.run("break dummy_dev_uninit")
+        session.run("continue", "Breakpoint 2, .*dummy_dev_uninit")
+        umbra.wait_uart(r"^%016x \w dummy_setup" % setup)
+        session.run("delete")
+        session.run("break __x64_sys_reboot")
+        session.run("continue", "Breakpoint 3, .*__x64_sys_reboot")
+        session.run("info sharedlibrary", "^No shared libraries loaded at this time")
+        umbra.wait_uart("module-gone")
+
+
+def modules_of_a_running_guest(transcript):
+    """A gdb that comes later hears of what is loaded with its first stop."""
+    folder = linuxguest.modules()
+    module = os.path.join(folder, "kernel/drivers/net/dummy.ko")
+    symbols = linuxguest.linked_symbols()
+    with linuxguest.boot(1, "guest=shell", ["--gdb-modules", folder], module=module,
+                         is_held=False) as umbra:
+        umbra.wait_uart(r"# ")
+        umbra.send_uart(b"insmod /dummy.ko; echo loaded-$((6 * 7))\n")
+        umbra.wait_uart("^loaded-42")
+        with Session(umbra, symbols, transcript) as session:
+            session.run("tbreak sysvec_apic_timer_interrupt")
+            session.run("continue", "Temporary breakpoint 1, .*sysvec_apic_timer_interrupt")
+            session.run("info sharedlibrary", r"Yes .*/drivers/net/dummy\.ko")
+            session.run("tbreak dummy_dev_uninit")
+            umbra.send_uart(b"rmmod dummy\n")
+            session.run("continue", "Temporary breakpoint 2, .*dummy_dev_uninit")
+            session.run("detach")
+
+
 def tasks_are_listed(transcript):
     """`info os` finds the kernel's types by symbols that it asks gdb for, and says what is missing
     as long as something is."""
@@ -295,6 +342,8 @@ TESTS = [
     (four_cpus_by_the_32_bit_entry, "paged32:runs"),
     (seabios_looks_for_a_disk, "paged32:runs"),
     (tasks_are_listed, "soft:time"),
+    (modules_are_libraries, "soft:time"),
+    (modules_of_a_running_guest, "soft:time"),
     (same_run_1_cpu, "soft:time"),
     (same_run_2_cpus, "soft:time"),
 ]

@@ -20,6 +20,7 @@ static const struct {
 	{STOP_WATCH, 0, false, false, STOP_ACTION_TELL_OR_RESUME, 0},
 	{STOP_CATCH, 0, false, false, STOP_ACTION_TELL_OR_RESUME, 0},
 	{STOP_MMU, 0, false, false, STOP_ACTION_TELL_OR_RESUME, 0},
+	{STOP_NEWS, 0, false, false, STOP_ACTION_TELL_OR_RESUME, 0},
 	{STOP_PASS, 0, false, false, STOP_ACTION_NONE, 0},
 	{STOP_HALT, 0, false, false, STOP_ACTION_TELL_OR_DIE, 0},
 	{STOP_HALT, 0, false, true, STOP_ACTION_EXIT, 9},

@@ -346,6 +346,17 @@ int bp_insert_trace(struct world *world, gva_t addr, void *agent, struct umbra_e
 	return 0;
 }
 
+int bp_insert_news(struct world *world, gva_t addr, struct umbra_err *err)
+{
+	(void)world, (void)addr, (void)err;
+	return 0;
+}
+
+void bp_clear_news(struct world *world)
+{
+	(void)world;
+}
+
 void bp_clear_traces(struct world *world)
 {
 	world->trace_count = 0;

@@ -164,3 +164,16 @@ Test(btf, any_byte_when_damaged_then_no_read_outside)
 	}
 	free(bytes);
 }
+
+Test(btf, sizes_when_asked_then_those_of_structures)
+{
+	uint8_t bytes[BYTES];
+	struct btf btf;
+	uint32_t size = 0;
+
+	build(bytes);
+	cr_assert(btf_open(&btf, bytes, BYTES));
+	cr_assert(btf_size_of(&btf, "task", &size));
+	cr_assert_eq(size, 32);
+	cr_assert_not(btf_size_of(&btf, "none", &size));
+}

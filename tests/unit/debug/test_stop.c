@@ -22,6 +22,7 @@ Test(stop, to_rsp_when_each_kind_then_its_signal)
 		{STOP_BREAK, RSP_STOP_SWBREAK, 5, false, true},
 		{STOP_WATCH, RSP_STOP_WATCH, 5, false, true},
 		{STOP_MMU, RSP_STOP_SIGNAL, 5, false, true},
+		{STOP_NEWS, RSP_STOP_LIBRARY, 5, false, true},
 		{STOP_HALT, RSP_STOP_SIGNAL, 15, true, false},
 		{STOP_CATCH, RSP_STOP_SIGNAL, 8, false, true}, /* vector 0 */
 		{STOP_SHUTDOWN, RSP_STOP_SIGNAL, 6, true, false},
