@@ -158,7 +158,7 @@ int main(int argc, char **argv)
 	struct server server[PEERS] = {0};
 	bool is_good;
 
-	bench_open(&b, argc, argv);
+	bench_open(&b, 1, argc, argv);
 	for (unsigned i = 0; i < PEERS; i++)
 		server_start_guest(&server[i], &b, order[i]);
 	printf("What the target does by itself, ns a time: medians of %u windows of %.0f ms\n%-36s",

@@ -128,7 +128,7 @@ int main(int argc, char **argv)
 	unsigned peers;
 	bool is_good;
 
-	bench_open(&b, argc, argv);
+	bench_open(&b, 1, argc, argv);
 	peers = b.qemu ? PEERS : 1;
 	for (unsigned i = 0; i < PEERS; i++)
 		server[i].is_lost = i >= peers;

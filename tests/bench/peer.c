@@ -19,7 +19,8 @@
 #define MAX_GUEST      (1u << 20)
 
 /* Peers.  In their arguments @U stands for umbra, @Q for QEMU, @G for the guest and @S for the
- * path of the socket, each the last thing before a comma or the end. */
+ * path of the socket, @N for the number of processors, each the last thing before a comma or the
+ * end. */
 
 struct peer_row {
 	const char *name;
@@ -28,12 +29,12 @@ struct peer_row {
 };
 
 #define UMBRA(accel)                                                                               \
-	"@U", "-accel", accel, "-kernel", "@G", "-m", "64", "-serial", "null", "-S", "-gdb",       \
-		"unix:@S"
+	"@U", "-accel", accel, "-kernel", "@G", "-m", "64", "-smp", "@N", "-serial", "null", "-S", \
+		"-gdb", "unix:@S"
 #define QEMU(accel)                                                                                \
-	"@Q", "-accel", accel, "-cpu", "qemu64", "-m", "64", "-display", "none", "-nodefaults",    \
-		"-no-user-config", "-S", "-gdb", "unix:path=@S,server=on,wait=off", "-kernel",     \
-		"@G"
+	"@Q", "-accel", accel, "-cpu", "qemu64", "-m", "64", "-smp", "@N", "-display", "none",     \
+		"-nodefaults", "-no-user-config", "-S", "-gdb", "unix:path=@S,server=on,wait=off", \
+		"-kernel", "@G"
 
 static const struct peer_row PEERS[] = {
 	[PEER_UMBRA_SOFT] = {"umbra soft", '0', {UMBRA("soft")}},
@@ -58,7 +59,7 @@ static const char *const label_name[LABEL_COUNT] = {
 	[LABEL_ALU] = "bench_alu",	 [LABEL_BESIDE] = "bench_beside",
 	[LABEL_STORE] = "bench_store",	 [LABEL_END] = "bench_end",
 	[LABEL_NEAR] = "bench_near",	 [LABEL_FAR] = "bench_far",
-	[LABEL_BUFFER] = "bench_buffer",
+	[LABEL_BUFFER] = "bench_buffer", [LABEL_LIMIT] = "count_limit",
 };
 
 static void die(const char *what)
@@ -98,13 +99,14 @@ static void read_labels(struct bench *b)
 			read_symbols(b, bytes, &section[i], &section[section[i].sh_link]);
 	}
 	free(bytes);
-	for (unsigned i = 0; i < LABEL_COUNT; i++) {
+	for (unsigned i = b->cpus > 1 ? LABEL_BENCH : 0;
+	     i < (b->cpus > 1 ? LABEL_COUNT : LABEL_BENCH); i++) {
 		if (!b->label[i])
 			die("the guest lacks a label");
 	}
 }
 
-void bench_open(struct bench *b, int argc, char **argv)
+void bench_open(struct bench *b, unsigned cpus, int argc, char **argv)
 {
 	bool is_quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
 
@@ -117,6 +119,7 @@ void bench_open(struct bench *b, int argc, char **argv)
 		.guest = argv[2],
 		.qemu = argc > 3 ? argv[3] : NULL,
 		.is_quick = is_quick,
+		.cpus = cpus,
 		.windows = is_quick ? 1 : 7,
 		.window_s = is_quick ? 0.001 : 0.25,
 	};
@@ -135,6 +138,8 @@ static const char *meaning(const struct server *s, char letter)
 		return s->bench->qemu;
 	case 'G':
 		return s->bench->guest;
+	case 'N':
+		return s->bench->cpus > 1 ? "2" : "1";
 	default:
 		return s->socket;
 	}

@@ -1,5 +1,5 @@
-/* The servers that are measured: umbra and QEMU on the guest `bench`, each started by itself and
- * driven over its own Unix socket.
+/* The servers that are measured: umbra and QEMU on the guest `bench`, or `smp2` with two
+ * processors, each started by itself and driven over its own Unix socket.
  *
  * A server that does not start, does not answer or stops where it should not is lost: it is out of
  * the race, one line on stderr says why, and every later request to it does nothing. */
@@ -13,7 +13,7 @@
 
 enum peer { PEER_UMBRA_SOFT, PEER_UMBRA_KVM, PEER_QEMU_TCG, PEER_QEMU_KVM };
 
-/* The guest's labels, bench_ in front. */
+/* The guest's labels: bench_ is in front of those of `bench`. */
 enum label {
 	LABEL_START,
 	LABEL_LOOP,
@@ -28,6 +28,8 @@ enum label {
 	LABEL_NEAR,
 	LABEL_FAR,
 	LABEL_BUFFER,
+	LABEL_BENCH, /* how many those of the guest `bench` are; of `smp2': */
+	LABEL_LIMIT = LABEL_BENCH,
 	LABEL_COUNT
 };
 
@@ -36,6 +38,7 @@ struct bench {
 	const char *umbra, *guest;
 	const char *qemu; /* NULL: not installed */
 	bool is_quick;
+	unsigned cpus; /* 1 for `bench', 2 for `smp2' */
 	unsigned windows;
 	double window_s;
 	unsigned long label[LABEL_COUNT];
@@ -52,9 +55,9 @@ struct server {
 	double resident_mib;
 };
 
-/* [--quick] UMBRA GUEST [QEMU]; ends the program when that cannot be.  --quick is one very short
- * window: everything is tried and checked, the figures mean nothing. */
-void bench_open(struct bench *b, int argc, char **argv);
+/* [--quick] UMBRA GUEST [QEMU] for a guest of @cpus; ends the program when that cannot be.  --quick
+ * is one very short window: everything is tried and checked, the figures mean nothing. */
+void bench_open(struct bench *b, unsigned cpus, int argc, char **argv);
 
 const char *peer_name(enum peer peer);
 

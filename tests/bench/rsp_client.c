@@ -88,6 +88,29 @@ void rsp_send_interrupt(struct rsp_client *c)
 	c->owes_ack = false;
 }
 
+void rsp_send_bytes(struct rsp_client *c, const char *head, const void *bytes, size_t len)
+{
+	size_t head_len = strlen(head);
+	char *frame = malloc(head_len + len + 8);
+	unsigned sum = 0;
+	size_t at = 0;
+
+	if (!frame)
+		return;
+	if (c->owes_ack)
+		frame[at++] = '+';
+	c->owes_ack = false;
+	frame[at++] = '$';
+	memcpy(frame + at, head, head_len);
+	memcpy(frame + at + head_len, bytes, len);
+	for (size_t i = 0; i < head_len + len; i++)
+		sum += (unsigned char)frame[at + i];
+	at += head_len + len;
+	at += (size_t)sprintf(frame + at, "#%02x", sum & 0xff);
+	send_all(c, frame, at);
+	free(frame);
+}
+
 static int next_byte(struct rsp_client *c)
 {
 	if (c->start == c->end) {
@@ -142,6 +165,18 @@ bool rsp_receive(struct rsp_client *c)
 		}
 	} while (c->reply[0] == 'O' && c->reply[1] != 'K');
 	return true;
+}
+
+bool rsp_receive_note(struct rsp_client *c)
+{
+	int byte;
+
+	do {
+		byte = next_byte(c);
+	} while (byte >= 0 && byte != '%');
+	while (byte >= 0 && byte != '#')
+		byte = next_byte(c);
+	return byte >= 0 && next_byte(c) >= 0 && next_byte(c) >= 0;
 }
 
 bool rsp_ask(struct rsp_client *c, const char *payload)

@@ -29,6 +29,10 @@ void rsp_send(struct rsp_client *c, const char *payload);
 bool rsp_receive(struct rsp_client *c);
 bool rsp_ask(struct rsp_client *c, const char *payload);
 void rsp_send_interrupt(struct rsp_client *c);
+/* Drop everything up to the end of the next notification.  False: the connection ended. */
+bool rsp_receive_note(struct rsp_client *c);
+/* As rsp_send for @len bytes, which the caller has escaped where need be, behind @head. */
+void rsp_send_bytes(struct rsp_client *c, const char *head, const void *bytes, size_t len);
 
 /* qSupported (for the packet size) and no-ack mode, as gdb begins. */
 bool rsp_handshake(struct rsp_client *c);

@@ -11,6 +11,7 @@
 #include "peer.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -54,6 +55,42 @@ static double read_mb_per_s(struct server *s)
 
 	snprintf(text, sizeof(text), "m%lx,%zx", s->bench->label[LABEL_BUFFER], bytes);
 	return rate_of(s, text) * (double)bytes / 1e6;
+}
+
+/* QEMU has neither of the two. */
+static bool has_binary(const struct server *s)
+{
+	return s->peer == PEER_UMBRA_SOFT || s->peer == PEER_UMBRA_KVM;
+}
+
+static double binary_read_mb_per_s(struct server *s)
+{
+	size_t bytes = s->client.packet_size / 2 - 16;
+	char text[64];
+
+	if (!has_binary(s))
+		return 0;
+	snprintf(text, sizeof(text), "x%lx,%zx", s->bench->label[LABEL_BUFFER], bytes);
+	return rate_of(s, text) * (double)bytes / 1e6;
+}
+
+static double binary_write_mb_per_s(struct server *s)
+{
+	size_t bytes = s->client.packet_size / 2 - 16;
+	char *data = calloc(1, bytes);
+	double begin = now_s(), end = begin;
+	unsigned count = 0;
+	char head[64];
+
+	snprintf(head, sizeof(head), "X%lx,%zx:", s->bench->label[LABEL_BUFFER], bytes);
+	while (data && has_binary(s) && end - begin < s->bench->window_s && !s->is_lost) {
+		rsp_send_bytes(&s->client, head, data, bytes);
+		s->is_lost = !rsp_receive(&s->client) || strcmp(s->client.reply, "OK") != 0;
+		count++;
+		end = now_s();
+	}
+	free(data);
+	return count ? (double)count * (double)bytes / 1e6 / (end - begin) : 0;
 }
 
 static double breaks_per_s(struct server *s)
@@ -146,6 +183,8 @@ static const struct row rows[] = {
 	{"steps/s inside one vCont;r", range_steps_per_s, false},
 	{"g packets/s", g_per_s, false},
 	{"memory reads, MB/s", read_mb_per_s, false},
+	{"the same by x", binary_read_mb_per_s, false},
+	{"memory writes by X, MB/s", binary_write_mb_per_s, false},
 	{"breakpoint cycles/s", breaks_per_s, false},
 	{"interrupt to stop reply, us", interrupt_us, true},
 	{"port writes/s", pio_per_s, false},
@@ -245,7 +284,7 @@ int main(int argc, char **argv)
 {
 	struct bench b;
 
-	bench_open(&b, argc, argv);
+	bench_open(&b, 1, argc, argv);
 	printf("The wire: medians of %u windows of %.0f ms\n%-28s", b.windows, b.window_s * 1e3,
 	       "");
 	for (unsigned i = 0; i < PEERS; i++)
