@@ -1,8 +1,8 @@
 /* Text for the person at the client: the answers of monitor commands, and console output while the
  * target runs.  Both travel in O packets.
  *
- * Text is dropped, never waited for, when the queue is full; a monitor answer then ends with a note
- * that says so. */
+ * Text is dropped when the queue is full and the target cannot drain it; a monitor answer then ends
+ * with a note that says so. */
 #include "internal.h"
 
 #include <string.h>
@@ -20,6 +20,18 @@ static void send_console(struct rsp_session *s, const uint8_t *text, size_t len)
 	rsp_reply_end(s);
 }
 
+static bool make_room(struct rsp_session *s, size_t room)
+{
+	const struct rsp_target *target = s->target;
+	bool may_wait = target->monitor->drain && !s->is_reader;
+
+	while (rsp_out_room(s) < room) {
+		if (!may_wait || !target->monitor->drain(target->ctx))
+			return false;
+	}
+	return true;
+}
+
 /* Send the text gathered so far, or the note in place of the first text that does not fit. */
 static void flush_monitor(struct rsp_session *s)
 {
@@ -29,7 +41,7 @@ static void flush_monitor(struct rsp_session *s)
 		s->monitor_len = 0;
 		return;
 	}
-	if (rsp_out_room(s) >= CONSOLE_FRAMED + spare) {
+	if (make_room(s, CONSOLE_FRAMED + spare)) {
 		send_console(s, s->scratch, s->monitor_len);
 	} else {
 		s->is_monitor_cut = true;

@@ -150,6 +150,10 @@ struct rsp_monitor_ops {
 	 * Returns 0, or an errno value for a command that failed (its text is printed all the
 	 * same). */
 	int (*command)(void *ctx, unsigned thread, const char *line);
+	/* What a command prints does not fit any more: hand what rsp_session_output has to the
+	 * client.  False when it takes nothing; the text is cut then, and says so.  Not asked for a
+	 * client that only looks, whom others would wait for.  May be NULL. */
+	bool (*drain)(void *ctx);
 };
 
 struct rsp_xfer_ops {

@@ -143,6 +143,13 @@ bool client_flush(struct client *client, struct rsp_session *session)
 	}
 }
 
+bool client_wait_writable(const struct client *client, int limit_ms)
+{
+	struct pollfd out = {.fd = client->out_fd, .events = POLLOUT};
+
+	return poll(&out, 1, limit_ms) > 0 && (out.revents & POLLOUT);
+}
+
 void client_watch(struct client *client, struct loop *loop, bool has_output)
 {
 	bool can_read = !has_output && client->in_len < sizeof(client->in);

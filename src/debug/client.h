@@ -37,6 +37,8 @@ void client_consume(struct client *client, size_t len);
 /* Write as much of the session's output as goes out without waiting.  True when nothing is left.
  */
 bool client_flush(struct client *client, struct rsp_session *session);
+/* Wait for at most @limit_ms until the client takes more.  False: it does not. */
+bool client_wait_writable(const struct client *client, int limit_ms);
 /* Watch for what can be done next: while output waits, no input is read. */
 void client_watch(struct client *client, struct loop *loop, bool has_output);
 

@@ -83,6 +83,7 @@ void serve_turn_to(struct slot *slot)
 	server->target.session = slot->session;
 	server->target.is_controlled = owner && owner != slot;
 	server->served_ns = stopwatch_ns();
+	server->patience_ms = DRAIN_PATIENCE_MS;
 }
 
 void serve_settle(struct debug_server *server)
@@ -163,6 +164,23 @@ void serve_tick(void *ctx)
 	client_flush(&slot->client, slot->session);
 	rsp_session_keep_alive(slot->session);
 	client_flush(&slot->client, slot->session);
+}
+
+bool serve_drain(void *ctx)
+{
+	struct debug_server *server = ctx;
+	struct slot *slot = server->serving;
+	uint64_t begin = stopwatch_ns();
+
+	server->served_ns = begin; /* text is a sign of life */
+	if (client_flush(&slot->client, slot->session))
+		return true;
+	if (slot->client.is_gone || server->patience_ms <= 0 ||
+	    !client_wait_writable(&slot->client, DRAIN_WAIT_MS))
+		return false;
+	server->patience_ms -= (int)((stopwatch_ns() - begin) / 1000000);
+	client_flush(&slot->client, slot->session);
+	return !slot->client.is_gone;
 }
 
 bool serve_feed(struct slot *slot)

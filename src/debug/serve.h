@@ -11,6 +11,10 @@
 /* gdb waits for two seconds (`remotetimeout`) for an answer or a sign of life. */
 #define KEEP_ALIVE_NS 500000000ull
 
+/* How long a long text waits for its client: to read anything at all, and for all of it. */
+#define DRAIN_WAIT_MS	  1000
+#define DRAIN_PATIENCE_MS 20000
+
 /* The one that controls, and seven that look. */
 #define CLIENTS_MAX 8u
 
@@ -32,7 +36,8 @@ struct debug_server {
 	struct loop_waker *text_waker; /* breakpoints have printed */
 	bool has_warned;	       /* of clients that speak something else */
 	struct slot *serving;	       /* whose session was called last */
-	uint64_t served_ns;	       /* when it was given something last, by the stopwatch */
+	int patience_ms;    /* for its client to take what waits, as long as the call lasts */
+	uint64_t served_ns; /* when it was given something last, by the stopwatch */
 	struct slot slot[CLIENTS_MAX];
 };
 
@@ -55,5 +60,7 @@ void serve_close(struct slot *slot);
 void serve_settle(struct debug_server *server);
 /* debug_target.on_tick for a server. */
 void serve_tick(void *ctx);
+/* Its on_drain. */
+bool serve_drain(void *ctx);
 
 #endif

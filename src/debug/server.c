@@ -272,6 +272,7 @@ int debug_server_create(struct debug_server **out_server, const struct debug_con
 	server->loop = loop;
 	target_init(&server->target, vm, server->config.version, server->config.arch);
 	server->target.on_tick = serve_tick;
+	server->target.on_drain = serve_drain;
 	server->target.on_console = on_console;
 	server->target.tick_ctx = server;
 	open_slots(server);

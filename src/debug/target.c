@@ -329,6 +329,13 @@ static int op_monitor(void *ctx, unsigned thread, const char *line)
 	return monitor_run(target, thread - 1, line, &out);
 }
 
+static bool op_drain(void *ctx)
+{
+	const struct debug_target *target = ctx;
+
+	return target->on_drain && target->on_drain(target->tick_ctx);
+}
+
 static const char *op_features(void *ctx, const char *annex)
 {
 	const struct debug_target *target = ctx;
@@ -414,7 +421,7 @@ static const struct rsp_trace_ops TRACE_OPS = {
 	.pc_reg = REG_RIP,
 };
 
-static const struct rsp_monitor_ops MONITOR_OPS = {.command = op_monitor};
+static const struct rsp_monitor_ops MONITOR_OPS = {.command = op_monitor, .drain = op_drain};
 
 /* gdb asks this when it was given no file, and opens the path by itself, since no vFile packet is
  * answered: `target remote` alone is enough for symbols. */

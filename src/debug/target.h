@@ -38,6 +38,8 @@ struct debug_target {
 	/* Called from inside operations that may take long (target_tick). */
 	void (*on_tick)(void *ctx);
 	void *tick_ctx;
+	/* Hand the client what waits for it, so that there is room for more. */
+	bool (*on_drain)(void *ctx); /* with tick_ctx */
 	/* What the guest prints goes to the client in control while it runs (`monitor console`). */
 	bool is_console_on;
 	chardev_tap_fn on_console; /* with tick_ctx */

@@ -406,6 +406,20 @@ static int mock_command(void *ctx, unsigned thread, const char *line)
 	return 0;
 }
 
+static bool mock_drain(void *ctx)
+{
+	struct rsp_mock *mock = ctx;
+	size_t len;
+
+	rsp_session_output(mock->session, &len);
+	if (len == 0 || mock->drains == 0)
+		return false;
+	mock->drains--;
+	mock->drained += len;
+	rsp_session_sent(mock->session, len);
+	return true;
+}
+
 static const char *mock_features(void *ctx, const char *annex)
 {
 	(void)ctx;
@@ -460,7 +474,7 @@ static const struct rsp_mock blank = {
 	.run = {mock_resume, mock_interrupt, mock_detach, mock_kill, mock_restart, mock_pause,
 		mock_may_control, mock_thread_events},
 	.brk = {mock_is_supported, mock_insert, mock_remove},
-	.monitor = {mock_command},
+	.monitor = {mock_command, mock_drain},
 	.xfer = {mock_features, mock_exec_file, mock_text_start, NULL},
 	.map = {mock_region, mock_has_rom},
 	.osdata = {mock_table},

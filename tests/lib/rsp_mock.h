@@ -48,6 +48,8 @@ struct rsp_mock {
 	const char *exec_file;
 	uint64_t text_start; /* 0: where it was linked for */
 	const char *thread_extra;
+	unsigned drains;      /* how often a client takes what is there */
+	size_t drained;	      /* bytes that it took */
 	size_t monitor_flood; /* bytes that `monitor flood` prints */
 
 	/* What was called, and how often. */

@@ -29,6 +29,31 @@ Test(monitor, command_that_fails_then_text_and_error)
 	rsp_mock_close(mock);
 }
 
+/* A client that reads gets all of it: two digits a byte, and the frames round them. */
+Test(monitor, flood_when_drained_then_not_cut)
+{
+	struct rsp_mock *mock = client_connect();
+	struct answer *answer = malloc(sizeof(*answer));
+	size_t taken = 0;
+
+	cr_assert(answer);
+	mock->monitor_flood = 1000000;
+	mock->drains = 1000;
+	rsp_wire_send(mock->session, "qRcmd,666c6f6f64");
+	for (;;) {
+		answer->len = rsp_wire_take(mock->session, answer->text, sizeof(answer->text));
+		cr_assert_gt(answer->len, 0);
+		if (strcmp(answer->text, "OK") == 0)
+			break;
+		taken += (size_t)answer->len;
+	}
+	taken += mock->drained;
+	cr_assert_gt(taken, 2 * mock->monitor_flood);
+	cr_assert_lt(taken, 2 * mock->monitor_flood + mock->monitor_flood / 50);
+	free(answer);
+	rsp_mock_close(mock);
+}
+
 Test(monitor, flood_then_cut_with_a_note_and_ok)
 {
 	struct rsp_mock *mock = client_connect();
