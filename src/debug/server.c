@@ -46,11 +46,35 @@ static void serve_callback(struct slot *slot)
 	serve_settle(slot->server);
 }
 
+/* One that has gone makes room for the next, even when its hang-up is still to be read: a person
+ * whose gdb was killed starts the next one at once, which is to control the machine. */
+static void take_leave(struct slot *slot)
+{
+	if (!client_is_open(&slot->client) || !client_has_left(&slot->client))
+		return;
+	client_receive(&slot->client, LOOP_HANGUP); /* its last words */
+	slot->client.is_gone = true;
+	serve_client(slot);
+}
+
+/* @but stays: it is about to be served; NULL for none. */
+static void take_leaves(struct debug_server *server, const struct slot *but)
+{
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		if (&server->slot[i] != but)
+			take_leave(&server->slot[i]);
+	}
+	serve_settle(server);
+}
+
 static void on_client(void *ctx, int fd, unsigned events)
 {
 	struct slot *slot = ctx;
 
 	(void)fd;
+	/* Its first packet may make it the one in control. */
+	if (rsp_session_state(slot->session) == RSP_NEW)
+		take_leaves(slot->server, slot);
 	if (events & LOOP_READ || (events & LOOP_HANGUP && !(events & LOOP_WRITE)))
 		client_receive(&slot->client, events);
 	serve_callback(slot);
@@ -93,17 +117,6 @@ static void take_client(struct slot *slot, int fd)
 	loop_timer_arm(slot->first_packet_timer, FIRST_PACKET_NS);
 }
 
-/* One that has gone makes room for the next, even when its hang-up is still to be read: a person
- * whose gdb was killed starts the next one at once, which is to control the machine. */
-static void take_leave(struct slot *slot)
-{
-	if (!client_is_open(&slot->client) || !client_has_left(&slot->client))
-		return;
-	client_receive(&slot->client, LOOP_HANGUP); /* its last words */
-	slot->client.is_gone = true;
-	serve_client(slot);
-}
-
 static struct slot *free_slot(struct debug_server *server)
 {
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
@@ -117,9 +130,7 @@ static void meet_client(struct debug_server *server, int fd)
 {
 	struct slot *slot;
 
-	for (unsigned i = 0; i < CLIENTS_MAX; i++)
-		take_leave(&server->slot[i]);
-	serve_settle(server);
+	take_leaves(server, NULL);
 	slot = free_slot(server);
 	if (!slot || is_ending(server))
 		refuse_client(server, fd);

@@ -126,6 +126,25 @@ Test(clients, reader_when_the_first_leaves_then_reads_on_and_the_next_one_contro
 	close(third);
 }
 
+Test(clients, next_when_it_spoke_before_the_hang_up_is_seen_then_controls_all_the_same,
+     .fini = rig_tear_down)
+{
+	int first, second;
+
+	rig_start(DEBUG_ON_DISCONNECT_STAY);
+	first = rig_attach();
+	second = rig_join();
+	/* The loop finds both at once, the words first. */
+	rig_send_packet_unseen(second, "qC");
+	close(first);
+	rig_settle();
+	rig_receive(second);
+	rig_send_packet(second, "M10,1:ab");
+	cr_assert(rig_says(rig_receive(second), "$OK"));
+	cr_assert_eq(t.world->mem[0x10], 0xab);
+	close(second);
+}
+
 Test(clients, reader_when_it_says_monitor_words_then_only_those_that_look, .init = rig_set_up,
      .fini = rig_tear_down)
 {
