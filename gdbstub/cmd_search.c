@@ -21,8 +21,8 @@ static size_t read_scratch(struct rsp_session *s, uint64_t addr, size_t at, size
 				      len);
 }
 
-/* Where @pattern begins in @len bytes at @bytes, or @len.  In linear time: nearly the same bytes all
- * over memory must not keep the target's owner away either. */
+/* Where @pattern begins in @len bytes at @bytes, or @len.  In linear time: nearly the same bytes
+ * all over memory must not keep the target's owner away either. */
 static size_t find_pattern(const uint8_t *bytes, size_t len, const uint8_t *pattern,
 			   size_t pattern_len)
 {
