@@ -19,6 +19,7 @@ struct slot {
 	struct client client;
 	struct rsp_session *session;
 	struct loop_timer *first_packet_timer;
+	uint64_t turn; /* the how manieth client it is */
 };
 
 struct debug_server {
@@ -30,6 +31,7 @@ struct debug_server {
 	struct debug_target target;
 	struct loop_timer *accept_timer;
 	struct loop_waker *text_waker; /* breakpoints have printed */
+	uint64_t turn;		       /* of the next client */
 	bool has_warned;	       /* of clients that speak something else */
 	struct slot *serving;	       /* whose session was called last */
 	uint64_t served_ns;	       /* when it was given something last, by the stopwatch */

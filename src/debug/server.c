@@ -95,7 +95,7 @@ static bool is_ending(const struct debug_server *server)
 	return server->target.has_ended || server->target.is_quitting;
 }
 
-static void refuse_client(struct debug_server *server, int fd)
+static void send_refusal(const struct debug_server *server, int fd)
 {
 	const char *why = is_ending(server) ? "umbra is about to end"
 					    : "umbra is busy: too many debuggers are attached";
@@ -104,6 +104,11 @@ static void refuse_client(struct debug_server *server, int fd)
 
 	/* A new socket has room for it; if not, the client learns it from the close. */
 	(void)send(fd, packet, len, MSG_NOSIGNAL);
+}
+
+static void refuse_client(struct debug_server *server, int fd)
+{
+	send_refusal(server, fd);
 	farewell_close(&server->farewell, fd);
 }
 
@@ -114,6 +119,7 @@ static void take_client(struct slot *slot, int fd)
 		close(fd);
 		return;
 	}
+	slot->turn = slot->server->turn++;
 	loop_timer_arm(slot->first_packet_timer, FIRST_PACKET_NS);
 }
 
@@ -126,12 +132,46 @@ static struct slot *free_slot(struct debug_server *server)
 	return NULL;
 }
 
+/* Of those that have not said anything valid, the one that has been there for longest. */
+static struct slot *silent_slot(struct debug_server *server)
+{
+	struct slot *oldest = NULL;
+
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		struct slot *slot = &server->slot[i];
+
+		if (rsp_session_state(slot->session) == RSP_NEW && !slot->client.is_stdio &&
+		    (!oldest || slot->turn < oldest->turn))
+			oldest = slot;
+	}
+	return oldest;
+}
+
+/* A free slot, or NULL.  Whoever has nothing to say must not keep out one who has. */
+static struct slot *make_room(struct debug_server *server)
+{
+	struct slot *room = free_slot(server);
+	struct slot *slot;
+
+	while (!room && !is_ending(server) && (slot = silent_slot(server))) {
+		client_receive(&slot->client, LOOP_READ);
+		serve_client(slot);
+		if (client_is_open(&slot->client) && rsp_session_state(slot->session) == RSP_NEW) {
+			send_refusal(server, slot->client.out_fd);
+			serve_close(slot);
+		}
+		room = free_slot(server);
+	}
+	serve_settle(server);
+	return room;
+}
+
 static void meet_client(struct debug_server *server, int fd)
 {
 	struct slot *slot;
 
 	take_leaves(server, NULL);
-	slot = free_slot(server);
+	slot = make_room(server);
 	if (!slot || is_ending(server))
 		refuse_client(server, fd);
 	else

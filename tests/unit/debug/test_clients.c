@@ -145,6 +145,26 @@ Test(clients, next_when_it_spoke_before_the_hang_up_is_seen_then_controls_all_th
 	close(second);
 }
 
+Test(clients, silent_ones_when_there_is_no_room_then_they_give_way, .init = rig_set_up,
+     .fini = rig_tear_down)
+{
+	int silent[8], next;
+
+	for (unsigned i = 0; i < 8; i++)
+		silent[i] = rig_join();
+	rig_send_bytes(silent[2], "$qSup", 5);
+	rig_send_packet_unseen(silent[0], "qAttached:1");
+	next = rig_attach();
+	cr_assert(rig_says(rig_receive(silent[0]), "$1#"), "it spoke in time");
+	cr_assert(rig_says(rig_receive(silent[1]), "E.umbra is busy"));
+	cr_assert_str_eq(rig_receive(silent[2]), "", "it came later");
+	rig_send_packet(next, "qAttached");
+	cr_assert(rig_says(rig_receive(next), "$1#"));
+	for (unsigned i = 0; i < 8; i++)
+		close(silent[i]);
+	close(next);
+}
+
 Test(clients, reader_when_it_says_monitor_words_then_only_those_that_look, .init = rig_set_up,
      .fini = rig_tear_down)
 {
