@@ -5,16 +5,19 @@ Each test is a function of the transcript list; TESTS at the end names them all 
 that they need.
 """
 
+import os
 import random
 import re
 import socket
 import statistics
+import subprocess
 import time
 
+from gdbdriver import Gdb
 from rawclient import INTERRUPT, Client, connect, frame
 from rawtests import GDB_SUPPORTED, STOP, attach, require, symbols
 from truncationtests import receive_all, reset
-from vm import PATIENCE_S, Umbra
+from vm import ACCEL, GUESTS, PATIENCE_S, UMBRA, Umbra
 
 KILLS = 2000
 KILLS_LONG = 10000
@@ -429,6 +432,69 @@ def alike_bytes_are_searched_in_time(_transcript):
         require(took <= short * SLOWER_MAX + 10 * SLOWER_S_MAX, "%.3f s, a short one %.3f s" % (took, short))
 
 
+# ---- gdb that is killed, pipes that close ------------------------------------------------------------
+
+
+def gdb_in_control(umbra, gdb):
+    """As take_control, by gdb."""
+    gdb.command("file " + umbra.symbols)
+    limit = time.monotonic() + PATIENCE_S
+    while True:
+        gdb.command("target remote " + umbra.address)
+        if not re.search("(?i)cannot|another", gdb.command("set var spin_is_over = 0")):
+            return
+        gdb.command("disconnect")
+        require(time.monotonic() < limit, "another client stays in control")
+
+
+def gdb_is_killed_in_the_middle(_transcript):
+    """kill -9 in a run, in a long answer, in a dump, in many steps, while another client looks: the
+    next gdb controls, and the other one looks on."""
+    middles = ["continue", "monitor mmu map", "monitor x /20000xb 0x100000",
+               "dump binary memory {scratch}/dump 0x100000 0x1000000", "stepi 1000000",
+               "find 0x100000, 0xf00000, 0x12345678"]
+    with Umbra("spin") as umbra, Client(umbra.address) as other:
+        for middle in middles:
+            with Gdb() as gdb:
+                gdb_in_control(umbra, gdb)
+                # The first time it says this, there is one in control: it may only look from then on.
+                other.expect("X2000,0:", r"E\.another client.*")
+                gdb.start(middle.replace("{scratch}", umbra.scratch))
+                gdb.kill()
+            other.expect("m100000,4", "[0-9a-f]{8}")
+        with take_control(umbra) as client:
+            client.expect("vCont;s:1", "T05.*")
+        umbra.wait_more_uart()
+
+
+def start_on_stdio():
+    command = [UMBRA, "-accel", ACCEL, "-kernel", os.path.join(GUESTS, "spin.elf"), "-S", "-serial", "null",
+               "-gdb", "stdio", "--die-with-parent"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def pipes_that_close_end_umbra(_transcript):
+    """On standard input and output there is no other client: whichever end closes and whenever, umbra
+    ends as if killed, and not by a signal."""
+    run = frame(b"QStartNoAckMode") + frame(b"?") + frame(b"vCont;c")
+    flood = frame(b"QStartNoAckMode") + frame(b"?") + 200 * frame(b"m100000,8000")
+    for words, heard, closed in ((b"", 0, "i"), (frame(b"?"), 5, "i"), (b"$m0,4", 0, "i"), (run, 30, "i"),
+                                 (run, 30, "o"), (flood, 1000, "io"), (flood, 1000, "o")):
+        process = start_on_stdio()
+        process.stdin.write(words)
+        process.stdin.flush()
+        require(len(process.stdout.read(heard)) == heard, "umbra has gone")
+        if "o" in closed:
+            process.stdout.close()
+        if "i" in closed:
+            process.stdin.close()
+        status = process.wait(PATIENCE_S)
+        said = process.stderr.read().decode()
+        for file in (process.stdin, process.stdout, process.stderr):
+            file.close()
+        require(status == 137 and not said, "%r, %s closed: status %d, %s" % (words[:40], closed, status, said))
+
+
 TESTS = [
     (two_thousand_clients_are_cut_off, ""),
     (never_reading_clients_delay_nobody, ""),
@@ -437,6 +503,8 @@ TESTS = [
     (two_hundred_at_once, ""),
     (those_who_say_nothing_give_way, ""),
     (alike_bytes_are_searched_in_time, ""),
+    (gdb_is_killed_in_the_middle, ""),
+    (pipes_that_close_end_umbra, ""),
 ]
 LONG_TESTS = [
     (ten_thousand_clients_are_cut_off, ""),
