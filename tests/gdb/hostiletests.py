@@ -178,6 +178,9 @@ def kill_cycles(count):
         guest_goes_on(umbra, names)
         with take_control(umbra) as client:
             require(client.ask("m100000,1000") == text, "the guest's text is not as it was")
+        # The leak sanitizer speaks at the end only.
+        umbra.process.terminate()
+        require(umbra.wait_exit() == 143, "exit status %d: %s" % (umbra.process.returncode, umbra.stderr.text()))
     return "%d clients, %.0f a second, %+d KiB" % (count, (count - KILLS_WARM) / took, after[2] - before[2])
 
 
