@@ -21,22 +21,14 @@ static size_t read_scratch(struct rsp_session *s, uint64_t addr, size_t at, size
 				      len);
 }
 
-/* Where @pattern begins in @len bytes at @bytes, or @len. */
+/* Where @pattern begins in @len bytes at @bytes, or @len.  In linear time: nearly the same bytes
+ * all over memory must not keep the target's owner away either. */
 static size_t find_pattern(const uint8_t *bytes, size_t len, const uint8_t *pattern,
 			   size_t pattern_len)
 {
-	const uint8_t *at = bytes;
-	const uint8_t *end = bytes + len;
+	const uint8_t *at = memmem(bytes, len, pattern, pattern_len);
 
-	while ((size_t)(end - at) >= pattern_len) {
-		at = memchr(at, pattern[0], (size_t)(end - at) - pattern_len + 1);
-		if (!at)
-			break;
-		if (memcmp(at, pattern, pattern_len) == 0)
-			return (size_t)(at - bytes);
-		at++;
-	}
-	return len;
+	return at ? (size_t)(at - bytes) : len;
 }
 
 static void answer_found(struct rsp_session *s, uint64_t addr)
@@ -98,17 +90,45 @@ void rsp_cmd_search(struct rsp_session *s, const struct rsp_args *args)
 }
 
 /* The checksum of gdb: polynomial 0x04c11db7, the highest bit first, from all ones, not inverted at
- * the end.  Four bits at a time. */
-static uint32_t crc_byte(uint32_t crc, uint8_t byte)
-{
-	static const uint32_t step[16] = {
-		0x00000000, 0x04c11db7, 0x09823b6e, 0x0d4326d9, 0x130476dc, 0x17c56b6b,
-		0x1a864db2, 0x1e475005, 0x2608edb8, 0x22c9f00f, 0x2f8ad6d6, 0x2b4bcb61,
-		0x350c9b64, 0x31cd86d3, 0x3c8ea00a, 0x384fbdbd,
-	};
+ * the end.  row[k][b] is what byte b comes to with k more bytes behind it; eight bytes at a time,
+ * or the checksum of a large memory would keep other clients waiting for seconds. */
+#define CRC_POLYNOMIAL 0x04c11db7u
+#define CRC_ROWS       8u
 
-	crc = crc << 4 ^ step[(crc >> 28 ^ byte >> 4) & 0xf];
-	return crc << 4 ^ step[(crc >> 28 ^ byte) & 0xf];
+struct crc_table {
+	uint32_t row[CRC_ROWS][256];
+};
+
+static void crc_fill(struct crc_table *table)
+{
+	for (unsigned byte = 0; byte < 256; byte++) {
+		uint32_t crc = (uint32_t)byte << 24;
+
+		for (unsigned bit = 0; bit < 8; bit++)
+			crc = crc << 1 ^ (crc >> 31 ? CRC_POLYNOMIAL : 0);
+		table->row[0][byte] = crc;
+	}
+	for (unsigned k = 1; k < CRC_ROWS; k++) {
+		for (unsigned byte = 0; byte < 256; byte++) {
+			uint32_t crc = table->row[k - 1][byte];
+
+			table->row[k][byte] = crc << 8 ^ table->row[0][crc >> 24];
+		}
+	}
+}
+
+static uint32_t crc_add(const struct crc_table *table, uint32_t crc, const uint8_t *bytes,
+			size_t len)
+{
+	const uint32_t(*row)[256] = table->row;
+
+	for (; len >= CRC_ROWS; bytes += CRC_ROWS, len -= CRC_ROWS)
+		crc = row[7][bytes[0] ^ crc >> 24] ^ row[6][bytes[1] ^ (crc >> 16 & 0xff)] ^
+		      row[5][bytes[2] ^ (crc >> 8 & 0xff)] ^ row[4][bytes[3] ^ (crc & 0xff)] ^
+		      row[3][bytes[4]] ^ row[2][bytes[5]] ^ row[1][bytes[6]] ^ row[0][bytes[7]];
+	for (; len > 0; bytes++, len--)
+		crc = crc << 8 ^ row[0][crc >> 24 ^ *bytes];
+	return crc;
 }
 
 void rsp_cmd_crc(struct rsp_session *s, const struct rsp_args *args)
@@ -116,21 +136,21 @@ void rsp_cmd_crc(struct rsp_session *s, const struct rsp_args *args)
 	uint64_t addr = args->number[0];
 	uint64_t left = args->number[1];
 	uint32_t crc = 0xffffffff;
+	struct crc_table table;
 
 	if (left > RSP_STRETCH_MAX || (left > 0 && left - 1 > UINT64_MAX - addr)) {
 		rsp_answer_error(s, RSP_WIRE_E2BIG);
 		return;
 	}
+	crc_fill(&table);
 	while (left > 0) {
 		size_t wanted = left < sizeof(s->scratch) ? (size_t)left : sizeof(s->scratch);
-		size_t i;
 
 		if (read_scratch(s, addr, 0, wanted) != wanted) {
 			rsp_answer_error(s, RSP_WIRE_EFAULT);
 			return;
 		}
-		for (i = 0; i < wanted; i++)
-			crc = crc_byte(crc, s->scratch[i]);
+		crc = crc_add(&table, crc, s->scratch, wanted);
 		addr += wanted;
 		left -= wanted;
 	}

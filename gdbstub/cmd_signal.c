@@ -9,9 +9,12 @@
 static bool parse_list(const struct rsp_args *args, bool (*fn)(void *ctx, uint64_t number),
 		       void *ctx)
 {
-	struct rsp_cursor cursor = {args->data, args->data + args->data_len};
+	struct rsp_cursor cursor;
 	uint64_t number;
 
+	if (!args->data)
+		return true;
+	cursor = (struct rsp_cursor){args->data, args->data + args->data_len};
 	while (cursor.at < cursor.end) {
 		if (!rsp_parse_u64(&cursor, &number) || !fn(ctx, number))
 			return false;

@@ -73,6 +73,7 @@ struct rsp_session {
 	uint8_t sum_digit; /* the first one, as it came */
 	bool is_oversized; /* the packet under way did not fit; its bytes are dropped */
 	size_t in_len;
+	size_t heard; /* bytes of this client so far */
 
 	bool is_no_ack;
 	bool is_multiprocess; /* the client understands p1.N */

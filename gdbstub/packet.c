@@ -8,7 +8,10 @@
 #include <assert.h>
 #include <string.h>
 
-#define INTERRUPT_BYTE 0x03u
+#define INTERRUPT_BYTE	0x03u
+#define HTTP_METHOD_MAX 1024u
+/* What a method may hold. */
+#define HTTP_TOKEN "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 /* Output. */
 
@@ -304,6 +307,28 @@ static bool is_sum_right(const struct rsp_session *s, uint8_t second_digit)
 	return high >= 0 && low >= 0 && (high << 4 | low) == s->sum;
 }
 
+static size_t token_length(const uint8_t *bytes, size_t len)
+{
+	size_t i = 0;
+
+	while (i < len && memchr(HTTP_TOKEN, bytes[i], sizeof(HTTP_TOKEN) - 1))
+		i++;
+	return i;
+}
+
+/* Whether the client's first packet is rather the method of an HTTP request.  A web page may choose
+ * that freely once its name leads to this host: "$k#6b / HTTP/1.1".  All of a method comes in one
+ * piece unless it is too long to be one.
+ * Source: RFC 9110 5.6.2 (token), 9.1 (method); RFC 9112 3 (request line). */
+static bool is_http_method(const struct rsp_session *s, const uint8_t *rest, size_t len)
+{
+	size_t token = token_length(rest, len);
+
+	if (token_length(s->in, s->in_len) < s->in_len)
+		return false;
+	return token < len ? rest[token] == ' ' : s->heard + len > HTTP_METHOD_MAX;
+}
+
 /* The second digit is bytes[0]: the packet is complete. */
 static size_t finish_packet(struct rsp_session *s, const uint8_t *bytes, size_t len)
 {
@@ -312,6 +337,10 @@ static size_t finish_packet(struct rsp_session *s, const uint8_t *bytes, size_t 
 	if (s->is_oversized || !is_sum_right(s, bytes[0]))
 		return reject_packet(s);
 	s->in[s->in_len] = '\0';
+	if (s->state == RSP_NEW && is_http_method(s, bytes + 1, len - 1)) {
+		s->state = RSP_REFUSED;
+		return 1;
+	}
 	if (s->state == RSP_NEW)
 		rsp_session_attach(s);
 	command = rsp_command_find(s);

@@ -473,7 +473,8 @@ void rsp_session_reset(struct rsp_session *session);
  * at once even then, so keep reading while there is room.  Once the client is refused, detached or
  * killed, everything is taken and dropped.
  * Up to its first valid packet a client may send only + - $ 0x03 between packets: otherwise
- * rsp_session_state becomes RSP_REFUSED and nothing was done. */
+ * rsp_session_state becomes RSP_REFUSED and nothing was done.  So it does when the first packet
+ * turns out to be the method of an HTTP request. */
 size_t rsp_session_input(struct rsp_session *session, const uint8_t *bytes, size_t len);
 
 /* Bytes for the client: @out_len of them at the returned address, valid until the next call. */

@@ -85,6 +85,7 @@ void rsp_session_reset(struct rsp_session *s)
 	s->frame = RSP_FRAME_IDLE;
 	s->sum = 0;
 	s->in_len = 0;
+	s->heard = 0;
 	s->is_oversized = false;
 	s->is_no_ack = false;
 	s->is_multiprocess = false;
@@ -139,6 +140,7 @@ size_t rsp_session_input(struct rsp_session *s, const uint8_t *bytes, size_t len
 		if (taken == 0)
 			break;
 		used += taken;
+		s->heard += taken;
 	}
 	/* Nobody listens any more: what still comes in is swallowed. */
 	if (!rsp_session_is_open(s))

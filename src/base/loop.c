@@ -196,7 +196,8 @@ static bool has_ready_plain(const struct loop *loop)
 	const struct loop_watch *watch;
 
 	for (watch = loop->watches; watch; watch = watch->next) {
-		if (watch->is_plain && !watch->is_dead && watch->events != 0)
+		if (watch->is_plain && !watch->is_dead &&
+		    (watch->events & (LOOP_READ | LOOP_WRITE)))
 			return true;
 	}
 	return false;

@@ -42,7 +42,7 @@ static int watch_both(struct client *client, struct loop *loop, loop_fd_fn fn, v
 
 	if (error || client->in_fd == client->out_fd)
 		return error;
-	error = loop_add(loop, client->out_fd, 0, fn, ctx);
+	error = loop_add(loop, client->out_fd, LOOP_HANGUP, fn, ctx);
 	if (error)
 		loop_del(loop, client->in_fd);
 	return error;
@@ -161,6 +161,6 @@ void client_watch(struct client *client, struct loop *loop, bool has_output)
 		loop_mod(loop, client->in_fd, in_events | out_events);
 	} else {
 		loop_mod(loop, client->in_fd, in_events);
-		loop_mod(loop, client->out_fd, out_events);
+		loop_mod(loop, client->out_fd, has_output ? LOOP_WRITE : LOOP_HANGUP);
 	}
 }

@@ -23,6 +23,7 @@ struct slot {
 	struct client client;
 	struct rsp_session *session;
 	struct loop_timer *first_packet_timer;
+	uint64_t turn; /* the how manieth client it is */
 };
 
 struct debug_server {
@@ -34,6 +35,7 @@ struct debug_server {
 	struct debug_target target;
 	struct loop_timer *accept_timer;
 	struct loop_waker *text_waker; /* breakpoints have printed */
+	uint64_t turn;		       /* of the next client */
 	bool has_warned;	       /* of clients that speak something else */
 	struct slot *serving;	       /* whose session was called last */
 	int patience_ms;    /* for its client to take what waits, as long as the call lasts */

@@ -46,11 +46,35 @@ static void serve_callback(struct slot *slot)
 	serve_settle(slot->server);
 }
 
+/* One that has gone makes room for the next, even when its hang-up is still to be read: a person
+ * whose gdb was killed starts the next one at once, which is to control the machine. */
+static void take_leave(struct slot *slot)
+{
+	if (!client_is_open(&slot->client) || !client_has_left(&slot->client))
+		return;
+	client_receive(&slot->client, LOOP_HANGUP); /* its last words */
+	slot->client.is_gone = true;
+	serve_client(slot);
+}
+
+/* @but stays: it is about to be served; NULL for none. */
+static void take_leaves(struct debug_server *server, const struct slot *but)
+{
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		if (&server->slot[i] != but)
+			take_leave(&server->slot[i]);
+	}
+	serve_settle(server);
+}
+
 static void on_client(void *ctx, int fd, unsigned events)
 {
 	struct slot *slot = ctx;
 
 	(void)fd;
+	/* Its first packet may make it the one in control. */
+	if (rsp_session_state(slot->session) == RSP_NEW)
+		take_leaves(slot->server, slot);
 	if (events & LOOP_READ || (events & LOOP_HANGUP && !(events & LOOP_WRITE)))
 		client_receive(&slot->client, events);
 	serve_callback(slot);
@@ -71,7 +95,7 @@ static bool is_ending(const struct debug_server *server)
 	return server->target.has_ended || server->target.is_quitting;
 }
 
-static void refuse_client(struct debug_server *server, int fd)
+static void send_refusal(const struct debug_server *server, int fd)
 {
 	const char *why = is_ending(server) ? "umbra is about to end"
 					    : "umbra is busy: too many debuggers are attached";
@@ -80,6 +104,11 @@ static void refuse_client(struct debug_server *server, int fd)
 
 	/* A new socket has room for it; if not, the client learns it from the close. */
 	(void)send(fd, packet, len, MSG_NOSIGNAL);
+}
+
+static void refuse_client(struct debug_server *server, int fd)
+{
+	send_refusal(server, fd);
 	farewell_close(&server->farewell, fd);
 }
 
@@ -90,18 +119,8 @@ static void take_client(struct slot *slot, int fd)
 		close(fd);
 		return;
 	}
+	slot->turn = slot->server->turn++;
 	loop_timer_arm(slot->first_packet_timer, FIRST_PACKET_NS);
-}
-
-/* One that has gone makes room for the next, even when its hang-up is still to be read: a person
- * whose gdb was killed starts the next one at once, which is to control the machine. */
-static void take_leave(struct slot *slot)
-{
-	if (!client_is_open(&slot->client) || !client_has_left(&slot->client))
-		return;
-	client_receive(&slot->client, LOOP_HANGUP); /* its last words */
-	slot->client.is_gone = true;
-	serve_client(slot);
 }
 
 static struct slot *free_slot(struct debug_server *server)
@@ -113,14 +132,46 @@ static struct slot *free_slot(struct debug_server *server)
 	return NULL;
 }
 
+/* Of those that have not said anything valid, the one that has been there for longest. */
+static struct slot *silent_slot(struct debug_server *server)
+{
+	struct slot *oldest = NULL;
+
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		struct slot *slot = &server->slot[i];
+
+		if (rsp_session_state(slot->session) == RSP_NEW && !slot->client.is_stdio &&
+		    (!oldest || slot->turn < oldest->turn))
+			oldest = slot;
+	}
+	return oldest;
+}
+
+/* A free slot, or NULL.  Whoever has nothing to say must not keep out one who has. */
+static struct slot *make_room(struct debug_server *server)
+{
+	struct slot *room = free_slot(server);
+	struct slot *slot;
+
+	while (!room && !is_ending(server) && (slot = silent_slot(server))) {
+		client_receive(&slot->client, LOOP_READ);
+		serve_client(slot);
+		if (client_is_open(&slot->client) && rsp_session_state(slot->session) == RSP_NEW) {
+			send_refusal(server, slot->client.out_fd);
+			serve_close(slot);
+		}
+		room = free_slot(server);
+	}
+	serve_settle(server);
+	return room;
+}
+
 static void meet_client(struct debug_server *server, int fd)
 {
 	struct slot *slot;
 
-	for (unsigned i = 0; i < CLIENTS_MAX; i++)
-		take_leave(&server->slot[i]);
-	serve_settle(server);
-	slot = free_slot(server);
+	take_leaves(server, NULL);
+	slot = make_room(server);
 	if (!slot || is_ending(server))
 		refuse_client(server, fd);
 	else

@@ -108,8 +108,9 @@ size_t rsp_wire_frame(uint8_t *out, const void *data, size_t len);
 /* Send one packet whole; returns how many of its bytes were taken. */
 size_t rsp_wire_send_bytes(struct rsp_session *session, const void *data, size_t len);
 size_t rsp_wire_send(struct rsp_session *session, const char *data);
-/* Take the next packet of the output, acks ('+' and '-') before it skipped, its run lengths undone,
- * into @out with a NUL.  Returns its length; -1 when there is none, -2 for one that is malformed.
+/* Take the next packet or notification of the output, acks ('+' and '-') before it skipped, its run
+ * lengths undone, into @out with a NUL.  Returns its length; -1 when there is none, -2 for one that
+ * is malformed.
  */
 long rsp_wire_take(struct rsp_session *session, char *out, size_t size);
 /* Throw the output away; returns its length. */

@@ -83,7 +83,8 @@ long rsp_wire_take(struct rsp_session *session, char *out, size_t size)
 	for (i = start + 1; i < len && bytes[i] != '#'; i++)
 		sum = (uint8_t)(sum + bytes[i]);
 	snprintf(digits, sizeof(digits), "%02x", sum);
-	if (bytes[start] != '$' || len - i < 3 || memcmp(bytes + i + 1, digits, 2) != 0)
+	if ((bytes[start] != '$' && bytes[start] != '%') || len - i < 3 ||
+	    memcmp(bytes + i + 1, digits, 2) != 0)
 		return -2;
 	result = expand(bytes + start + 1, i - start - 1, out, size);
 	rsp_session_sent(session, i + 3);

@@ -137,6 +137,12 @@ Test(loop, run_when_paused_plain_file_then_sleeps)
 	before = thread_cpu_ns(gettid());
 	run_for(seen.loop, 50 * MS);
 	cr_assert_lt(thread_cpu_ns(gettid()) - before, 25 * MS);
+	/* It never hangs up either. */
+	loop_mod(seen.loop, fileno(file), LOOP_HANGUP);
+	before = thread_cpu_ns(gettid());
+	run_for(seen.loop, 50 * MS);
+	cr_assert_lt(thread_cpu_ns(gettid()) - before, 25 * MS);
+	cr_assert_eq(seen.calls, 0);
 	fclose(file);
 	loop_destroy(seen.loop);
 }

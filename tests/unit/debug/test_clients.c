@@ -126,6 +126,45 @@ Test(clients, reader_when_the_first_leaves_then_reads_on_and_the_next_one_contro
 	close(third);
 }
 
+Test(clients, next_when_it_spoke_before_the_hang_up_is_seen_then_controls_all_the_same,
+     .fini = rig_tear_down)
+{
+	int first, second;
+
+	rig_start(DEBUG_ON_DISCONNECT_STAY);
+	first = rig_attach();
+	second = rig_join();
+	/* The loop finds both at once, the words first. */
+	rig_send_packet_unseen(second, "qC");
+	close(first);
+	rig_settle();
+	rig_receive(second);
+	rig_send_packet(second, "M10,1:ab");
+	cr_assert(rig_says(rig_receive(second), "$OK"));
+	cr_assert_eq(t.world->mem[0x10], 0xab);
+	close(second);
+}
+
+Test(clients, silent_ones_when_there_is_no_room_then_they_give_way, .init = rig_set_up,
+     .fini = rig_tear_down)
+{
+	int silent[8], next;
+
+	for (unsigned i = 0; i < 8; i++)
+		silent[i] = rig_join();
+	rig_send_bytes(silent[2], "$qSup", 5);
+	rig_send_packet_unseen(silent[0], "qAttached:1");
+	next = rig_attach();
+	cr_assert(rig_says(rig_receive(silent[0]), "$1#"), "it spoke in time");
+	cr_assert(rig_says(rig_receive(silent[1]), "E.umbra is busy"));
+	cr_assert_str_eq(rig_receive(silent[2]), "", "it came later");
+	rig_send_packet(next, "qAttached");
+	cr_assert(rig_says(rig_receive(next), "$1#"));
+	for (unsigned i = 0; i < 8; i++)
+		close(silent[i]);
+	close(next);
+}
+
 Test(clients, reader_when_it_says_monitor_words_then_only_those_that_look, .init = rig_set_up,
      .fini = rig_tear_down)
 {

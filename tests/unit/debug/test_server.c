@@ -91,6 +91,8 @@ Test(server, clients_when_too_many_then_refused_with_reason, .init = rig_set_up,
 		second[i] = rig_join();
 		if (i >= 7)
 			cr_assert(rig_says(rig_receive(second[i]), "E.umbra is busy"), "%u", i);
+		else
+			rig_send_packet(second[i], "qAttached");
 	}
 	rig_send_packet(first, "qC");
 	cr_assert(rig_says(rig_receive(first), "QC"), "the first one goes on");

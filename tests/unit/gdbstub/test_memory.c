@@ -120,6 +120,37 @@ Test(memory, crc_when_asked_then_that_of_gdb)
 	rsp_mock_close(mock);
 }
 
+static uint32_t crc_bit_by_bit(const uint8_t *bytes, size_t len)
+{
+	uint32_t crc = 0xffffffff;
+
+	for (size_t i = 0; i < 8 * len; i++) {
+		bool is_one = (crc >> 31) ^ (bytes[i / 8] >> (7 - i % 8) & 1);
+
+		crc = crc << 1 ^ (is_one ? 0x04c11db7 : 0);
+	}
+	return crc;
+}
+
+Test(memory, crc_of_any_length_then_as_bit_by_bit)
+{
+	struct rsp_mock *mock = client_connect();
+	uint32_t random = 1;
+
+	for (size_t i = 0; i < MOCK_MEM_SIZE; i++) {
+		random = random * 1664525 + 1013904223;
+		mock->mem[i] = (uint8_t)(random >> 24);
+	}
+	for (size_t len = 1; len <= MOCK_MEM_SIZE; len = len < 40 ? len + 1 : len * 2 + 3) {
+		char packet[32], sum[16];
+
+		snprintf(packet, sizeof(packet), "qCRC:10000,%zx", len);
+		snprintf(sum, sizeof(sum), "C%08x", crc_bit_by_bit(mock->mem, len));
+		cr_assert(client_gets(mock, packet, sum), "%zu", len);
+	}
+	rsp_mock_close(mock);
+}
+
 Test(memory, region_when_asked_then_where_it_ends_and_what_it_allows)
 {
 	struct rsp_mock *mock = client_connect();

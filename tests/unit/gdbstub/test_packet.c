@@ -33,6 +33,8 @@ static const char *const foreigners[] = {
 	"+POST / HTTP/1.1\r\n\r\n$k#6b",
 	"+++-\003 $k#6b",
 	"$k#00 $k#6b",
+	"$k#6b / HTTP/1.1\r\n",
+	"$g#67$k#6b /$?#3f HTTP/1.1\r\n",
 };
 
 Test(packet, first_bytes_of_another_protocol_then_refused_and_nothing_done)
@@ -67,6 +69,25 @@ Test(packet, each_byte_first_then_only_four_are_let_in)
 		cr_assert_eq(rsp_session_state(mock->session), is_ours ? RSP_NEW : RSP_REFUSED);
 	}
 	cr_assert_eq(mock->attached + mock->interrupted, 0);
+	rsp_mock_close(mock);
+}
+
+/* A page may make the method as long as it likes, so that the space comes in another piece. */
+Test(packet, first_packets_that_a_long_method_can_hold_then_refused)
+{
+	struct rsp_mock *mock = rsp_mock_open();
+	char text[2000];
+
+	cr_assert(mock);
+	memset(text, '+', sizeof(text));
+	memcpy(text + sizeof(text) - 6, "$k#6b", 6);
+	cr_assert_eq(send_text(mock, text), sizeof(text) - 1);
+	cr_assert_eq(rsp_session_state(mock->session), RSP_REFUSED);
+	rsp_session_reset(mock->session);
+	memcpy(text, "$?#3f", 5);
+	send_text(mock, text);
+	cr_assert_eq(rsp_session_state(mock->session), RSP_KILLED, "it spoke the protocol first");
+	cr_assert_eq(mock->killed, 1);
 	rsp_mock_close(mock);
 }
 
@@ -222,8 +243,8 @@ Test(packet, endless_packet_in_ack_mode_then_minus_and_next_one_served)
 		cr_assert_eq(rsp_session_input(mock->session, (uint8_t *)chunk, sizeof(chunk)),
 			     sizeof(chunk));
 	}
-	send_text(mock, "#00$qC#b4");
-	cr_assert(output_is(mock, "-+$QC1#c5"));
+	send_text(mock, "#00$qAttached:1#fa");
+	cr_assert(output_is(mock, "-+$1#31"));
 	cr_assert_eq(rsp_session_stats(mock->session).oversized, 1);
 	rsp_mock_close(mock);
 }
