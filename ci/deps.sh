@@ -35,6 +35,9 @@ bench bochs             optional: one more column of the raw speeds
 bench bochs-term        optional: the screen that Bochs needs, in a pseudo-terminal
 qemu  qemu-system-x86   optional: the devices that umbra's are compared with
 lldb  lldb-14           optional: the other debugger
+gdbsuite dejagnu        optional: what runs gdb's own test suite
+gdbsuite gdb-source     optional: that test suite
+gdbsuite g++            optional: some of its programs are C++
 linux linux-image-cloud-amd64 optional: a whole kernel as a guest
 linux busybox-static    optional: what it runs
 linux seabios           optional: firmware as a guest

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The test driver behind `make check` and its smaller sisters.
 #
-#   ci/run.sh GROUP...      groups: lint build unit asan race kvm diff qemu gdb gdbsoft linux gdbasan
-#                      gdbtsan softtsan fuzz ci long qemulong linuxlong
+#   ci/run.sh GROUP...      groups: lint build unit asan race kvm diff walk qemu gdb gdbsoft gdbsuite linux
+#                      gdbasan gdbtsan softtsan fuzz ci long qemulong walklong linuxlong gdbsuitelong
 #
 # One line per group while it runs, the output of what failed in full, then each skip with its
 # reason, then "N passed, N failed, N skipped" alone on the last line.  A lint step and a build
@@ -199,6 +199,17 @@ group_gdbsoft() {
 	run_gdb gdbsoft build/umbra soft "$not_linux"
 }
 
+# gdb's own test suite with umbra as its board: forty files of it, and all with which it is compared.
+group_gdbsuite() {
+	run_tap gdbsuite gdbsuite env UMBRA=build/umbra ACCEL=soft tests/gdbsuite/run -j "$jobs"
+}
+
+group_gdbsuitelong() {
+	local limit_seconds=${UMBRA_TEST_TIMEOUT:-3600}
+	run_tap gdbsuitelong gdbsuite env UMBRA=build/umbra ACCEL=soft tests/gdbsuite/run -j "$jobs" \
+		--list tests/gdbsuite/all.txt
+}
+
 group_linux() {
 	run_gdb linux build/umbra soft '^linux/'
 }
@@ -270,7 +281,8 @@ group_ci() {
 # Builds go first, one after the other, each on all processors.
 build_for() {
 	case $1 in
-	unit | kvm | diff | walk | walklong | qemu | qemulong | gdb | gdbsoft | linux | linuxlong) echo rel ;;
+	unit | kvm | diff | walk | walklong | qemu | qemulong | gdb | gdbsoft) echo rel ;;
+	gdbsuite | gdbsuitelong | linux | linuxlong) echo rel ;;
 	asan | gdbasan) echo asan ;;
 	race | gdbtsan | softtsan) echo tsan ;;
 	fuzz | long) echo fuzz ;;

@@ -30,7 +30,7 @@ void rsp_cmd_reason(struct rsp_session *s, const struct rsp_args *args)
 	if (s->is_non_stop)
 		rsp_non_stop_reason(s);
 	else
-		rsp_stop_answer(s);
+		rsp_stop_answer_question(s);
 }
 
 /* True when the client's list, "a+;b-;c=1", holds @feature. */

@@ -215,6 +215,8 @@ bool rsp_thread_exists(const struct rsp_session *s, int32_t thread);
 
 /* Send last_stop as a stop reply. */
 void rsp_stop_answer(struct rsp_session *s);
+/* The same for a client that asks for it (`?`): gdb has seen no registers by then. */
+void rsp_stop_answer_question(struct rsp_session *s);
 /* Put @stop into the packet that is being built. */
 void rsp_stop_put(struct rsp_session *s, const struct rsp_stop *stop);
 bool rsp_stop_is_end(const struct rsp_stop *stop);

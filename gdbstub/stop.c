@@ -106,7 +106,7 @@ static void put_gone(struct rsp_session *s, const struct rsp_stop *stop)
 	rsp_reply_thread(s, stop->thread);
 }
 
-void rsp_stop_put(struct rsp_session *s, const struct rsp_stop *stop)
+static void put_stop(struct rsp_session *s, const struct rsp_stop *stop, bool has_registers)
 {
 	if (rsp_stop_is_end(stop)) {
 		put_end(s, stop);
@@ -119,7 +119,8 @@ void rsp_stop_put(struct rsp_session *s, const struct rsp_stop *stop)
 	rsp_reply_byte(s, 'T');
 	rsp_reply_number(s, stop->signal, 2);
 	put_reason(s, stop);
-	put_expedited(s, stop->thread);
+	if (has_registers)
+		put_expedited(s, stop->thread);
 	rsp_reply_text(s, "thread:");
 	rsp_reply_thread(s, stop->thread);
 	rsp_reply_text(s, ";core:");
@@ -127,6 +128,21 @@ void rsp_stop_put(struct rsp_session *s, const struct rsp_stop *stop)
 	rsp_reply_byte(s, ';');
 	if (s->has_thread_list)
 		rsp_lldb_put_threads(s);
+}
+
+void rsp_stop_put(struct rsp_session *s, const struct rsp_stop *stop)
+{
+	put_stop(s, stop, true);
+}
+
+/* gdb learns from the reply to `g`, and from nothing else, how long a block of registers is, and
+ * writes trace files by that (tsave).  Without a register in here it asks; LLDB does not need to.
+ */
+void rsp_stop_answer_question(struct rsp_session *s)
+{
+	rsp_reply_begin(s);
+	put_stop(s, &s->last_stop, s->has_thread_list);
+	rsp_reply_end_packed(s);
 }
 
 void rsp_stop_answer(struct rsp_session *s)

@@ -68,6 +68,7 @@ struct vcpu {
 	/* The linear pc of the last stop that was told for this vCPU, until it moves on: [lock]
 	 * while it runs, [control] while STOPPED. */
 	bool has_reported_pc;
+	bool is_step_reported; /* that stop was the end of a step */
 	gva_t reported_pc;
 
 	/* Agents (judge.c).  [vcpu] all of them. */

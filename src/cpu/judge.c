@@ -219,6 +219,7 @@ void judge_pass(struct vcpu *v, gva_t pc)
 	}
 	pthread_mutex_lock(&w->lock);
 	v->has_reported_pc = true;
+	v->is_step_reported = false;
 	v->reported_pc = pc;
 	pthread_mutex_unlock(&w->lock);
 	v->over_gpa = is_patched ? walk.gpa : ~(gpa_t)0;

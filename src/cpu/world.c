@@ -186,6 +186,7 @@ static void note_reported_pc(struct world *w, unsigned index)
 	const struct x86_state *st = vcpu_state(w, index, X86_STATE_GPR | X86_STATE_SREG);
 
 	w->vcpu[index].has_reported_pc = st != NULL;
+	w->vcpu[index].is_step_reported = w->taken.kind == STOP_STEP;
 	if (st)
 		w->vcpu[index].reported_pc = x86_linear_pc(st);
 }
@@ -343,22 +344,23 @@ void world_release_next_locked(struct world *w)
 	}
 }
 
-/* Whether @v's next instruction lies under a breakpoint that was told already. */
+/* Whether @v's next instruction lies under a breakpoint that was told already.  The end of a step
+ * told of none: it is met, but not by a further step, which would not come off the place. */
 static bool must_step_over(struct world *w, struct vcpu *v)
 {
+	bool is_told = v->has_reported_pc && !(v->is_step_reported && v->plan.action == PLAN_RUN);
 	const struct x86_state *st;
 	struct x86_walk walk;
 	gva_t pc;
 
 	v->over_gpa = ~(gpa_t)0;
-	if ((!v->has_reported_pc && !v->has_met) || v->plan.action == PLAN_HOLD ||
-	    w->bps.count == 0)
+	if ((!is_told && !v->has_met) || v->plan.action == PLAN_HOLD || w->bps.count == 0)
 		return false;
 	st = vcpu_state(w, v->index, X86_STATE_GPR | X86_STATE_SREG);
 	if (!st)
 		return false;
 	pc = x86_linear_pc(st);
-	if (!(v->has_reported_pc && pc == v->reported_pc) && !(v->has_met && pc == v->met_pc))
+	if (!(is_told && pc == v->reported_pc) && !(v->has_met && pc == v->met_pc))
 		return false;
 	v->has_reported_pc = true;
 	v->reported_pc = pc;

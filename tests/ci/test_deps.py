@@ -36,7 +36,7 @@ class Deps(TreeTest):
         status, output = self.deps("--list")
         self.assertEqual(status, 0)
         self.assertEqual({line.split()[0] for line in output.splitlines()},
-                         {"build", "test", "lint", "debug", "bench", "qemu", "lldb", "linux"})
+                         {"build", "test", "lint", "debug", "bench", "qemu", "lldb", "gdbsuite", "linux"})
         for line in output.splitlines():
             self.assertGreater(len(line.split()), 2, line)
 

@@ -241,6 +241,25 @@ def console_in_gdb(transcript):
 # ---- restart -------------------------------------------------------------------------------------------
 
 
+def breakpoint_at_the_end_of_a_step(transcript):
+    """A breakpoint where a step ended was not told: `c` meets it at once, as gdb's `jump *$pc` needs,
+    but a further step passes it, and so does `c` once it was told."""
+    with Umbra("hello64") as umbra:
+        client = attach(umbra)
+        client.expect("vCont;s", "T05.*")
+        address = register(client, RIP)
+        client.expect("Z0,%x,1" % address, "OK")
+        met = client.expect("vCont;c", "T05.*swbreak.*")
+        require(register(client, RIP) == address, "it went on without meeting the breakpoint")
+        client.expect("vCont;s", "T05.*")
+        after = register(client, RIP)
+        client.expect("Z0,%x,1" % after, "OK")
+        client.expect("vCont;s", "T05.*")
+        require(register(client, RIP) not in (address, after), "a step met the breakpoint")
+        client.expect("vCont;c", "W00.*")
+        transcript.append(met)
+
+
 def restart_is_fast_and_keeps_breakpoints(transcript):
     """vRun and R: from the packet to the stop in less than 50 ms, breakpoints kept."""
     names = symbols("hello64.elf")
@@ -288,6 +307,7 @@ TESTS = [
     (readers_come_and_go, ""),
     (next_client_controls, ""),
     (console_in_gdb, ""),
+    (breakpoint_at_the_end_of_a_step, ""),
     (restart_is_fast_and_keeps_breakpoints, ""),
     (wrong_process_is_not_killed, ""),
     (signal_that_ends_umbra_is_told, ""),

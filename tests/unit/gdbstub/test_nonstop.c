@@ -293,7 +293,7 @@ Test(reader, questions_then_answered_while_the_target_pauses)
 	struct rsp_mock *mock = connect_reader();
 	struct rsp_stop end = {.kind = RSP_STOP_EXITED, .signal = 4};
 
-	cr_assert(client_gets(mock, "?", "T05" REGS_OF_1 "thread:p1.1;core:0;"));
+	cr_assert(client_gets(mock, "?", "T05thread:p1.1;core:0;"));
 	cr_assert(client_gets(mock, "Hgp1.2", "OK"));
 	cr_assert(client_gets(mock, "p0", "2020202020202020"));
 	mock->is_running = true;
