@@ -33,79 +33,32 @@
 #define TSS_TYPE_BUSY 0xb
 #define TSS_LIMIT     0x67
 
+/* What modes have in common: the vectors, and how they page. */
+#define PROTECTED16 .is_protected = true, .idt = PROBE_IDT16, .idt_limit = VECTORS(GATE32_LEN)
+#define PROTECTED32 .is_protected = true, .idt = PROBE_IDT32, .idt_limit = VECTORS(GATE32_LEN)
+#define LONG                                                                                       \
+	.is_protected = true, .idt = PROBE_IDT64, .idt_limit = VECTORS(GATE64_LEN), FOUR_LEVELS,   \
+	.efer = EFER_LONG
+#define VECTORS(len) (PROBE_VECTORS * (len)-1)
+#define TWO_LEVELS   .cr0 = X86_CR0_PG, .cr3 = PROBE_PD32
+#define PAE_LEVELS   .cr0 = X86_CR0_PG, .cr3 = PROBE_PDPT_PAE, .cr4 = X86_CR4_PAE
+#define FOUR_LEVELS  .cr0 = X86_CR0_PG, .cr3 = PROBE_PML4, .cr4 = X86_CR4_PAE
+#define CODE16	     .bits = 16, .cs = SEL_CODE16, .ds = SEL_DATA16
+#define CODE32	     .bits = 32, .cs = SEL_CODE32, .ds = SEL_DATA
+#define CODE64	     .bits = 64, .cs = SEL_CODE64, .ds = SEL_DATA
+#define USER32	     .bits = 32, .cpl = 3, .cs = SEL_USER32, .ds = SEL_UDATA
+#define USER64	     .bits = 64, .cpl = 3, .cs = SEL_USER64, .ds = SEL_UDATA
+
 static const struct probe_mode MODES[ACCEL_MODE_COUNT] = {
-	[ACCEL_REAL16] = {.bits = 16, .idt = PROBE_IVT, .idt_limit = PROBE_VECTORS * 4 - 1},
-	[ACCEL_PROT16] = {.bits = 16,
-			  .is_protected = true,
-			  .cs = SEL_CODE16,
-			  .ds = SEL_DATA16,
-			  .idt = PROBE_IDT16,
-			  .idt_limit = PROBE_VECTORS * GATE32_LEN - 1},
-	[ACCEL_PROT32] = {.bits = 32,
-			  .is_protected = true,
-			  .cs = SEL_CODE32,
-			  .ds = SEL_DATA,
-			  .idt = PROBE_IDT32,
-			  .idt_limit = PROBE_VECTORS * GATE32_LEN - 1},
-	[ACCEL_PAGED32] = {.bits = 32,
-			   .is_protected = true,
-			   .cr0 = X86_CR0_PG,
-			   .cr3 = PROBE_PD32,
-			   .cs = SEL_CODE32,
-			   .ds = SEL_DATA,
-			   .idt = PROBE_IDT32,
-			   .idt_limit = PROBE_VECTORS * GATE32_LEN - 1},
-	[ACCEL_PAE] = {.bits = 32,
-		       .is_protected = true,
-		       .cr0 = X86_CR0_PG,
-		       .cr3 = PROBE_PDPT_PAE,
-		       .cr4 = X86_CR4_PAE,
-		       .cs = SEL_CODE32,
-		       .ds = SEL_DATA,
-		       .idt = PROBE_IDT32,
-		       .idt_limit = PROBE_VECTORS * GATE32_LEN - 1},
-	[ACCEL_COMPAT32] = {.bits = 32,
-			    .is_protected = true,
-			    .cr0 = X86_CR0_PG,
-			    .cr3 = PROBE_PML4,
-			    .cr4 = X86_CR4_PAE,
-			    .efer = EFER_LONG,
-			    .cs = SEL_CODE32,
-			    .ds = SEL_DATA,
-			    .idt = PROBE_IDT64,
-			    .idt_limit = PROBE_VECTORS * GATE64_LEN - 1},
-	[ACCEL_LONG64] = {.bits = 64,
-			  .is_protected = true,
-			  .cr0 = X86_CR0_PG,
-			  .cr3 = PROBE_PML4,
-			  .cr4 = X86_CR4_PAE,
-			  .efer = EFER_LONG,
-			  .cs = SEL_CODE64,
-			  .ds = SEL_DATA,
-			  .idt = PROBE_IDT64,
-			  .idt_limit = PROBE_VECTORS * GATE64_LEN - 1},
-	[ACCEL_LONG64_USER] = {.bits = 64,
-			       .cpl = 3,
-			       .is_protected = true,
-			       .cr0 = X86_CR0_PG,
-			       .cr3 = PROBE_PML4,
-			       .cr4 = X86_CR4_PAE,
-			       .efer = EFER_LONG,
-			       .cs = SEL_USER64,
-			       .ds = SEL_UDATA,
-			       .idt = PROBE_IDT64,
-			       .idt_limit = PROBE_VECTORS * GATE64_LEN - 1},
-	[ACCEL_COMPAT32_USER] = {.bits = 32,
-				 .cpl = 3,
-				 .is_protected = true,
-				 .cr0 = X86_CR0_PG,
-				 .cr3 = PROBE_PML4,
-				 .cr4 = X86_CR4_PAE,
-				 .efer = EFER_LONG,
-				 .cs = SEL_USER32,
-				 .ds = SEL_UDATA,
-				 .idt = PROBE_IDT64,
-				 .idt_limit = PROBE_VECTORS * GATE64_LEN - 1},
+	[ACCEL_REAL16] = {.bits = 16, .idt = PROBE_IVT, .idt_limit = VECTORS(4)},
+	[ACCEL_PROT16] = {CODE16, PROTECTED16},
+	[ACCEL_PROT32] = {CODE32, PROTECTED32},
+	[ACCEL_PAGED32] = {CODE32, PROTECTED32, TWO_LEVELS},
+	[ACCEL_PAE] = {CODE32, PROTECTED32, PAE_LEVELS},
+	[ACCEL_COMPAT32] = {CODE32, LONG},
+	[ACCEL_LONG64] = {CODE64, LONG},
+	[ACCEL_LONG64_USER] = {USER64, LONG},
+	[ACCEL_COMPAT32_USER] = {USER32, LONG},
 };
 
 const struct probe_mode *probe_mode_row(enum accel_mode mode)
