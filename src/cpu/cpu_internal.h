@@ -96,7 +96,7 @@ struct bp {
 	uint64_t len;
 	bool is_physical;
 	enum bp_purpose purpose;
-	void *agent;   /* NULL: it stops */
+	void *agent; /* NULL: it stops */
 	enum bp_backing backing;
 	uint64_t hits; /* [lock] */
 };
