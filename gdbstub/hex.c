@@ -183,18 +183,22 @@ uint8_t rsp_checksum(const uint8_t *bytes, size_t len)
 
 size_t rsp_unescape(uint8_t *bytes, size_t len)
 {
-	size_t in, out = 0;
+	size_t in = 0, out = 0;
 
-	for (in = 0; in < len; in++) {
-		if (bytes[in] != '}') {
-			bytes[out++] = bytes[in];
-			continue;
-		}
-		if (++in == len)
+	for (;;) {
+		const uint8_t *escape = memchr(bytes + in, '}', len - in);
+		size_t run = escape ? (size_t)(escape - bytes) - in : len - in;
+
+		memmove(bytes + out, bytes + in, run);
+		in += run;
+		out += run;
+		if (!escape)
+			return out;
+		if (in + 1 == len)
 			return SIZE_MAX;
-		bytes[out++] = bytes[in] ^ 0x20;
+		bytes[out++] = bytes[in + 1] ^ 0x20;
+		in += 2;
 	}
-	return out;
 }
 
 bool rsp_must_escape(uint8_t byte)
@@ -209,18 +213,53 @@ uint8_t rsp_plain_byte(char c)
 	return (uint8_t)c;
 }
 
+#define EACH_BYTE 0x0101010101010101ULL
+
+/* Not 0 when one of the word's eight bytes is @byte. */
+static uint64_t has_byte(uint64_t word, uint8_t byte)
+{
+	uint64_t zero_there = word ^ byte * EACH_BYTE;
+
+	return (zero_there - EACH_BYTE) & ~zero_there & 0x80 * EACH_BYTE;
+}
+
+/* How many bytes at the start of the @len at @bytes, in eights, need no escape. */
+static size_t plain_run(const uint8_t *bytes, size_t len)
+{
+	size_t run = 0;
+
+	while (len - run >= 8) {
+		uint64_t word = load64(bytes + run);
+
+		if (has_byte(word, '#') | has_byte(word, '$') | has_byte(word, '}') |
+		    has_byte(word, '*'))
+			break;
+		run += 8;
+	}
+	return run;
+}
+
 size_t rsp_escape(uint8_t *out, size_t room, const uint8_t *bytes, size_t *in_out_len)
 {
-	size_t in, put = 0;
+	size_t len = *in_out_len, in = 0, put = 0;
 
-	for (in = 0; in < *in_out_len && put + 1 < room; in++) {
-		uint8_t byte = bytes[in];
+	while (in < len && put + 1 < room) {
+		size_t left = room - put - 1;
+		size_t run = plain_run(bytes + in, len - in < left ? len - in : left);
 
-		if (rsp_must_escape(byte)) {
-			out[put++] = '}';
-			byte ^= 0x20;
+		memcpy(out + put, bytes + in, run);
+		in += run;
+		put += run;
+		/* Byte by byte over the eight that stopped it. */
+		for (run = 0; run < 8 && in < len && put + 1 < room; run++) {
+			uint8_t byte = bytes[in++];
+
+			if (rsp_must_escape(byte)) {
+				out[put++] = '}';
+				byte ^= 0x20;
+			}
+			out[put++] = byte;
 		}
-		out[put++] = byte;
 	}
 	*in_out_len = in;
 	return put;
@@ -229,7 +268,7 @@ size_t rsp_escape(uint8_t *out, size_t room, const uint8_t *bytes, size_t *in_ou
 /* How far the byte at @start repeats. */
 static size_t run_length(const uint8_t *bytes, size_t start, size_t len)
 {
-	uint64_t pattern = bytes[start] * 0x0101010101010101ULL;
+	uint64_t pattern = bytes[start] * EACH_BYTE;
 	size_t end = start + 1;
 
 	while (end + 8 <= len && load64(bytes + end) == pattern)

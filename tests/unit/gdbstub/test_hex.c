@@ -177,6 +177,47 @@ Test(hex, escape_into_small_room_then_takes_what_fits)
 	cr_assert_eq(out[4], '!');
 }
 
+/* The protocol's own words: each byte by itself, as long as there is room for an escape. */
+static size_t escape_slowly(uint8_t *out, size_t room, const uint8_t *bytes, size_t len)
+{
+	size_t put = 0;
+
+	for (size_t i = 0; i < len && put + 1 < room; i++) {
+		bool is_special = strchr("#$}*", bytes[i]) && bytes[i];
+
+		if (is_special)
+			out[put++] = '}';
+		out[put++] = is_special ? bytes[i] ^ 0x20 : bytes[i];
+	}
+	return put;
+}
+
+/* Eight bytes at a time make no difference, wherever an escape stands and the room ends. */
+Test(hex, escape_at_every_place_then_as_byte_by_byte)
+{
+	static const uint8_t odd[] = {'#', '$', '}', '*', '#' ^ 0x80, '}' - 1, '*' + 1, 0, 0xff};
+	uint8_t bytes[40], out[90], expected[90];
+
+	for (size_t len = 0; len <= sizeof(bytes); len++) {
+		for (size_t place = 0; place < len; place++) {
+			for (size_t room = 2; room < 2 * len + 2; room += 3) {
+				size_t taken = len, put, slow;
+
+				memset(bytes, 'a', sizeof(bytes));
+				bytes[place] = odd[(place + room) % sizeof(odd)];
+				bytes[len - 1] = odd[len % sizeof(odd)];
+				put = rsp_escape(out, room, bytes, &taken);
+				slow = escape_slowly(expected, room, bytes, len);
+				cr_assert_eq(put, slow, "%zu bytes, %zu, room %zu", len, place,
+					     room);
+				cr_assert_arr_eq(out, expected, put);
+				cr_assert_eq(rsp_unescape(out, put), taken);
+				cr_assert_arr_eq(out, bytes, taken);
+			}
+		}
+	}
+}
+
 Test(hex, unescape_of_cut_escape_then_refused)
 {
 	uint8_t text[] = {'a', '}'};
