@@ -2,7 +2,9 @@
  *
  * A parked thread serves calls and waits to be released.  Both sides spin for a moment before they
  * sleep, because a debugger's next request usually comes within microseconds of the last answer and
- * a wake-up through the scheduler costs more than the request.  Spinning is bounded, so an idle
+ * a wake-up through the scheduler costs more than the request.  Of the vCPUs only the one whose
+ * event stopped the world spins: it is asked and stepped next, and more of them would keep the
+ * control thread and the debugger from the host's processors.  Spinning is bounded, so an idle
  * machine uses no CPU. */
 
 #include "cpu_internal.h"
@@ -44,13 +46,15 @@ void vcpu_wait_in_park_locked(struct vcpu *v)
 
 	while (!v->is_released && !w->is_quitting) {
 		unsigned seen = atomic_load_explicit(&v->mail, memory_order_relaxed);
+		bool is_next = w->cause.vcpu == v->index;
 
 		if (v->call.fn) {
 			serve_call_locked(v);
 			continue;
 		}
 		pthread_mutex_unlock(&w->lock);
-		spin_while_equal(&v->mail, seen);
+		if (is_next)
+			spin_while_equal(&v->mail, seen);
 		pthread_mutex_lock(&w->lock);
 		if (atomic_load_explicit(&v->mail, memory_order_relaxed) == seen)
 			pthread_cond_wait(&v->go, &w->lock);
