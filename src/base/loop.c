@@ -344,8 +344,9 @@ static int spin(struct loop *loop, struct epoll_event *batch, uint64_t deadline_
 
 		if (now >= loop->spin_until_ns || now > deadline_ns)
 			break;
-		sched_yield();
 		n = epoll_wait(loop->epoll_fd, batch, LOOP_BATCH, 0);
+		if (n == 0)
+			sched_yield();
 	}
 	return n;
 }
