@@ -16,7 +16,7 @@ GUEST_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstac
 
 # 64-bit guests: one C file each, over guests/lib.
 GUEST_NAMES := hello64 smp2 uart_irq rtc timer acpi fwcfg keys screen faults hazard hazard_fixed \
-	spin triple halt speed
+	spin triple halt speed split_lock
 GUEST_LIB   := print report idt idt_entry pic smp smp_entry
 GUEST_LIB_OBJECTS := $(GUEST_LIB:%=$(GUEST_OUT)/lib/%.o)
 GUEST_LINKED := $(GUEST_OUT)/libguest.a guests/lib/guest.ld

@@ -364,6 +364,8 @@ void soft_rmw_begin(struct soft_cpu *c, gva_t la, unsigned len, struct soft_rmw 
 	struct spans s;
 
 	soft_check_alignment(c, la, len);
+	if (SOFT_UNLIKELY((la & ~UMBRA_PAGE_MASK) + len > UMBRA_PAGE_SIZE))
+		soft_exclusive_begin(c);
 	resolve(c, la, len, X86_PF_W, &s);
 	look_at_loads(c, &s);
 	look_at_stores(c, &s);
@@ -394,6 +396,7 @@ void soft_rmw_end(struct soft_cpu *c, struct soft_rmw *rmw)
 	if (rmw->is_copy) {
 		resolve(c, rmw->la, rmw->len, X86_PF_W, &s);
 		copy_in(c, &s, rmw->copy);
+		soft_exclusive_end(c);
 		return;
 	}
 	if (rmw->is_table)

@@ -84,6 +84,7 @@ enum soft_pend {
 	PEND_FLUSH = 1 << 5, /* forget the whole micro-TLB (parallel mode) */
 	PEND_EVICT = 1 << 6, /* code pages were written by others: see block.h */
 	PEND_LOOP = 1 << 7,  /* of its own doing: go through the loop once */
+	PEND_PASS = 1 << 8,  /* another one is to run alone: come by a safe point */
 	PEND_VECTOR = 0xff << 16
 };
 #define PEND_VECTOR_SHIFT 16
@@ -278,6 +279,7 @@ struct soft_vm {
 	unsigned cpu_count;
 	struct soft_cpu *cpu[ACCEL_MAX_VCPUS];
 	bool is_parallel;
+	atomic_uint exclusive;	   /* index + 1 of the vCPU that runs alone; 0: none (parallel.c) */
 	atomic_uint forget_serial; /* counts requests to forget the micro-TLBs (parallel.c) */
 	struct gate *gate;	   /* parallel mode: the clock; NULL: no devices with timers */
 	bool has_la57;		   /* CPU flag */
@@ -413,6 +415,10 @@ void soft_rmw_end(struct soft_cpu *c, struct soft_rmw *rmw);
  * the call returned may be void. */
 void soft_safe(struct soft_cpu *c);
 bool soft_unsafe(struct soft_cpu *c);
+/* From begin to end no other vCPU touches memory but by the mmu.  Translations from before begin
+ * may be void.  An end without begin does nothing. */
+void soft_exclusive_begin(struct soft_cpu *c);
+void soft_exclusive_end(struct soft_cpu *c);
 #define SOFT_MMU_CALL(c, call)                                                                     \
 	do {                                                                                       \
 		soft_safe(c);                                                                      \

@@ -207,6 +207,10 @@ static void take_posts(struct soft_cpu *c)
 		soft_slice_end(c);
 		soft_slice_begin(c);
 	}
+	if (pend & PEND_PASS) {
+		soft_safe(c);
+		soft_unsafe(c);
+	}
 	if (pend & PEND_FLUSH)
 		soft_take_forget(c);
 	if (pend & PEND_EVICT)
@@ -502,6 +506,7 @@ static bool go_round(struct soft_cpu *c, struct accel_exit *out)
 /* An escape has come.  True when the run ends. */
 static bool take_escape(struct soft_cpu *c, enum soft_escape kind, struct accel_exit *out)
 {
+	soft_exclusive_end(c);
 	switch (kind) {
 	case ESCAPE_EXCEPTION:
 		return take_exception(c, out);
