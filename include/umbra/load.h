@@ -35,6 +35,9 @@ struct load_config {
 	const char *kernel; /* path; required unless there is @bios */
 	/* Path of a firmware image instead; it excludes @kernel, @initrd and @cmdline. */
 	const char *bios;
+	/* Path of an ELF file whose segments are put where it wants them beside @bios, which enters
+	 * it or does not. */
+	const char *loader;
 	/* bzImage: the path of the one file.  Multiboot and PVH: "file args,file args" as QEMU's
 	 * -initrd.  NULL = none.  An error with any other image, which could not be told of it. */
 	const char *initrd;

@@ -210,12 +210,24 @@ static int set_testdev(struct cli_options *o, const char *properties, struct umb
 	return 0;
 }
 
+static int set_loader(struct cli_options *o, const char *path, struct umbra_err *err)
+{
+	if (!path[0] || strchr(path, ','))
+		return umbra_err_set(err, EINVAL,
+				     "loader has file=ELF and nothing else; the file says where it "
+				     "belongs");
+	o->vm.load.loader = path;
+	return 0;
+}
+
 static int set_device(struct cli_options *o, const char *value, struct umbra_err *err)
 {
 	char text[128];
 	char *rest = text;
 	const char *name;
 
+	if (value_after_key(value, "loader,file"))
+		return set_loader(o, value_after_key(value, "loader,file"), err);
 	if (strlen(value) >= sizeof(text))
 		return umbra_err_set(err, EINVAL, "more than %zu bytes", sizeof(text) - 1);
 	memcpy(text, value, strlen(value) + 1);
@@ -225,8 +237,8 @@ static int set_device(struct cli_options *o, const char *value, struct umbra_err
 	if (strcmp(name, "pc-testdev") == 0)
 		return set_testdev(o, rest, err);
 	return umbra_err_set(err, EINVAL,
-			     "no device '%s' here; isa-debug-exit and pc-testdev are the only ones "
-			     "that are not built in",
+			     "no device '%s' here; isa-debug-exit, pc-testdev and loader,file=ELF "
+			     "are the only ones that are not built in",
 			     name);
 }
 
@@ -491,9 +503,9 @@ static const struct option_row OPTIONS[] = {
 	{"-debugcon", "SPEC", "the same for the debug console at port 0xe9", set_debugcon},
 	{"-global", "PROP=PORT", "isa-debugcon.iobase=0x402: as SeaBIOS wants it", set_global},
 	{"-device", "SPEC",
-	 "isa-debug-exit,iobase=0xf4,iosize=4: a port with\n"
-	 "which the guest ends the run (default 0x501, 2);\n"
-	 "pc-testdev: the test device of kvm-unit-tests",
+	 "isa-debug-exit,iobase=0xf4,iosize=4: a port that\n"
+	 "ends the run; pc-testdev: that of kvm-unit-tests;\n"
+	 "loader,file=ELF: a program in memory beside -bios",
 	 set_device},
 	{"-rtc", "SPEC",
 	 "base=utc (default; -accel soft: 2026-01-01),\n"

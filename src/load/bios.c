@@ -39,10 +39,11 @@ int load_bios_bytes(const char *path, uint64_t *out_bytes, struct umbra_err *err
 	return 0;
 }
 
-static int plan_rom(struct load_job *job, uint64_t size, struct umbra_err *err)
+static int plan_rom(struct load_job *job, unsigned file, uint64_t size, struct umbra_err *err)
 {
 	const struct mem_region *rom = mem_find(job->mem, LOAD_4G - 1);
 	struct load_part part = {
+		.file = file,
 		.what = "BIOS",
 		.field = "address",
 		.gpa = LOAD_4G - size,
@@ -60,10 +61,11 @@ static int plan_rom(struct load_job *job, uint64_t size, struct umbra_err *err)
 	return load_plan_add(job, &part, err);
 }
 
-static int plan_low(struct load_job *job, uint64_t size, struct umbra_err *err)
+static int plan_low(struct load_job *job, unsigned file, uint64_t size, struct umbra_err *err)
 {
 	uint64_t len = u64_min(size, BIOS_LOW_BYTES);
 	struct load_part part = {
+		.file = file,
 		.what = "BIOS below 1 MiB",
 		.field = "address",
 		.gpa = BIOS_LOW_END - len,
@@ -77,15 +79,16 @@ static int plan_low(struct load_job *job, uint64_t size, struct umbra_err *err)
 
 int load_bios(struct load_job *job, struct umbra_err *err)
 {
-	const struct load_file *file = &job->image->file[0];
+	unsigned number = job->image->file_count - 1; /* behind what it is to find in memory */
+	const struct load_file *file = &job->image->file[number];
 	int rc = check_size(file, err);
 
 	job->image->format = LOAD_BIOS;
 	job->image->format_name = "BIOS";
 	if (rc == 0)
-		rc = plan_rom(job, file->size, err);
+		rc = plan_rom(job, number, file->size, err);
 	if (rc == 0)
-		rc = plan_low(job, file->size, err);
+		rc = plan_low(job, number, file->size, err);
 	x86_state_reset(&job->image->boot);
 	return rc;
 }

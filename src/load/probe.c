@@ -104,12 +104,43 @@ static int open_guessed_flat(struct load_job *job, struct umbra_err *err)
 	return open_flat(job, err);
 }
 
+/* The program that a firmware finds in memory, then the firmware. */
+static int open_beside_bios(struct load_job *job, struct umbra_err *err)
+{
+	struct load_file *bios = &job->image->file[1];
+	struct load_elf elf;
+	int rc;
+
+	if (!load_is_elf(job->head, job->head_len))
+		return umbra_err_set(
+			err, ENOEXEC,
+			"is no ELF file (no magic at offset 0x0), so nothing says where "
+			"it belongs");
+	rc = load_elf_read(job, &elf, err);
+	if (rc < 0)
+		return rc;
+	rc = load_elf_plan(job, &elf, 0, err);
+	load_elf_free(&elf);
+	if (rc < 0)
+		return rc;
+	rc = load_file_open(bios, job->config->bios, err);
+	if (rc == 0) {
+		job->image->file_count = 2;
+		rc = load_bios(job, err);
+	}
+	if (rc < 0)
+		umbra_err_prefix(err, "-bios '%s'", bios->shown);
+	return rc;
+}
+
 static int open_by_content(struct load_job *job, struct umbra_err *err)
 {
 	bool is_elf = load_is_elf(job->head, job->head_len);
 	bool is_told_flat = job->config->has_load_addr || job->config->has_mode;
 	size_t header = 0;
 
+	if (job->config->loader)
+		return open_beside_bios(job, err);
 	if (job->config->bios)
 		return load_bios(job, err);
 	if (load_is_bzimage(job->head, job->head_len) && !job->config->has_load_addr)
@@ -132,11 +163,24 @@ static int open_by_content(struct load_job *job, struct umbra_err *err)
 	return is_elf ? open_elf(job, err) : open_guessed_flat(job, err);
 }
 
+static const char *first_path(const struct load_config *config)
+{
+	if (config->loader)
+		return config->loader;
+	return config->bios ? config->bios : config->kernel;
+}
+
+static const char *first_option(const struct load_config *config)
+{
+	if (config->loader)
+		return "-device loader";
+	return config->bios ? "-bios" : "kernel";
+}
+
 static int open_kernel(struct load_job *job, uint8_t *head, struct umbra_err *err)
 {
 	struct load_file *file = &job->image->file[0];
-	const char *path = job->config->bios ? job->config->bios : job->config->kernel;
-	int rc = load_file_open(file, path, err);
+	int rc = load_file_open(file, first_path(job->config), err);
 
 	if (rc < 0)
 		return rc;
@@ -163,6 +207,11 @@ static int check_config(const struct load_config *config, struct umbra_err *err)
 		return umbra_err_set(err, EINVAL,
 				     "-bios with -kernel, -initrd or -append: the firmware would "
 				     "have to load them, and there is no way for it to; drop one");
+	if (config->loader && !config->bios)
+		return umbra_err_set(
+			err, EINVAL,
+			"-device loader without -bios: nothing would enter it; -kernel "
+			"loads it and does");
 	if (config->reg_count > LOAD_MAX_REGS)
 		return umbra_err_set(err, EINVAL, "%u --reg values; the limit is %u",
 				     config->reg_count, LOAD_MAX_REGS);
@@ -186,12 +235,11 @@ int load_open(struct load_image **out_image, const struct load_config *config,
 	job.image = calloc(1, sizeof(*job.image));
 	head = malloc(LOAD_HEAD_BYTES);
 	if (!job.image || !head) {
-		rc = umbra_err_set(err, ENOMEM, "no memory to load '%s'",
-				   config->bios ? config->bios : config->kernel);
+		rc = umbra_err_set(err, ENOMEM, "no memory to load '%s'", first_path(config));
 	} else {
 		rc = open_kernel(&job, head, err);
 		if (rc < 0)
-			umbra_err_prefix(err, "%s '%s'", config->bios ? "-bios" : "kernel",
+			umbra_err_prefix(err, "%s '%s'", first_option(config),
 					 job.image->file[0].shown);
 		else
 			rc = load_regs_set(config, &job.image->boot, err);

@@ -199,8 +199,10 @@ int vm_create(struct vm **out_vm, const struct vm_config *config, struct loop *l
 	error = open_parts(vm, err);
 	if (!error && has_image(config)) {
 		error = load_open(&vm->image, &vm->config.load, vm->mem, err);
-		if (config->has_kernel)
-			vm->kernel_path = realpath(config->load.kernel, NULL);
+		if (config->has_kernel || config->load.loader)
+			vm->kernel_path = realpath(config->has_kernel ? config->load.kernel
+								      : config->load.loader,
+						   NULL);
 	}
 	if (!error && config->load.initrd)
 		vm->initrd_path = realpath(config->load.initrd, NULL);

@@ -7,7 +7,8 @@ more than a few seconds.
 import os
 import re
 
-from vm import Failure, Skip, Umbra
+from gdbdriver import Gdb
+from vm import GUESTS, Failure, Skip, Umbra
 
 UBOOT = "/usr/lib/u-boot/qemu-x86%s/u-boot.rom"
 MEMTEST = "/boot/memtest86+x64.bin"
@@ -41,6 +42,24 @@ def uboot(transcript, variant, cpus):
             raise Failure("U-Boot found another size of memory")
         if status != 0:
             raise Failure("the exit status is %d" % status)
+
+
+def program_beside_a_bios(transcript):
+    """At the reset vector the program lies in memory already, and gdb has its symbols without being
+    told of a file."""
+    config = {"image": "bios16.bin", "boot": "-bios", "cpus": "1", "mem": "16M", "args": ""}
+    program = os.path.join(GUESTS, "hello64.elf")
+    with Umbra(config, ["-device", "loader,file=" + program]) as umbra, Gdb() as gdb:
+        for command, pattern in (("target remote " + umbra.address, r"0x0*fff0"),
+                                 ("info registers rip", r"^rip +0xfff0"),
+                                 ("print main", r"\{int \(void\)\} 0x1\w+ <main>"),
+                                 ("compare-sections .text", r"matched"),
+                                 ("detach", r"")):
+            transcript.append("> " + command)
+            answer = gdb.command(command)
+            transcript.append(answer)
+            if not re.search(pattern, answer, re.M):
+                raise Failure("%s: the answer does not match /%s/:\n%s" % (command, pattern, answer))
 
 
 def uboot_32(transcript):
@@ -78,6 +97,7 @@ def memtest_2_cpus(transcript):
 
 
 TESTS = [
+    (program_beside_a_bios, "soft:time"),
     (uboot_32, "soft:time"),
     (uboot_64, "soft:time"),
 ]

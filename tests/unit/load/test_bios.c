@@ -76,6 +76,50 @@ Test(bios, image_of_64_kib_then_all_of_it_in_both_places)
 	cr_assert(guest_is_filled(&bench, 0xffff0000, 0x10000, 0xa0));
 }
 
+/* A program beside the firmware: both are in memory, and the firmware is entered. */
+Test(bios, program_beside_then_in_memory_and_the_firmware_is_entered)
+{
+	static struct image img;
+	struct image_file program;
+
+	image_elf_usual(&img, true);
+	image_file_make(&program, img.bytes, img.len);
+	config.loader = program.path;
+	set_size(ROM_BYTES, true);
+	bench_load(&bench, &config);
+	cr_assert_str_eq(load_format_name(bench.image), "BIOS");
+	cr_assert(load_is_elf64(bench.image), "its symbols are for the debugger");
+	cr_assert(load_is_system(bench.image));
+	cr_assert(guest_is_filled(&bench, 0x100000, 0x40, 0x90));
+	cr_assert(guest_is_filled(&bench, 0x200000, 0x20, 0xda));
+	cr_assert(guest_is_filled(&bench, 0xf0000, 0x10000, 0xa7));
+	cr_assert(guest_is_filled(&bench, 0xffff0000, 0x10000, 0xa7));
+	cr_assert_eq(bench.boot.rip, 0xfff0);
+	image_file_drop(&program);
+}
+
+Test(bios, program_beside_when_impossible_then_refused)
+{
+	static const struct seg_spec in_bios = {0xf0000, 0xf0000, 0x10, 0x10, 0x90};
+	static struct image img;
+	struct image_file program;
+
+	set_size(ROM_BYTES, true);
+	config.loader = file.path;
+	bench_refuse(&bench, &config, -ENOEXEC, "-device loader '", "no ELF file");
+	image_elf(&img, true, 0xf0000, &in_bios, 1);
+	image_file_make(&program, img.bytes, img.len);
+	config.loader = program.path;
+	bench_refuse(&bench, &config, -ENOEXEC, "-bios '", "overlaps program header");
+	config.bios = "/no/such/file";
+	bench_refuse(&bench, &config, -ENOENT, "-bios '", "cannot be opened");
+	config.bios = NULL;
+	bench_refuse(&bench, &config, -EINVAL, "no kernel", NULL);
+	config.kernel = program.path;
+	bench_refuse(&bench, &config, -EINVAL, "-device loader without -bios", NULL);
+	image_file_drop(&program);
+}
+
 static const uint64_t bad_sizes[] = {0, 1, 0xffff, 0x10001, 0x18000, 0x810000, 1ull << 33};
 
 Test(bios, size_that_cannot_be_right_then_refused)
