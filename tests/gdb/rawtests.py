@@ -145,6 +145,13 @@ def dump_is_few_packets(_transcript):
         with open(os.path.join(GUESTS, "hello64.elf"), "rb") as file:
             text = file.read()[0x1000:0x1100]
         require(dump[0x100000:0x100100] == text, "the dump does not hold the program's text")
+        before = client.sent_count
+        binary = b""
+        while len(binary) < DUMP_BYTES:
+            client.send("x%x,%x" % (len(binary), min(0x1ffff, DUMP_BYTES - len(binary))))
+            binary += client.packet()[1:]
+        require(binary == dump, "x and m do not give the same")
+        require(client.sent_count - before <= 33, "too many packets by x")
         client.send("x100000,100")
         reply = client.packet()
         require(reply == b"b" + text, "x gave %r" % reply[:80])
