@@ -31,6 +31,7 @@ debug python3           the demo drives gdb with it
 bench python3           the client that measures
 bench gdb               a real client to measure with
 bench qemu-system-x86   optional: the columns that umbra is compared with
+bench gdbserver         optional: the same
 bench bochs             optional: one more column of the raw speeds
 bench bochs-term        optional: the screen that Bochs needs, in a pseudo-terminal
 qemu  qemu-system-x86   optional: the devices that umbra's are compared with

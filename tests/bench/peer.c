@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,10 +18,11 @@
 #define START_LIMIT_MS 5000
 #define TRY_MS	       10
 #define MAX_GUEST      (1u << 20)
+#define MAX_G	       4096 /* a g packet's text */
 
 /* Peers.  In their arguments @U stands for umbra, @Q for QEMU, @G for the guest and @S for the
- * path of the socket, @N for the number of processors, each the last thing before a comma or the
- * end. */
+ * path of the socket, @D for gdbserver, @N for the number of processors, each the last thing before
+ * a comma or the end. */
 
 struct peer_row {
 	const char *name;
@@ -43,6 +45,8 @@ static const struct peer_row PEERS[] = {
 	/* QEMU plants no breakpoints into a guest of KVM's that cannot run them; it has debug
 	 * registers for that. */
 	[PEER_QEMU_KVM] = {"QEMU kvm", '1', {QEMU("kvm")}},
+	/* It knows no Unix sockets: it is given a connection as its standard input and output. */
+	[PEER_GDBSERVER] = {"gdbserver", '0', {"@D", "-", "@G"}},
 };
 
 const char *peer_name(enum peer peer)
@@ -113,11 +117,12 @@ void bench_open(struct bench *b, unsigned cpus, int argc, char **argv)
 	argv += is_quick;
 	argc -= is_quick;
 	if (argc < 3)
-		die("usage: [--quick] UMBRA GUEST.elf [QEMU]");
+		die("usage: [--quick] UMBRA GUEST.elf [QEMU [GDBSERVER]]");
 	*b = (struct bench){
 		.umbra = argv[1],
 		.guest = argv[2],
-		.qemu = argc > 3 ? argv[3] : NULL,
+		.qemu = argc > 3 && argv[3][0] ? argv[3] : NULL,
+		.gdbserver = argc > 4 && argv[4][0] ? argv[4] : NULL,
 		.is_quick = is_quick,
 		.cpus = cpus,
 		.windows = is_quick ? 1 : 7,
@@ -138,6 +143,8 @@ static const char *meaning(const struct server *s, char letter)
 		return s->bench->qemu;
 	case 'G':
 		return s->bench->guest;
+	case 'D':
+		return s->bench->gdbserver;
 	case 'N':
 		return s->bench->cpus > 1 ? "2" : "1";
 	default:
@@ -145,8 +152,8 @@ static const char *meaning(const struct server *s, char letter)
 	}
 }
 
-/* In the child. */
-static _Noreturn void exec_peer(const struct server *s)
+/* In the child; @connection: -1, or what it is to serve. */
+static _Noreturn void exec_peer(const struct server *s, int connection)
 {
 	const char *const *from = PEERS[s->peer].argv;
 	char *argv[MAX_ARGS + 1] = {NULL};
@@ -162,7 +169,7 @@ static _Noreturn void exec_peer(const struct server *s)
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (int fd = 0; fd < 3; fd++)
-		dup2(null, fd);
+		dup2(connection >= 0 && fd < 2 ? connection : null, fd);
 	execvp(argv[0], argv);
 	_exit(127);
 }
@@ -215,24 +222,51 @@ static bool connect_to(struct server *s)
 	return false;
 }
 
+static bool start_listener(struct server *s)
+{
+	snprintf(s->socket, sizeof(s->socket), "/tmp/umbra-bench-%d-%u", (int)getpid(),
+		 (unsigned)s->peer);
+	s->pid = fork();
+	if (s->pid == 0)
+		exec_peer(s, -1);
+	return s->pid > 0 && connect_to(s);
+}
+
+static bool start_on_stdio(struct server *s)
+{
+	int end[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, end) != 0)
+		return false;
+	s->pid = fork();
+	if (s->pid == 0)
+		exec_peer(s, end[1]);
+	close(end[1]);
+	return rsp_adopt(&s->client, end[0]) && s->pid > 0 && rsp_handshake(&s->client);
+}
+
+/* "thread:p1.1;" in the answer to `?'. */
+static void note_thread(struct server *s)
+{
+	const char *at;
+
+	server_ask(s, "?");
+	at = s->is_lost ? NULL : strstr(s->client.reply, "thread:");
+	if (!at || sscanf(at, "thread:%39[^;]", s->thread) != 1)
+		snprintf(s->thread, sizeof(s->thread), "p1.1");
+}
+
 void server_start(struct server *s, const struct bench *b, enum peer peer)
 {
 	double begin = now_s();
 
 	*s = (struct server){.bench = b, .peer = peer, .client.fd = -1};
-	snprintf(s->socket, sizeof(s->socket), "/tmp/umbra-bench-%d-%u", (int)getpid(),
-		 (unsigned)peer);
-	s->pid = fork();
-	if (s->pid == 0)
-		exec_peer(s);
-	if (s->pid < 0)
-		die("cannot fork");
-	if (!connect_to(s)) {
+	if (!(peer == PEER_GDBSERVER ? start_on_stdio(s) : start_listener(s))) {
 		lose(s, "did not start");
 		return;
 	}
 	s->first_reply_ms = (now_s() - begin) * 1e3;
-	server_ask(s, "?");
+	note_thread(s);
 	s->resident_mib = resident_mib_of(s->pid);
 }
 
@@ -243,12 +277,16 @@ void server_stop(struct server *s)
 		kill(s->pid, SIGKILL);
 		waitpid(s->pid, NULL, 0);
 	}
-	unlink(s->socket);
+	if (s->socket[0])
+		unlink(s->socket);
 }
 
 void server_start_guest(struct server *s, const struct bench *b, enum peer peer)
 {
 	server_start(s, b, peer);
+	/* What comes before it is for a bare machine. */
+	if (peer == PEER_GDBSERVER)
+		return;
 	server_breakpoint(s, 'Z', LABEL_START);
 	server_ask(s, "vCont;c");
 	server_breakpoint(s, 'z', LABEL_START);
@@ -287,13 +325,15 @@ void server_watchpoint(struct server *s, char action, enum label at)
 	set_point(s, action, '2', at, 4);
 }
 
-/* Register numbers in the x86-64 core feature. */
-#define GDB_RCX 2
-#define GDB_RIP 16
+/* Register numbers in the x86-64 core feature; and of an i386 process, whose registers have four
+ * bytes each and which gdbserver writes all at once or not at all. */
+#define GDB_RCX	   2
+#define GDB_RIP	   16
+#define GDB_ECX	   1
+#define GDB_EIP	   8
+#define REG32_TEXT 8 /* characters in g */
 
-#define RLE_BIAS 29 /* n more of the same are written as the character n + 29 */
-
-/* A register's value as the protocol has it: little-endian bytes.  All values here fit 32 bits. */
+/* A value as the protocol has it: little-endian bytes.  All values here fit 32 bits. */
 static void print_register(char text[17], unsigned long value)
 {
 	snprintf(text, 17, "%02lx%02lx%02lx%02lx00000000", value & 0xff, value >> 8 & 0xff,
@@ -309,41 +349,57 @@ static void set_register(struct server *s, unsigned reg, unsigned long value)
 	server_ask(s, text);
 }
 
+static void aim_process(struct server *s, unsigned long rip, unsigned long rcx)
+{
+	char text[MAX_G] = "G", bytes[17];
+
+	server_ask(s, "g");
+	if (s->is_lost ||
+	    rsp_expanded(&s->client, text + 1, sizeof(text) - 1) <= (GDB_EIP + 1) * REG32_TEXT)
+		return;
+	print_register(bytes, rip);
+	memcpy(text + 1 + GDB_EIP * REG32_TEXT, bytes, REG32_TEXT);
+	print_register(bytes, rcx);
+	memcpy(text + 1 + GDB_ECX * REG32_TEXT, bytes, REG32_TEXT);
+	server_ask(s, text);
+}
+
 void server_aim(struct server *s, enum label from, unsigned long turns)
 {
+	if (s->peer == PEER_GDBSERVER) {
+		aim_process(s, s->bench->label[from], turns);
+		return;
+	}
 	set_register(s, GDB_RIP, s->bench->label[from]);
 	set_register(s, GDB_RCX, turns);
 }
 
-/* Is the reply @text, once its repeated characters (RSP overview: "0*(" and the like) are written
- * out? */
-static bool is_reply(const struct rsp_client *c, const char *text)
+void server_go(struct server *s, const char *action)
 {
-	char last = '\0';
+	char text[96];
 
-	for (const char *p = c->reply; *p; p++) {
-		int count = 1;
+	snprintf(text, sizeof(text), "vCont;%s:%s", action, s->thread);
+	server_ask(s, text);
+}
 
-		if (*p == '*' && p[1])
-			count = *++p - RLE_BIAS;
-		else
-			last = *p;
-		for (; count > 0; count--) {
-			if (*text++ != last)
-				return false;
-		}
-	}
-	return *text == '\0';
+static bool is_at(struct server *s, unsigned long rip)
+{
+	bool is_process = s->peer == PEER_GDBSERVER;
+	char text[MAX_G] = "", bytes[17], packet[16];
+
+	snprintf(packet, sizeof(packet), "p%x", GDB_RIP);
+	server_ask(s, is_process ? "g" : packet);
+	rsp_expanded(&s->client, text, sizeof(text));
+	print_register(bytes, rip);
+	return is_process ? memcmp(text + GDB_EIP * REG32_TEXT, bytes, REG32_TEXT) == 0
+			  : strcmp(text, bytes) == 0;
 }
 
 void server_expect(struct server *s, enum label at)
 {
-	char text[16], bytes[17], why[96];
+	char why[96];
 
-	snprintf(text, sizeof(text), "p%x", GDB_RIP);
-	server_ask(s, text);
-	print_register(bytes, s->bench->label[at]);
-	if (s->is_lost || is_reply(&s->client, bytes))
+	if (s->is_lost || is_at(s, s->bench->label[at]) || s->is_lost)
 		return;
 	snprintf(why, sizeof(why), "did not stop at %s but %.20s", label_name[at], s->client.reply);
 	lose(s, why);

@@ -11,7 +11,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum peer { PEER_UMBRA_SOFT, PEER_UMBRA_KVM, PEER_QEMU_TCG, PEER_QEMU_KVM };
+/* Gdbserver has the guest's 32-bit code as a process of the host, from any label but the first on.
+ */
+enum peer { PEER_UMBRA_SOFT, PEER_UMBRA_KVM, PEER_QEMU_TCG, PEER_QEMU_KVM, PEER_GDBSERVER };
 
 /* The guest's labels: bench_ is in front of those of `bench`. */
 enum label {
@@ -36,7 +38,8 @@ enum label {
 /* One run of a program: its command line, and what follows from that. */
 struct bench {
 	const char *umbra, *guest;
-	const char *qemu; /* NULL: not installed */
+	const char *qemu;      /* NULL: not installed */
+	const char *gdbserver; /* the same */
 	bool is_quick;
 	unsigned cpus; /* 1 for `bench', 2 for `smp2' */
 	unsigned windows;
@@ -50,13 +53,15 @@ struct server {
 	pid_t pid; /* 0: ended by itself */
 	char socket[64];
 	struct rsp_client client;
+	char thread[40]; /* the first one's id */
 	bool is_lost;
 	double first_reply_ms;
 	double resident_mib;
 };
 
-/* [--quick] UMBRA GUEST [QEMU] for a guest of @cpus; ends the program when that cannot be.  --quick
- * is one very short window: everything is tried and checked, the figures mean nothing. */
+/* [--quick] UMBRA GUEST [QEMU [GDBSERVER]] for a guest of @cpus; ends the program when that cannot
+ * be.  --quick is one very short window: everything is tried and checked, the figures mean nothing.
+ */
 void bench_open(struct bench *b, unsigned cpus, int argc, char **argv);
 
 const char *peer_name(enum peer peer);
@@ -73,6 +78,8 @@ void server_breakpoint(struct server *s, char action, enum label at);
 void server_watchpoint(struct server *s, char action, enum label at);
 /* Prepare @turns of the work at @from, with RIP there. */
 void server_aim(struct server *s, enum label from, unsigned long turns);
+/* Resume, or step, the first thread. */
+void server_go(struct server *s, const char *action);
 /* Is RIP at @at?  If not, the server is lost. */
 void server_expect(struct server *s, enum label at);
 /* Run @turns of the work at @from as far as bench_end. */

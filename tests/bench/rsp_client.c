@@ -24,23 +24,30 @@ static int try_connect(const char *path)
 	return -1;
 }
 
-bool rsp_connect(struct rsp_client *c, const char *path, unsigned timeout_ms)
+bool rsp_adopt(struct rsp_client *c, int fd)
 {
-	const struct timespec pause = {.tv_nsec = RETRY_NS};
 	const struct timeval patience = {.tv_sec = 10};
 
 	memset(c, 0, sizeof(*c));
 	c->packet_size = 4096;
-	c->fd = -1;
-	for (unsigned i = 0; c->fd < 0 && i < timeout_ms * (1000000 / RETRY_NS); i++) {
-		c->fd = try_connect(path);
-		if (c->fd < 0)
-			nanosleep(&pause, NULL);
-	}
+	c->fd = fd;
 	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	c->buf = malloc(RSP_CLIENT_BUF);
 	c->reply = malloc(RSP_CLIENT_BUF);
 	return c->fd >= 0 && c->buf && c->reply;
+}
+
+bool rsp_connect(struct rsp_client *c, const char *path, unsigned timeout_ms)
+{
+	const struct timespec pause = {.tv_nsec = RETRY_NS};
+	int fd = -1;
+
+	for (unsigned i = 0; fd < 0 && i < timeout_ms * (1000000 / RETRY_NS); i++) {
+		fd = try_connect(path);
+		if (fd < 0)
+			nanosleep(&pause, NULL);
+	}
+	return rsp_adopt(c, fd);
 }
 
 void rsp_close(struct rsp_client *c)
@@ -185,6 +192,24 @@ bool rsp_ask(struct rsp_client *c, const char *payload)
 	return rsp_receive(c);
 }
 
+#define RLE_BIAS 29 /* n more of the same are written as the character n + 29 */
+
+size_t rsp_expanded(const struct rsp_client *c, char *out, size_t size)
+{
+	size_t len = 0;
+
+	for (const char *p = c->reply; *p; p++) {
+		bool is_run = *p == '*' && p[1] && len > 0;
+		int count = is_run ? *++p - RLE_BIAS : 1;
+		char byte = is_run ? out[len - 1] : *p;
+
+		for (; count > 0 && len + 1 < size; count--)
+			out[len++] = byte;
+	}
+	out[len] = '\0';
+	return len;
+}
+
 bool rsp_handshake(struct rsp_client *c)
 {
 	const char *size;
@@ -196,6 +221,9 @@ bool rsp_handshake(struct rsp_client *c)
 	size = strstr(c->reply, "PacketSize=");
 	if (size)
 		c->packet_size = strtoul(size + strlen("PacketSize="), NULL, 16);
+	/* Gdbserver ends when it is asked for the description before this. */
+	if (!rsp_ask(c, "?"))
+		return false;
 	/* QEMU answers P only to a client that has read the target description. */
 	if (!rsp_ask(c, "qXfer:features:read:target.xml:0,ffb"))
 		return false;

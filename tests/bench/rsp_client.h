@@ -19,9 +19,16 @@ struct rsp_client {
 	size_t reply_len;
 };
 
+/* The last reply with its repeated characters (RSP overview: "0*(" and the like) written out, at
+ * most
+ * @size - 1 of them.  Returns how many. */
+size_t rsp_expanded(const struct rsp_client *c, char *out, size_t size);
+
 /* Connect to the socket at @path as soon as it exists, for at most @timeout_ms.
  * False: nobody came. */
 bool rsp_connect(struct rsp_client *c, const char *path, unsigned timeout_ms);
+/* Take @fd, a socket that is connected already; -1 is none.  False: none, or no memory. */
+bool rsp_adopt(struct rsp_client *c, int fd);
 void rsp_close(struct rsp_client *c);
 
 void rsp_send(struct rsp_client *c, const char *payload);

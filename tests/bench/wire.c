@@ -1,7 +1,7 @@
-/* `make bench`, the wire: what a debugger's packets take, umbra beside QEMU, on the same guest in
- * the same run.
+/* `make bench`, the wire: what a debugger's packets take, umbra beside QEMU and gdbserver, on the
+ * same guest in the same run.
  *
- *   wire [--quick] UMBRA GUEST.elf [QEMU]
+ *   wire [--quick] UMBRA GUEST.elf [QEMU [GDBSERVER]]
  *
  * Every figure is the median of several windows of time on the wall; the servers take turns window
  * by window, so that a machine that slows down slows down all of them.  Exit status 1: an umbra
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-#define PEERS	       4u
+#define PEERS	       5u
 #define INTERRUPTS     25u
 #define FIRST_TURNS    1000u
 #define MAX_TURNS      0x40000000u
@@ -39,8 +39,11 @@ static double rate_of(struct server *s, const char *payload)
 
 static double steps_per_s(struct server *s)
 {
+	char text[64];
+
 	server_aim(s, LABEL_SPIN, 0);
-	return rate_of(s, "vCont;s:p1.1");
+	snprintf(text, sizeof(text), "vCont;s:%s", s->thread);
+	return rate_of(s, text);
 }
 
 static double g_per_s(struct server *s)
@@ -57,10 +60,11 @@ static double read_mb_per_s(struct server *s)
 	return rate_of(s, text) * (double)bytes / 1e6;
 }
 
-/* QEMU has neither of the two. */
-static bool has_binary(const struct server *s)
+/* QEMU has neither of the two, and gdbserver 13 X alone. */
+static bool has_binary(const struct server *s, bool is_write)
 {
-	return s->peer == PEER_UMBRA_SOFT || s->peer == PEER_UMBRA_KVM;
+	return s->peer == PEER_UMBRA_SOFT || s->peer == PEER_UMBRA_KVM ||
+	       (is_write && s->peer == PEER_GDBSERVER);
 }
 
 static double binary_read_mb_per_s(struct server *s)
@@ -68,7 +72,7 @@ static double binary_read_mb_per_s(struct server *s)
 	size_t bytes = s->client.packet_size / 2 - 16;
 	char text[64];
 
-	if (!has_binary(s))
+	if (!has_binary(s, false))
 		return 0;
 	snprintf(text, sizeof(text), "x%lx,%zx", s->bench->label[LABEL_BUFFER], bytes);
 	return rate_of(s, text) * (double)bytes / 1e6;
@@ -83,7 +87,7 @@ static double binary_write_mb_per_s(struct server *s)
 	char head[64];
 
 	snprintf(head, sizeof(head), "X%lx,%zx:", s->bench->label[LABEL_BUFFER], bytes);
-	while (data && has_binary(s) && end - begin < s->bench->window_s && !s->is_lost) {
+	while (data && has_binary(s, true) && end - begin < s->bench->window_s && !s->is_lost) {
 		rsp_send_bytes(&s->client, head, data, bytes);
 		s->is_lost = !rsp_receive(&s->client) || strcmp(s->client.reply, "OK") != 0;
 		count++;
@@ -146,9 +150,9 @@ static void step_range(struct server *s, unsigned long turns)
 	char text[96];
 
 	server_aim(s, LABEL_RANGE, turns);
-	snprintf(text, sizeof(text), "vCont;r%lx,%lx:p1.1", s->bench->label[LABEL_RANGE],
+	snprintf(text, sizeof(text), "r%lx,%lx", s->bench->label[LABEL_RANGE],
 		 s->bench->label[LABEL_RANGE_END]);
-	server_ask(s, text);
+	server_go(s, text);
 	server_expect(s, LABEL_RANGE_END);
 }
 
@@ -167,6 +171,9 @@ static void write_port(struct server *s, unsigned long turns)
 
 static double pio_per_s(struct server *s)
 {
+	/* A process may not. */
+	if (s->peer == PEER_GDBSERVER)
+		return 0;
 	return turns_per_s(s, write_port);
 }
 
@@ -191,27 +198,32 @@ static const struct row rows[] = {
 };
 
 static const enum peer order[PEERS] = {PEER_UMBRA_SOFT, PEER_QEMU_TCG, PEER_UMBRA_KVM,
-				       PEER_QEMU_KVM};
+				       PEER_QEMU_KVM, PEER_GDBSERVER};
 
-/* Columns 0 and 1, and 2 and 3, are compared. */
+static void print_better(double ours, double theirs, bool is_smaller_better)
+{
+	if (ours > 0 && theirs > 0)
+		print_ratio(is_smaller_better ? theirs / ours : ours / theirs, 9);
+	else
+		print_ratio(0, 9);
+}
+
+/* Columns 0 and 1, 2 and 3, and 0 and 4, are compared. */
 static void print_row(const char *name, const double value[PEERS], bool is_smaller_better)
 {
 	printf("%-28s", name);
 	for (unsigned i = 0; i < PEERS; i++)
 		print_cell(value[i], 11);
-	for (unsigned i = 0; i < PEERS; i += 2) {
-		double ours = value[i], theirs = value[i + 1];
-
-		if (ours > 0 && theirs > 0)
-			print_ratio(is_smaller_better ? theirs / ours : ours / theirs, 9);
-		else
-			print_ratio(0, 9);
-	}
+	print_better(value[0], value[1], is_smaller_better);
+	print_better(value[2], value[3], is_smaller_better);
+	print_better(value[0], value[4], is_smaller_better);
 	printf("\n");
 }
 
 static bool is_wanted(const struct bench *b, enum peer peer)
 {
+	if (peer == PEER_GDBSERVER)
+		return b->gdbserver;
 	if (peer == PEER_QEMU_KVM)
 		return b->qemu && !b->is_quick; /* its BIOS alone may take seconds */
 	return b->qemu || peer != PEER_QEMU_TCG;
@@ -289,7 +301,7 @@ int main(int argc, char **argv)
 	       "");
 	for (unsigned i = 0; i < PEERS; i++)
 		printf(" %11s", peer_name(order[i]));
-	printf(" %9s %9s\n", "soft:tcg", "kvm:kvm");
+	printf(" %9s %9s %9s\n", "soft:tcg", "kvm:kvm", "soft:gdbs");
 	measure_starts(&b);
 	return measure_rows(&b) ? 0 : 1;
 }
