@@ -53,6 +53,9 @@ struct vcpu {
 };
 
 /* A stopped machine with cleared counters; one per process. */
+/* What vm_accel gives for every one; a test may fill in more of it. */
+extern struct accel_ops fake_accel;
+
 struct vm *fake_vm_create(void);
 void fake_vm_destroy(struct vm *vm);
 /* The stop that was asked for (or any other) has come: readable until it is taken. */

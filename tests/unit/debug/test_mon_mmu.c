@@ -4,6 +4,7 @@
 #include "src/debug/mon_mmu.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -400,4 +401,56 @@ Test(mon_mmu, words_when_tables_are_hostile_then_bounded, .timeout = 300)
 	say("mmu tables");
 	say("mmu roots");
 	say("mmu find wx --max 3");
+}
+
+/* Writes trapped: a host whose self-test says no. */
+
+static unsigned probes;
+
+static int log_nothing(struct accel_vm *vm, bool is_on, struct umbra_err *err)
+{
+	(void)vm, (void)is_on, (void)err;
+	return 0;
+}
+
+static int nothing_was_written(struct accel_vm *vm,
+			       void (*fn)(void *ctx, gpa_t first, uint64_t written), void *ctx)
+{
+	(void)vm, (void)fn, (void)ctx;
+	return 0;
+}
+
+static int probe_refuses(struct accel_vm *vm, struct accel_trap_verdict *out, struct umbra_err *err)
+{
+	(void)vm, (void)err;
+	probes++;
+	*out = (struct accel_trap_verdict){.why = "a write to a table was lost"};
+	return 0;
+}
+
+static int probe_fails(struct accel_vm *vm, struct accel_trap_verdict *out, struct umbra_err *err)
+{
+	(void)vm, (void)out;
+	return umbra_err_set(err, ENOMEM, "the self-test could not be run");
+}
+
+Test(mon_mmu, trap_when_the_self_test_says_no_then_refused_with_its_reason)
+{
+	struct accel_trap_ops trap = {.probe = probe_refuses};
+
+	fake_accel.log_writes = log_nothing;
+	fake_accel.written_pages = nothing_was_written;
+	cr_assert_str_eq(say("mmu track trap"),
+			 "error backend this back end cannot trap writes\n");
+	fake_accel.trap = &trap;
+	trap.probe = probe_fails;
+	cr_assert_str_eq(say("mmu track trap"), "error backend the self-test could not be run\n");
+	trap.probe = probe_refuses;
+	for (unsigned i = 0; i < 2; i++)
+		cr_assert_str_eq(
+			say("mmu track trap"),
+			"error backend track trap is refused here: a write to a table was lost; "
+			"lazy works\n");
+	cr_assert_eq(probes, 1, "one self-test is enough");
+	cr_assert(strstr(say("mmu info"), " track=lazy"), "%s", m.said.text);
 }
