@@ -219,6 +219,7 @@ void rsp_stop_answer(struct rsp_session *s);
 void rsp_stop_answer_question(struct rsp_session *s);
 /* Put @stop into the packet that is being built. */
 void rsp_stop_put(struct rsp_session *s, const struct rsp_stop *stop);
+void rsp_stop_put_asked(struct rsp_session *s, const struct rsp_stop *stop); /* by `?` */
 bool rsp_stop_is_end(const struct rsp_stop *stop);
 /* Describe the target anew if need be.  True when the client was told so: the stop is held back. */
 bool rsp_stop_redescribe(struct rsp_session *s);

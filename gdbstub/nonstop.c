@@ -91,7 +91,8 @@ static void settle_news(struct rsp_session *s)
 }
 
 /* The next of the news as an answer, or OK when there are no more. */
-static void answer_next(struct rsp_session *s)
+static void answer_next(struct rsp_session *s,
+			void (*put)(struct rsp_session *s, const struct rsp_stop *stop))
 {
 	const struct rsp_thread_run *next = next_news(s, s->note_turn);
 
@@ -102,7 +103,7 @@ static void answer_next(struct rsp_session *s)
 	}
 	s->note_turn = next->turn;
 	rsp_reply_begin(s);
-	rsp_stop_put(s, &next->stop);
+	put(s, &next->stop);
 	rsp_reply_end_packed(s);
 }
 
@@ -125,7 +126,7 @@ void rsp_cmd_next_stop(struct rsp_session *s, const struct rsp_args *args)
 		s->state = RSP_KILLED;
 		return;
 	}
-	answer_next(s);
+	answer_next(s, rsp_stop_put);
 }
 
 /* Every stopped thread is told of, as if it had just stopped, that of the last stop first.
@@ -145,7 +146,7 @@ void rsp_non_stop_reason(struct rsp_session *s)
 			add_news(s, i + 1, &s->thread[i].stop);
 	s->note_turn = 0;
 	s->is_note_out = true;
-	answer_next(s);
+	answer_next(s, rsp_stop_put_asked);
 	s->is_asked = s->is_note_out;
 }
 

@@ -138,10 +138,15 @@ void rsp_stop_put(struct rsp_session *s, const struct rsp_stop *stop)
 /* gdb learns from the reply to `g`, and from nothing else, how long a block of registers is, and
  * writes trace files by that (tsave).  Without a register in here it asks; LLDB does not need to.
  */
+void rsp_stop_put_asked(struct rsp_session *s, const struct rsp_stop *stop)
+{
+	put_stop(s, stop, s->has_thread_list);
+}
+
 void rsp_stop_answer_question(struct rsp_session *s)
 {
 	rsp_reply_begin(s);
-	put_stop(s, &s->last_stop, s->has_thread_list);
+	rsp_stop_put_asked(s, &s->last_stop);
 	rsp_reply_end_packed(s);
 }
 
