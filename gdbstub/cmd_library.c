@@ -27,6 +27,11 @@ void rsp_cmd_xfer_libraries(struct rsp_session *s, const struct rsp_args *args)
 	const struct rsp_target *target = s->target;
 	struct rsp_window w;
 
+	/* LLDB stays stopped where gdb goes on after the news. */
+	if (s->has_suffix) {
+		rsp_answer_text(s, "");
+		return;
+	}
 	s->has_libraries = true;
 	rsp_window_open(&w, s, args->number[0], args->number[1]);
 	rsp_window_text(&w, "<?xml version=\"1.0\"?>\n<library-list version=\"1.0\">\n");

@@ -39,6 +39,8 @@ Test(library, list_when_read_then_files_and_their_sections)
 			      "<library name=\"/lib/none.ko\"></library>\n</library-list>\n"));
 	cr_assert(client_gets(mock, "qXfer:libraries:read::2,4", "mxml "));
 	cr_assert_eq(mock->listed, 1, "one list in pieces");
+	cr_assert(client_gets(mock, "QThreadSuffixSupported", "OK"));
+	cr_assert(client_gets(mock, QUERY, ""), "LLDB");
 	rsp_mock_close(mock);
 }
 
