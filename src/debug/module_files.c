@@ -132,7 +132,8 @@ int module_files_open(struct module_files **out_files, const char *dir, struct u
 		module_files_close(files);
 		return error;
 	}
-	qsort(files->file, files->count, sizeof(*files->file), by_name);
+	if (files->file)
+		qsort(files->file, files->count, sizeof(*files->file), by_name);
 	*out_files = files;
 	return 0;
 }

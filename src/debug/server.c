@@ -153,7 +153,7 @@ static struct slot *make_room(struct debug_server *server)
 	struct slot *room = free_slot(server);
 	struct slot *slot;
 
-	while (!room && !is_ending(server) && (slot = silent_slot(server))) {
+	while (!is_ending(server) && !room && (slot = silent_slot(server))) {
 		client_receive(&slot->client, LOOP_READ);
 		serve_client(slot);
 		if (client_is_open(&slot->client) && rsp_session_state(slot->session) == RSP_NEW) {
