@@ -98,22 +98,20 @@ void rsp_send_interrupt(struct rsp_client *c)
 void rsp_send_bytes(struct rsp_client *c, const char *head, const void *bytes, size_t len)
 {
 	size_t head_len = strlen(head);
-	char *frame = malloc(head_len + len + 8);
+	size_t size = head_len + len + sizeof("+$#00");
+	char *frame = malloc(size);
 	unsigned sum = 0;
-	size_t at = 0;
+	size_t at;
 
 	if (!frame)
 		return;
-	if (c->owes_ack)
-		frame[at++] = '+';
+	at = (size_t)snprintf(frame, size, "%s$%s", c->owes_ack ? "+" : "", head);
 	c->owes_ack = false;
-	frame[at++] = '$';
-	memcpy(frame + at, head, head_len);
-	memcpy(frame + at + head_len, bytes, len);
-	for (size_t i = 0; i < head_len + len; i++)
-		sum += (unsigned char)frame[at + i];
-	at += head_len + len;
-	at += (size_t)sprintf(frame + at, "#%02x", sum & 0xff);
+	memcpy(frame + at, bytes, len);
+	at += len;
+	for (size_t i = at - len - head_len; i < at; i++)
+		sum += (unsigned char)frame[i];
+	at += (size_t)snprintf(frame + at, size - at, "#%02x", sum & 0xff);
 	send_all(c, frame, at);
 	free(frame);
 }
@@ -200,11 +198,12 @@ size_t rsp_expanded(const struct rsp_client *c, char *out, size_t size)
 
 	for (const char *p = c->reply; *p; p++) {
 		bool is_run = *p == '*' && p[1] && len > 0;
-		int count = is_run ? *++p - RLE_BIAS : 1;
-		char byte = is_run ? out[len - 1] : *p;
+		int count = is_run ? *++p - RLE_BIAS : 0;
 
-		for (; count > 0 && len + 1 < size; count--)
-			out[len++] = byte;
+		if (!is_run && len + 1 < size)
+			out[len++] = *p;
+		for (; is_run && count > 0 && len + 1 < size; count--, len++)
+			out[len] = out[len - 1];
 	}
 	out[len] = '\0';
 	return len;

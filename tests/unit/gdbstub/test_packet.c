@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 static size_t send_text(struct rsp_mock *mock, const char *text)
@@ -84,7 +85,8 @@ Test(packet, first_packets_that_a_long_method_can_hold_then_refused)
 	cr_assert_eq(send_text(mock, text), sizeof(text) - 1);
 	cr_assert_eq(rsp_session_state(mock->session), RSP_REFUSED);
 	rsp_session_reset(mock->session);
-	memcpy(text, "$?#3f", 5);
+	snprintf(text, 6, "$?#3f");
+	text[5] = '+';
 	send_text(mock, text);
 	cr_assert_eq(rsp_session_state(mock->session), RSP_KILLED, "it spoke the protocol first");
 	cr_assert_eq(mock->killed, 1);
