@@ -3,8 +3,8 @@
 #include "gdbstub/internal.h"
 
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static size_t send_text(struct rsp_mock *mock, const char *text)
