@@ -440,8 +440,7 @@ Test(mon_mmu, trap_when_the_self_test_says_no_then_refused_with_its_reason)
 
 	fake_accel.log_writes = log_nothing;
 	fake_accel.written_pages = nothing_was_written;
-	cr_assert_str_eq(say("mmu track trap"),
-			 "error backend this back end cannot trap writes\n");
+	cr_assert_str_eq(say("mmu track trap"), "error backend this back end cannot trap writes\n");
 	fake_accel.trap = &trap;
 	trap.probe = probe_fails;
 	cr_assert_str_eq(say("mmu track trap"), "error backend the self-test could not be run\n");
