@@ -29,58 +29,65 @@ Test(monitor, command_that_fails_then_text_and_error)
 	rsp_mock_close(mock);
 }
 
-/* A client that reads gets all of it: two digits a byte, and the frames round them. */
-Test(monitor, flood_when_drained_then_not_cut)
-{
-	struct rsp_mock *mock = client_connect();
-	struct answer *answer = malloc(sizeof(*answer));
-	size_t taken = 0;
+#define FLOOD 1000000u
 
-	cr_assert(answer);
-	mock->monitor_flood = 1000000;
-	mock->drains = 1000;
+/* What FLOOD bytes of text become on the wire: packets before the last OK, their bytes, and the
+ * last of them. */
+struct flood {
+	size_t texts, bytes;
+	struct answer last;
+};
+
+static struct flood *take_flood(struct rsp_mock *mock)
+{
+	struct flood *flood = calloc(1, sizeof(*flood));
+	struct answer *answer = malloc(sizeof(*answer));
+
+	cr_assert(flood && answer);
+	mock->monitor_flood = FLOOD;
 	rsp_wire_send(mock->session, "qRcmd,666c6f6f64");
 	for (;;) {
 		answer->len = rsp_wire_take(mock->session, answer->text, sizeof(answer->text));
 		cr_assert_gt(answer->len, 0);
 		if (strcmp(answer->text, "OK") == 0)
 			break;
-		taken += (size_t)answer->len;
+		flood->texts++;
+		flood->bytes += (size_t)answer->len;
+		flood->last = *answer;
 	}
-	taken += mock->drained;
-	cr_assert_gt(taken, 2 * mock->monitor_flood);
-	cr_assert_lt(taken, 2 * mock->monitor_flood + mock->monitor_flood / 50);
 	free(answer);
+	return flood;
+}
+
+/* A client that reads gets all of it: two digits a byte, and the frames round them. */
+Test(monitor, flood_when_drained_then_not_cut)
+{
+	struct rsp_mock *mock = client_connect();
+	struct flood *flood;
+	size_t taken;
+
+	mock->drains = 1000;
+	flood = take_flood(mock);
+	taken = flood->bytes + mock->drained;
+	cr_assert_gt(taken, 2 * FLOOD);
+	cr_assert_lt(taken, 2 * FLOOD + FLOOD / 50);
+	free(flood);
 	rsp_mock_close(mock);
 }
 
 Test(monitor, flood_then_cut_with_a_note_and_ok)
 {
 	struct rsp_mock *mock = client_connect();
-	struct answer *answer = malloc(sizeof(*answer));
-	struct answer *before = malloc(sizeof(*before));
-	size_t texts = 0;
+	struct flood *flood = take_flood(mock);
+	struct answer *answer = &flood->last;
 
-	cr_assert(answer && before);
-	mock->monitor_flood = 1000000;
-	before->len = 0;
-	rsp_wire_send(mock->session, "qRcmd,666c6f6f64");
-	for (;;) {
-		answer->len = rsp_wire_take(mock->session, answer->text, sizeof(answer->text));
-		cr_assert_gt(answer->len, 0);
-		if (strcmp(answer->text, "OK") == 0)
-			break;
-		texts++;
-		*before = *answer;
-	}
-	cr_assert_gt(texts, 50);
-	cr_assert_eq(strncmp(before->text, "O0a5b7468652072657374", 20), 0);
+	cr_assert_gt(flood->texts, 50);
+	cr_assert_eq(strncmp(answer->text, "O0a5b7468652072657374", 20), 0);
 	cr_assert(client_gets(mock, "qC", "QCp1.1"));
 	mock->monitor_flood = 3000;
 	rsp_wire_send(mock->session, "qRcmd,666c6f6f64");
 	rsp_wire_take(mock->session, answer->text, sizeof(answer->text));
 	cr_assert_eq(answer->text[0], 'O');
-	free(answer);
-	free(before);
+	free(flood);
 	rsp_mock_close(mock);
 }
