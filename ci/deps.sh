@@ -39,6 +39,7 @@ lldb  lldb-14           optional: the other debugger
 gdbsuite dejagnu        optional: what runs gdb's own test suite
 gdbsuite gdb-source     optional: that test suite
 gdbsuite g++            optional: some of its programs are C++
+gdbsuite xz-utils       optional: unpacks it
 linux linux-image-cloud-amd64 optional: a whole kernel as a guest
 linux busybox-static    optional: what it runs
 linux seabios           optional: firmware as a guest
