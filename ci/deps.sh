@@ -35,6 +35,7 @@ bench gdbserver         optional: the same
 bench bochs             optional: one more column of the raw speeds
 bench bochs-term        optional: the screen that Bochs needs, in a pseudo-terminal
 qemu  qemu-system-x86   optional: the devices that umbra's are compared with
+qemu  acpica-tools      optional: reads the ACPI tables
 lldb  lldb-14           optional: the other debugger
 gdbsuite dejagnu        optional: what runs gdb's own test suite
 gdbsuite gdb-source     optional: that test suite
