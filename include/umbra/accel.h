@@ -3,7 +3,8 @@
  *
  * Threads: vm_* calls come from the control thread while no vCPU runs, vm_start excepted (vCPU 0's
  * thread, before any vcpu_open).  vcpu_open and every later call on a vCPU come from the vCPU's own
- * thread; kick from any thread and from signal handlers.
+ * thread, or from the control thread where accel_ops.run_briefly says so; kick from any thread and
+ * from signal handlers.
  * PIO and MMIO are served inside run() by calling down to the bus, so that run() returns decisions
  * only. */
 #ifndef UMBRA_ACCEL_H
@@ -291,6 +292,8 @@ struct accel_vm_config {
 		*gate; /* told the time by a back end that counts it, and asked for it by others */
 };
 
+typedef void (*accel_run_fn)(struct accel_vcpu *vcpu, struct accel_exit *out_exit);
+
 struct accel_ops {
 	const char *name; /* as after -accel */
 	bool counts_time; /* guest time is instructions executed, unless vCPUs run at once */
@@ -345,7 +348,12 @@ struct accel_ops {
 	/* Power-up state of everything that struct x86_state does not hold (local APIC, pending
 	 * events).  state_set follows. */
 	int (*vcpu_reset)(struct accel_vcpu *vcpu, struct umbra_err *err);
-	void (*run)(struct accel_vcpu *vcpu, struct accel_exit *out_exit);
+	accel_run_fn run;
+	/* The same for a few microseconds at the most, never waiting for anything: KICKED also says
+	 * that the rest is left.  Call: control thread, while all vCPU threads are parked.  A back
+	 * end that has it takes the other calls on a vCPU from there as well.  NULL: it belongs to
+	 * its thread. */
+	accel_run_fn run_briefly;
 	/* Make run() return soon; a run() that has not begun returns at once as long as *req is
 	 * set. Any thread; signal-safe. */
 	void (*kick)(struct accel_vcpu *vcpu);

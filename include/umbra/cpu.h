@@ -1,6 +1,7 @@
 /* vCPU threads, stop-the-world and breakpoints: the run control that a debugger drives.
  *
- * One control thread owns everything here; each vCPU has a thread of its own.  The world is
+ * One control thread owns everything here; each vCPU has a thread of its own, though the first
+ * microseconds of a run may be the control thread's (accel_ops.run_briefly).  The world is
  * RUNNING, STOPPING or STOPPED; while it is STOPPED every vCPU thread is parked and the control
  * thread may read and write guest state.  See src/cpu/world.c for the protocol and its races. */
 #ifndef UMBRA_CPU_H

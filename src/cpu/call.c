@@ -5,7 +5,7 @@
  * a wake-up through the scheduler costs more than the request.  Of the vCPUs only the one whose
  * event stopped the world spins: it is asked and stepped next, and more of them would keep the
  * control thread and the debugger from the host's processors.  Spinning is bounded, so an idle
- * machine uses no CPU. */
+ * machine uses no CPU.  Nobody spins where the control thread can do the work itself. */
 
 #include "cpu_internal.h"
 
@@ -46,7 +46,7 @@ void vcpu_wait_in_park_locked(struct vcpu *v)
 
 	while (!v->is_released && !w->is_quitting) {
 		unsigned seen = atomic_load_explicit(&v->mail, memory_order_relaxed);
-		bool is_next = w->cause.vcpu == v->index;
+		bool is_next = w->cause.vcpu == v->index && !w->config.accel->run_briefly;
 
 		if (v->call.fn) {
 			serve_call_locked(v);
@@ -61,7 +61,17 @@ void vcpu_wait_in_park_locked(struct vcpu *v)
 	}
 }
 
-/* Have the parked thread of @v run @fn, and wait for its result.
+static int call_here(struct vcpu *v, int (*fn)(struct vcpu *v, void *arg), void *arg)
+{
+	int result;
+
+	pthread_mutex_lock(&v->world->lock);
+	result = fn(v, arg);
+	pthread_mutex_unlock(&v->world->lock);
+	return result;
+}
+
+/* Run @fn for the parked @v, on its thread unless the back end does not mind.
  * Call: control thread, world STOPPED. */
 int vcpu_call(struct vcpu *v, int (*fn)(struct vcpu *v, void *arg), void *arg)
 {
@@ -69,6 +79,8 @@ int vcpu_call(struct vcpu *v, int (*fn)(struct vcpu *v, void *arg), void *arg)
 	unsigned seen = atomic_load_explicit(&v->calls_done, memory_order_relaxed);
 	int result;
 
+	if (w->config.accel->run_briefly)
+		return call_here(v, fn, arg);
 	pthread_mutex_lock(&w->lock);
 	v->call.fn = fn;
 	v->call.arg = arg;

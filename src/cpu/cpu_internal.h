@@ -154,14 +154,20 @@ struct world {
 };
 
 /* world.c */
+void world_set_state_locked(struct world *w, enum world_state state);
+void world_notify_locked(struct world *w);
 void world_stop_locked(struct world *w, const struct cpu_stop *cause);
 void world_parked_locked(struct world *w, struct vcpu *v);
+void world_check_posted_locked(struct world *w);
+
+/* resume.c */
+void world_unpark_locked(struct vcpu *v);
 void world_release_next_locked(struct world *w);
 bool world_has_step_over_locked(const struct world *w);
-void world_check_posted_locked(struct world *w);
 
 /* vcpu.c */
 void *vcpu_thread(void *arg);
+void vcpu_run_briefly_locked(struct vcpu *v);
 int vcpu_set_power_up(struct vcpu *v, const struct x86_state *boot, struct umbra_err *err);
 
 /* call.c */

@@ -257,7 +257,7 @@ static void vcpu_follow_met(struct vcpu *v, const struct accel_exit *exit)
 	v->has_met = exit->has_pass_left;
 }
 
-static void vcpu_run_once(struct vcpu *v)
+static void vcpu_run_once(struct vcpu *v, accel_run_fn run)
 {
 	struct accel_exit exit = {.kind = ACCEL_EXIT_KICKED};
 
@@ -265,7 +265,7 @@ static void vcpu_run_once(struct vcpu *v)
 		vcpu_meet_here(v);
 	vcpu_set_debug(v);
 	v->is_judged = false;
-	v->world->config.accel->run(v->accel, &exit);
+	run(v->accel, &exit);
 	v->state_parts = 0;
 	vcpu_follow_met(v, &exit);
 	vcpu_handle_exit(v, &exit);
@@ -280,14 +280,34 @@ static void vcpu_begin_run(struct vcpu *v)
 		bp_lift(v->world, v->over_gpa);
 }
 
+/* True when the vCPU is to park. */
+static bool vcpu_take_requests_locked(struct vcpu *v)
+{
+	struct world *w = v->world;
+	unsigned req;
+
+	world_check_posted_locked(w);
+	if (v->event.kind != STOP_NONE)
+		world_stop_locked(w, &v->event);
+	req = atomic_fetch_and_explicit(&v->req, REQ_QUIT, memory_order_relaxed);
+	if (world_state(w) == WORLD_RUNNING && (req & REQ_HALT_CHECK))
+		vcpu_halt_check_locked(v);
+	return world_state(w) != WORLD_RUNNING || (req & REQ_YIELD);
+}
+
+static void vcpu_come_in_locked(struct vcpu *v)
+{
+	vcpu_state_fetch(v, X86_STATE_GPR | X86_STATE_SREG | v->wanted_parts);
+	v->wanted_parts = 0;
+	world_parked_locked(v->world, v);
+}
+
 /* Wait until released, as STOPPED or held. */
 static void vcpu_park_locked(struct vcpu *v)
 {
 	struct world *w = v->world;
 
-	vcpu_state_fetch(v, X86_STATE_GPR | X86_STATE_SREG | v->wanted_parts);
-	v->wanted_parts = 0;
-	world_parked_locked(w, v);
+	vcpu_come_in_locked(v);
 	if (world_state(w) == WORLD_RUNNING)
 		world_release_next_locked(w); /* REQ_YIELD: whose turn it is now */
 	vcpu_wait_in_park_locked(v);
@@ -296,19 +316,10 @@ static void vcpu_park_locked(struct vcpu *v)
 
 static void vcpu_service(struct vcpu *v)
 {
-	struct world *w = v->world;
-	unsigned req;
-
-	pthread_mutex_lock(&w->lock);
-	world_check_posted_locked(w);
-	if (v->event.kind != STOP_NONE)
-		world_stop_locked(w, &v->event);
-	req = atomic_fetch_and_explicit(&v->req, REQ_QUIT, memory_order_relaxed);
-	if (world_state(w) == WORLD_RUNNING && (req & REQ_HALT_CHECK))
-		vcpu_halt_check_locked(v);
-	if (world_state(w) != WORLD_RUNNING || (req & REQ_YIELD))
+	pthread_mutex_lock(&v->world->lock);
+	if (vcpu_take_requests_locked(v))
 		vcpu_park_locked(v);
-	pthread_mutex_unlock(&w->lock);
+	pthread_mutex_unlock(&v->world->lock);
 }
 
 static void vcpu_loop(struct vcpu *v)
@@ -321,8 +332,30 @@ static void vcpu_loop(struct vcpu *v)
 		if (req)
 			vcpu_service(v);
 		else
-			vcpu_run_once(v);
+			vcpu_run_once(v, v->world->config.accel->run);
 	}
+}
+
+/* The first instructions after a resume. */
+
+/* A debugger that steps, or goes from breakpoint to breakpoint, waits for a few instructions at a
+ * time.  To have another thread execute them takes two wake-ups, each longer than most of what they
+ * do.  So the control thread begins the run itself, where the back end lets it, while the threads
+ * of all vCPUs still sleep in park; what does not stop at once goes on on those.  Called with
+ * @v parked and the world RUNNING; so it is afterwards, or it is STOPPED. */
+void vcpu_run_briefly_locked(struct vcpu *v)
+{
+	struct world *w = v->world;
+
+	if (!v->is_open)
+		return;
+	world_unpark_locked(v);
+	pthread_mutex_unlock(&w->lock);
+	vcpu_begin_run(v);
+	vcpu_run_once(v, w->config.accel->run_briefly);
+	pthread_mutex_lock(&w->lock);
+	vcpu_take_requests_locked(v);
+	vcpu_come_in_locked(v);
 }
 
 /* Set-up. */

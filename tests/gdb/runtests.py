@@ -129,7 +129,7 @@ def non_stop_stress(_transcript):
         told = {1: 0, 2: 0}
         while min(told.values()) < 100:
             stop = client.note()
-            while stop != "OK":
+            while stop != "OK" and min(told.values()) < 100:
                 thread = int(re.search(r"thread:p1\.(\d)", stop)[1])
                 told[thread] += 1
                 stop = client.ask("vStopped")
@@ -139,6 +139,26 @@ def non_stop_stress(_transcript):
                 require(count == told[thread] - 1, "thread %d: %d stops, %d counts" % (
                     thread, told[thread], count))
                 client.expect("vCont;c:p1.%d" % thread, "OK")
+
+
+# ---- guests that get nowhere ------------------------------------------------------------------------
+
+UD2 = "0f0b"
+HANDLER = 0x7000
+
+
+def handler_that_faults(_transcript):
+    """#UD's handler is a UD2: the processor delivers and delivers and executes nothing, and still
+    Ctrl-C stops it, and a step ends."""
+    with Umbra("add16") as umbra, attach(umbra) as client:
+        client.expect("M%x,2:%s" % (HANDLER, UD2), "OK")
+        client.expect("M%x,4:%s" % (4 * 6, HANDLER.to_bytes(4, "little").hex()), "OK")
+        client.expect("P%x=%s" % (RIP, HANDLER.to_bytes(8, "little").hex()), "OK")
+        client.expect("vCont;s:p1.1", "T05.*")
+        client.send("vCont;c")
+        client.raw(INTERRUPT)
+        client.expect_packet("T02.*")
+        require(register(client, RIP) == HANDLER, "it stands at its handler")
 
 
 # ---- several clients ---------------------------------------------------------------------------------
@@ -304,6 +324,7 @@ TESTS = [
     (non_stop_by_gdb, ""),
     (non_stop_by_packets, ""),
     (non_stop_stress, ""),
+    (handler_that_faults, "soft"),
     (others_may_look, ""),
     (readers_come_and_go, ""),
     (next_client_controls, ""),

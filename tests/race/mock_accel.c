@@ -141,20 +141,18 @@ static bool execute(struct accel_vcpu *v, struct accel_exit *out)
 	return true;
 }
 
-static void run(struct accel_vcpu *v, struct accel_exit *out)
+static bool is_asked(const struct accel_vcpu *v)
+{
+	return atomic_load_explicit(v->copy.req, memory_order_acquire) != 0;
+}
+
+/* At most @limit instructions. */
+static void run_some(struct accel_vcpu *v, struct accel_exit *out, unsigned limit)
 {
 	bool is_stopped = false;
 
-	unsigned wakes_before = atomic_load(&wakes);
-
-	out->kind = ACCEL_EXIT_KICKED;
-	while (v->st.activity == X86_HALTED && atomic_load(&wakes) == wakes_before) {
-		if (atomic_load_explicit(v->copy.req, memory_order_acquire))
-			return;
-	}
-	v->st.activity = X86_ACTIVE;
 	atomic_fetch_add(&running, 1);
-	while (!is_stopped && !atomic_load_explicit(v->copy.req, memory_order_acquire)) {
+	for (unsigned i = 0; i < limit && !is_stopped && !is_asked(v); i++) {
 		is_stopped = !execute(v, out);
 		if (!is_stopped && v->debug.step) {
 			out->debug = ACCEL_DEBUG_STEP;
@@ -166,6 +164,26 @@ static void run(struct accel_vcpu *v, struct accel_exit *out)
 	out->rip = v->st.rip;
 	out->pc = v->st.rip;
 	atomic_fetch_sub(&running, 1);
+}
+
+static void run(struct accel_vcpu *v, struct accel_exit *out)
+{
+	unsigned wakes_before = atomic_load(&wakes);
+
+	out->kind = ACCEL_EXIT_KICKED;
+	while (v->st.activity == X86_HALTED && atomic_load(&wakes) == wakes_before) {
+		if (is_asked(v))
+			return;
+	}
+	v->st.activity = X86_ACTIVE;
+	run_some(v, out, ~0u);
+}
+
+void mock_run_briefly(struct accel_vcpu *v, struct accel_exit *out)
+{
+	out->kind = ACCEL_EXIT_KICKED;
+	if (v->st.activity != X86_HALTED)
+		run_some(v, out, MOCK_BRIEF);
 }
 
 static void kick(struct accel_vcpu *v)

@@ -7,8 +7,11 @@
 
 #define MOCK_START 0x1000u /* the loop: MOCK_START <= rip < MOCK_START + MOCK_LEN */
 #define MOCK_LEN   64u
+#define MOCK_BRIEF 16u /* instructions of mock_run_briefly */
 
 extern const struct accel_ops mock_accel;
+/* For accel_ops.run_briefly, which it does without. */
+void mock_run_briefly(struct accel_vcpu *v, struct accel_exit *out);
 
 /* Number of vCPUs that are executing right now. */
 int mock_running(void);

@@ -33,8 +33,9 @@ struct fixture {
 	struct world *world;
 	int stop_fd; /* an eventfd, readable when there is a stop to take */
 	unsigned seed;
-	/* Per vCPU and breakpoint: it was told here and may execute the instruction once. */
-	bool may_pass[VCPUS][UMBRA_ARRAY_SIZE(bp_addr)];
+	/* Per vCPU and breakpoint: it stopped here and may execute the instruction once; the stop
+	 * was the breakpoint's, or took its place. */
+	bool may_pass[VCPUS][UMBRA_ARRAY_SIZE(bp_addr)], is_told[VCPUS][UMBRA_ARRAY_SIZE(bp_addr)];
 	uint64_t passed[VCPUS][UMBRA_ARRAY_SIZE(bp_addr)];
 	unsigned stops[STOP_TIMEOUT + 1];
 };
@@ -93,12 +94,14 @@ static void check_stop(struct fixture *f, const struct cpu_stop *stop)
 			require(delta == 0 || f->may_pass[v][b],
 				"a breakpoint is passed only after it was told");
 			if (delta)
-				f->may_pass[v][b] = false;
+				f->may_pass[v][b] = f->is_told[v][b] = false;
 			f->passed[v][b] = now;
 			if (stop->vcpu == v && rip_of(f, v) == bp_addr[b]) {
-				require(stop->kind != STOP_BREAK || !f->may_pass[v][b],
+				require(stop->kind != STOP_BREAK || !f->is_told[v][b],
 					"a breakpoint is told once");
 				f->may_pass[v][b] = true;
+				/* A step that ends there tells of none: going on meets it. */
+				f->is_told[v][b] |= stop->kind != STOP_STEP;
 			}
 		}
 	}
@@ -145,11 +148,11 @@ static void cycle(struct fixture *f)
 	check_stop(f, &stop);
 }
 
-static void set_up(struct fixture *f)
+static void set_up_on(struct fixture *f, const struct accel_ops *accel)
 {
 	struct x86_state boot;
 	struct accel_vm_config vm_config = {.vcpus = VCPUS};
-	struct world_config config = {.vcpus = VCPUS, .accel = &mock_accel};
+	struct world_config config = {.vcpus = VCPUS, .accel = accel};
 	struct cpu_stop stop;
 	uint8_t nops[MOCK_LEN];
 
@@ -170,6 +173,15 @@ static void set_up(struct fixture *f)
 	require(world_start(f->world, &boot, NULL) == 0, "threads");
 	wait_for_stop(f, &stop);
 	require(stop.kind == STOP_START, "the first stop is START");
+	for (unsigned v = 0; v < VCPUS; v++) {
+		for (unsigned b = 0; b < UMBRA_ARRAY_SIZE(bp_addr); b++)
+			f->passed[v][b] = mock_executed(v, bp_addr[b]);
+	}
+}
+
+static void set_up(struct fixture *f)
+{
+	set_up_on(f, &mock_accel);
 }
 
 static void tear_down(struct fixture *f)
@@ -180,11 +192,11 @@ static void tear_down(struct fixture *f)
 	close(f->stop_fd);
 }
 
-static void test_random_cycles(void)
+static void test_random_cycles(unsigned number, const struct accel_ops *accel)
 {
 	struct fixture f = {.seed = 1};
 
-	set_up(&f);
+	set_up_on(&f, accel);
 	require(bp_insert(f.world, BP_SOFT, SOFT_ADDR, 1, NULL) == 0, "soft breakpoint");
 	require(bp_insert(f.world, BP_HARD, HARD_ADDR, 1, NULL) == 0, "hard breakpoint");
 	for (unsigned i = 0; i < CYCLES; i++)
@@ -192,8 +204,8 @@ static void test_random_cycles(void)
 	require(f.stops[STOP_BREAK] > CYCLES / 10 && f.stops[STOP_STEP] && f.stops[STOP_INTERRUPT],
 		"all kinds of stops happened");
 	tear_down(&f);
-	printf("ok 1 - %u stop and go cycles: %u breaks, %u steps, %u interrupts\n", CYCLES,
-	       f.stops[STOP_BREAK], f.stops[STOP_STEP], f.stops[STOP_INTERRUPT]);
+	printf("ok %u - %u stop and go cycles: %u breaks, %u steps, %u interrupts\n", number,
+	       CYCLES, f.stops[STOP_BREAK], f.stops[STOP_STEP], f.stops[STOP_INTERRUPT]);
 }
 
 static void post_exit(void *arg)
@@ -393,14 +405,44 @@ static void test_halted_at_breakpoint(void)
 	printf("ok 6 - a halted vCPU at a breakpoint waits for the others\n");
 }
 
+/* What stops at once has stopped when world_resume returns, and what does not goes on on its own
+ * thread. */
+static void test_brief_run(const struct accel_ops *accel)
+{
+	struct fixture f = {.seed = 7};
+	struct vcpu_plan plan[VCPUS];
+	struct cpu_stop stop;
+
+	set_up_on(&f, accel);
+	plan_one(plan, 1, PLAN_STEP);
+	for (unsigned i = 0; i < 1000; i++) {
+		world_resume(f.world, plan);
+		require(world_take_stop(f.world, &stop), "the step has ended");
+		require(stop.kind == STOP_STEP && stop.vcpu == 1, "and it is told");
+	}
+	move_to(&f, 1, HARD_ADDR - MOCK_BRIEF - 1);
+	bp_insert(f.world, BP_HARD, HARD_ADDR, 1, NULL);
+	plan_one(plan, 1, PLAN_RUN);
+	world_resume(f.world, plan);
+	wait_for_stop(&f, &stop);
+	require(stop.kind == STOP_BREAK && stop.vcpu == 1, "further away it is met as well");
+	tear_down(&f);
+	printf("ok 8 - what stops at once has stopped when world_resume returns\n");
+}
+
 int main(void)
 {
-	printf("1..6\n");
-	test_random_cycles();
+	struct accel_ops brief = mock_accel;
+
+	brief.run_briefly = mock_run_briefly;
+	printf("1..8\n");
+	test_random_cycles(1, &mock_accel);
 	test_posted_exit();
 	test_deleted_breakpoint();
 	test_latched_events();
 	test_awaited_reset();
 	test_halted_at_breakpoint();
+	test_random_cycles(7, &brief);
+	test_brief_run(&brief);
 	return 0;
 }

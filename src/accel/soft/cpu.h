@@ -179,6 +179,8 @@ struct soft_cpu {
 	uint64_t rip;		/* of the next instruction, between blocks and in plain functions
 				 * that end a block; see soft_rip */
 	int64_t slice;		/* left at the start of the slice */
+	bool is_brief;		/* run() may neither wait nor take long: */
+	int64_t brief_left;	/* so much of it is left */
 
 	/* Architectural state. */
 	uint64_t rflags; /* without the six status flags: those are lazy */

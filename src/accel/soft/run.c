@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #define DR6_BS (1ull << 14)
+#define BRIEF  1000 /* instructions and rounds of the loop: some microseconds */
 
 /* Escapes. */
 
@@ -386,6 +387,7 @@ static bool meet_exec_point(struct soft_cpu *c, struct accel_exit *out)
 	if (!passes_points(c, out))
 		return true;
 	c->skip_exec_point = true;
+	c->brief_left = 0; /* an agent may have taken its time */
 	run_step(c);
 	return false;
 }
@@ -487,6 +489,8 @@ static bool go_round(struct soft_cpu *c, struct accel_exit *out)
 {
 	if (look_at_requests(c, out))
 		return true;
+	if (c->is_brief && c->brief_left-- <= 0)
+		return true;
 	if (c->left <= 0 || c->wants_yield) {
 		c->exits[EXIT_TURN]++;
 		return !next_slice(c, pass_and_wait);
@@ -557,4 +561,13 @@ void soft_run(struct soft_cpu *c, struct accel_exit *out)
 	soft_safe(c);
 	soft_fpu_leave(c);
 	locate(c, out);
+}
+
+/* Rounds of the loop count as well: one that only delivers, or lets time go by, retires nothing. */
+void soft_run_briefly(struct soft_cpu *c, struct accel_exit *out)
+{
+	c->is_brief = true;
+	c->brief_left = BRIEF;
+	soft_run(c, out);
+	c->is_brief = false;
 }

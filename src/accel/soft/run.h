@@ -20,6 +20,7 @@ enum soft_exit_reason {
 };
 
 void soft_run(struct soft_cpu *c, struct accel_exit *out_exit);
+void soft_run_briefly(struct soft_cpu *c, struct accel_exit *out_exit);
 
 /* turn.c: one vCPU executes at a time, in a fixed order (deterministic mode). */
 struct soft_turn;

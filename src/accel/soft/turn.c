@@ -245,13 +245,14 @@ void soft_slice_begin(struct soft_cpu *c)
 	uint64_t deadline = next_deadline(c->vm);
 	uint64_t until = deadline > now ? deadline - now : 1;
 
-	if (c->vm->is_parallel) {
-		c->slice = c->left = QUANTUM;
-		return;
-	}
-	c->slice = 0;
-	if (turn->quantum_left > 0)
+	if (c->vm->is_parallel)
+		c->slice = QUANTUM;
+	else if (turn->quantum_left > 0)
 		c->slice = (int64_t)u64_min(until, (uint64_t)turn->quantum_left);
+	else
+		c->slice = 0;
+	if (c->is_brief && c->slice > c->brief_left)
+		c->slice = c->brief_left;
 	c->left = c->slice;
 }
 
@@ -267,6 +268,7 @@ void soft_slice_end(struct soft_cpu *c)
 	c->slice = 0;
 	c->left = 0;
 	c->retired += (uint64_t)count;
+	c->brief_left -= count;
 	if (c->vm->is_parallel) {
 		if (soft_now(c) >= next_deadline(c->vm))
 			tick_all(c->vm);
@@ -377,7 +379,7 @@ static void hold_back(struct soft_cpu *c)
 	uint64_t clock = clock_of(c->vm->turn), now;
 	unsigned seen = sleep_prepare(c);
 
-	if (!c->vm->turn->is_paced || is_asked(c))
+	if (!c->vm->turn->is_paced || is_asked(c) || c->is_brief)
 		return;
 	now = paced_now(c->vm);
 	if ((int64_t)(clock - now) > (int64_t)SLACK_NS)
@@ -434,6 +436,8 @@ bool soft_turn_wait(struct soft_cpu *c)
 			return false;
 		if (has_turn(c))
 			return true;
+		if (c->is_brief)
+			return false;
 		limit = idle_limit(c->vm);
 		if (limit > 0) {
 			sleep_until_moved(c, seen, limit);
@@ -499,7 +503,7 @@ bool soft_turn_idle(struct soft_cpu *c)
 	unsigned next;
 
 	if (c->vm->is_parallel)
-		return sleep_to_deadline(c);
+		return !c->is_brief && sleep_to_deadline(c);
 	if (is_asked(c) || soft_has_wake_event(c))
 		return soft_turn_wait(c);
 	next = next_after(c->vm, c->index);

@@ -84,6 +84,17 @@ void soft_vcpu_run(struct accel_vcpu *vcpu, struct accel_exit *out_exit)
 	out_exit->has_pass_left = vcpu->soft.skip_exec_point;
 }
 
+/* Nothing is brief while each table write has everything checked. */
+void soft_vcpu_run_briefly(struct accel_vcpu *vcpu, struct accel_exit *out_exit)
+{
+	struct soft_cpu *c = &vcpu->soft;
+
+	*out_exit = (struct accel_exit){.kind = ACCEL_EXIT_KICKED};
+	if (!c->vm->config.is_paranoid)
+		soft_run_briefly(c, out_exit);
+	out_exit->has_pass_left = c->skip_exec_point;
+}
+
 /* The request itself is *config.req; here the thread is made to look at it. */
 void soft_vcpu_kick(struct accel_vcpu *vcpu)
 {

@@ -265,6 +265,7 @@ const struct accel_ops accel_soft = {
 	.vcpu_close = soft_vcpu_close,
 	.vcpu_reset = soft_vcpu_reset,
 	.run = soft_vcpu_run,
+	.run_briefly = soft_vcpu_run_briefly,
 	.kick = soft_vcpu_kick,
 	.state_get = soft_state_get,
 	.state_set = soft_state_set,

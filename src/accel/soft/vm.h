@@ -20,6 +20,7 @@ int soft_vcpu_open(struct accel_vcpu **out_vcpu, struct accel_vm *vm,
 void soft_vcpu_close(struct accel_vcpu *vcpu);
 int soft_vcpu_reset(struct accel_vcpu *vcpu, struct umbra_err *err);
 void soft_vcpu_run(struct accel_vcpu *vcpu, struct accel_exit *out_exit);
+void soft_vcpu_run_briefly(struct accel_vcpu *vcpu, struct accel_exit *out_exit);
 void soft_vcpu_kick(struct accel_vcpu *vcpu);
 int soft_vcpu_debug_set(struct accel_vcpu *vcpu, const struct accel_debug *debug);
 int soft_vcpu_reflect(struct accel_vcpu *vcpu, unsigned vector, uint64_t dr6);
