@@ -2,7 +2,10 @@
  * which would deliver what they raise. */
 #include "soft_rig.h"
 
+#include "src/accel/soft/access.h"
 #include "src/accel/soft/block.h"
+#include "src/accel/soft/fpu.h"
+#include "src/accel/soft/points.h"
 #include "src/accel/soft/run.h"
 
 #include <assert.h>

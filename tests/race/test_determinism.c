@@ -5,6 +5,7 @@
 #include "smp_guest.h"
 #include "soft_machine.h"
 
+#include "src/accel/soft/irq.h"
 #include "src/accel/soft/vm.h"
 
 #include <stdio.h>

@@ -3,7 +3,10 @@
  * Everything that can raise happens before the first byte changes. */
 #include "tlb.h"
 
+#include "access.h"
 #include "block.h"
+#include "irq.h"
+#include "points.h"
 
 #include <assert.h>
 

@@ -5,6 +5,7 @@
  * links and jump-cache entries that lead to it need not be found. */
 #include "cache.h"
 
+#include "access.h"
 #include "translate.h"
 
 #include <errno.h>

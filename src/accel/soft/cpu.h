@@ -1,4 +1,5 @@
-/* The software CPU: the state of one vCPU, and what the files of this folder may ask of each other.
+/* The software CPU: the state of one vCPU, and what every file of this folder needs.  What a file
+ * offers the others stands in the header of its name, or of its room:
  *
  *   run.c                 the loop: events, blocks, escapes
  *   vm.c vcpu.c state.c   the accel_ops
@@ -8,14 +9,14 @@
  *   watch.c               what events of the shadow MMU ask of a vCPU
  *   block.c code.c        cache of decoded blocks, and what writes to code do to it
  *   translate.c ea.c      bytes -> struct insn
- *   tlb.c access.c        micro-TLB and every memory access
+ *   tlb.c access.c        micro-TLB and every memory access (access.h)
  *   mode.c                what the registers mean now
- *   seg.c far.c stack.c   segment loads, far transfers, stacks
+ *   seg.c far.c stack.c   segment loads, far transfers, stacks (seg.h)
  *   exc.c iret.c task.c   exceptions and interrupts
  *   exec_*.c              the instructions, one family a file
  *   thunk.c               the host's own instructions
- *   irqchip.c             PIC, IOAPIC and local APICs
- *   cpuid.c msr.c         the CPU model
+ *   irqchip.c             PIC, IOAPIC and local APICs (irq.h)
+ *   cpuid.c msr.c         the CPU model (msr.h)
  *
  * Two kinds of code run guest instructions.  Hot ones are handlers (insn.h): they get the flags and
  * the budget in host registers and go straight on to the next handler.  All others are plain
@@ -124,9 +125,6 @@ struct tlb_bank {
 #define TLB_SMAP_OFF MMU_SMAP_OFF
 #define TLB_ALIGN    0x200u /* alignment is checked: nothing ever hits in this bank */
 
-/* How flags are kept between instructions: the last result, its second source, and what made it.
- * See flags.h. */
-
 enum soft_escape { ESCAPE_NONE, ESCAPE_EXCEPTION, ESCAPE_RESTART_STEP, ESCAPE_LEAVE, ESCAPE_CATCH };
 
 /* How an event entered: it decides error code, saved RIP and privilege checks (SDM 3A 6.12.1.2). */
@@ -173,7 +171,7 @@ struct soft_cpu {
 	struct jump_entry *jumps; /* jump cache: insn.h */
 
 	/* Valid outside handlers (SOFT_SPILL). */
-	uint64_t fr, fs, fo;	/* lazy flags */
+	uint64_t fr, fs, fo;	/* lazy flags: flags.h */
 	int64_t left;		/* instructions left in the slice */
 	const struct insn *cur; /* the instruction being executed, NULL between instructions */
 	uint64_t rip;		/* of the next instruction, between blocks and in plain functions
@@ -390,141 +388,8 @@ struct soft_cpu *soft_slice_holder(const struct soft_vm *vm);
 uint64_t soft_tsc(const struct soft_cpu *c);
 void soft_set_tsc(struct soft_cpu *c, uint64_t tsc);
 
-/* Memory (tlb.c).  Linear addresses; the rights of the current CPL, or of the supervisor for the
- * _sys forms (descriptor tables, TSS: SDM 3A 4.6).  Any alignment, page crossing, MMIO, tables,
- * watchpoints; each may raise.  A store that crosses pages checks both before it writes. */
-uint64_t soft_load(struct soft_cpu *c, gva_t la, unsigned size); /* 1, 2, 4 or 8, zero-extended */
-void soft_store(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value);
-void soft_load_bytes(struct soft_cpu *c, gva_t la, void *buf, size_t len); /* up to 4096 */
-void soft_store_bytes(struct soft_cpu *c, gva_t la, const void *buf, size_t len);
-uint64_t soft_load_sys(struct soft_cpu *c, gva_t la, unsigned size);
-void soft_store_sys(struct soft_cpu *c, gva_t la, unsigned size, uint64_t value);
-/* Raise #AC when alignment is checked and @la is not a multiple of @align, a power of 2 (SDM
- * 3A 6.15, table 6-7).  soft_load, soft_store and read-modify-writes do so by their size, the
- * others not. */
-void soft_check_alignment(struct soft_cpu *c, gva_t la, unsigned align);
-/* Raise what a store would raise, and store nothing. */
-void soft_probe_store(struct soft_cpu *c, gva_t la, size_t len);
-void soft_probe_load(struct soft_cpu *c, gva_t la, size_t len);
+/* Requests (turn.c). */
 
-/* A read-modify-write of 1 to 16 bytes.  begin makes every check and gives a pointer to the bytes,
- * naturally fit for a host atomic operation when they lie in RAM; end makes what was written there
- * real where it was a copy (MMIO, page crossing), and tells the shadow and the code cache. */
-void soft_rmw_begin(struct soft_cpu *c, gva_t la, unsigned len, struct soft_rmw *out_rmw);
-void soft_rmw_end(struct soft_cpu *c, struct soft_rmw *rmw);
-
-/* Around every call of the mmu from a vCPU thread: parallel.c.  soft_unsafe returns true when what
- * the call returned may be void. */
-void soft_safe(struct soft_cpu *c);
-bool soft_unsafe(struct soft_cpu *c);
-/* From begin to end no other vCPU touches memory but by the mmu.  Translations from before begin
- * may be void.  An end without begin does nothing. */
-void soft_exclusive_begin(struct soft_cpu *c);
-void soft_exclusive_end(struct soft_cpu *c);
-#define SOFT_MMU_CALL(c, call)                                                                     \
-	do {                                                                                       \
-		soft_safe(c);                                                                      \
-		call;                                                                              \
-		soft_unsafe(c);                                                                    \
-	} while (0)
-
-/* Select the bank for the current root, CPL and AC. */
-void soft_tlb_select(struct soft_cpu *c);
-/* mmu_tlb_hook. */
-void soft_tlb_forget(void *vm, unsigned index);
-void soft_tlb_forget_all(struct soft_cpu *c);
-int soft_tlb_init(struct soft_cpu *c);
-void soft_tlb_end(struct soft_cpu *c);
-/* For mmu_tlb_hook.each: every valid entry of every bank, and what instructions come from. */
-void soft_tlb_each(struct soft_cpu *c, mmu_tlb_fn fn, void *arg);
-
-/* Events of the shadow MMU (watch.c): mmu_config.who and .stop. */
-void soft_mmu_who(void *vm, unsigned vcpu, bool has_insn, struct mmu_who *out_who);
-void soft_mmu_arm(void *vm, bool is_armed);
-bool soft_mmu_stop(void *vm, unsigned vcpu, uint64_t hit);
-
-/* Instruction bytes for translation: up to @len bytes at linear @la, without crossing its page.
- * Returns how many, and the frame's GPA; raises #PF as an instruction fetch does. */
-size_t soft_fetch(struct soft_cpu *c, gva_t la, uint8_t *buf, size_t len, gpa_t *out_gpa);
-/* The GPA alone of a byte to execute; raises likewise. */
-gpa_t soft_fetch_gpa(struct soft_cpu *c, gva_t la);
-
-/* Segmentation (seg.c). */
-
-/* Linear address of @len bytes at @offset in @seg (enum x86_seg_reg) for a data access.  Raises #SS
- * for SS, #GP else: limit, type, null selector, not canonical.  In 64-bit mode only FS and GS have
- * bases and there is no limit.  @offset is already truncated to the address size. */
-gva_t soft_seg_address(struct soft_cpu *c, unsigned seg, uint64_t offset, unsigned len,
-		       bool is_write);
-/* Load a segment register with all checks (SDM 2B MOV, 3A 5.6): DS, ES, FS, GS, SS; not CS. */
-void soft_load_segment(struct soft_cpu *c, unsigned seg, uint16_t selector);
-/* Descriptor tables.  Raise #GP(selector) beyond the limit, or @vector instead of #GP. */
-struct soft_descriptor {
-	uint64_t low, high; /* high: 16-byte descriptors of IA-32e mode */
-	gva_t la;	    /* where it lies */
-};
-void soft_load_descriptor(struct soft_cpu *c, uint16_t selector, enum x86_vector vector,
-			  struct soft_descriptor *out_desc);
-/* The same without a fault: false when the selector is null or lies beyond its table (LAR, LSL,
- * VERR, VERW).  16-byte descriptors of IA-32e mode are read whole. */
-bool soft_find_descriptor(struct soft_cpu *c, uint16_t selector, struct soft_descriptor *out_desc);
-struct x86_seg soft_seg_of(const struct soft_descriptor *desc, uint16_t selector);
-
-/* Stack of the current SS with its width (far.c): plain functions that push several values work on
- * a copy of RSP and commit at the end. */
-struct soft_stack {
-	uint64_t rsp;  /* moves with each push and pop */
-	uint64_t base; /* SS.base, 0 in 64-bit mode */
-	uint64_t mask; /* 0xffff, 0xffffffff or ~0 */
-	struct x86_seg ss;
-	bool is_sys; /* supervisor access whatever the CPL: the new stack of a gate */
-	bool is_code64;
-	uint16_t fault_error; /* error code of #SS */
-};
-void soft_stack_open(struct soft_cpu *c, struct soft_stack *out_stack);
-void soft_stack_push(struct soft_cpu *c, struct soft_stack *s, unsigned size, uint64_t value);
-uint64_t soft_stack_pop(struct soft_cpu *c, struct soft_stack *s, unsigned size);
-void soft_stack_commit(struct soft_cpu *c, const struct soft_stack *s);
-
-/* Events (exc.c). */
-
-/* Deliver @event through the IDT or IVT: one call per event, from the loop.  May escape by
- * soft_raise with is_delivering set. */
-void soft_exc_deliver(struct soft_cpu *c, const struct soft_event *event);
-/* What a fault while delivering makes of it (SDM 3A 6.15, table 6-5): replaces *@second by the
- * event to deliver next, a double fault if so.  Returns false: triple fault. */
-bool soft_exc_merge(const struct soft_event *first, struct soft_event *second);
-/* INIT and SIPI (SDM 3A 8.4). */
-void soft_init(struct soft_cpu *c);
-void soft_sipi(struct soft_cpu *c, uint8_t vector);
-
-/* Interrupt chips (irqchip.c).  Any vCPU thread; the lock is inside. */
-int soft_irqchip_create(struct soft_vm *vm, struct umbra_err *err);
-void soft_irqchip_destroy(struct soft_vm *vm);
-void soft_irqchip_reset(struct soft_vm *vm);
-int soft_irqchip_add_cpu(struct soft_cpu *c, struct umbra_err *err); /* sets c->lapic */
-void soft_irqchip_remove_cpu(struct soft_cpu *c); /* before @c is freed: no post comes after it */
-void soft_irqchip_set(struct soft_vm *vm, unsigned gsi, bool is_high);
-void soft_irqchip_get(struct soft_vm *vm, unsigned gsi, struct accel_irq *out_irq);
-/* Is a maskable interrupt waiting that IF=1 would let in (above TPR)? */
-bool soft_irq_is_pending(struct soft_cpu *c);
-/* Take it: acknowledge and return its vector, or -1 when it went away. */
-int soft_irq_take(struct soft_cpu *c);
-/* Time of the earliest timer of this vCPU's APIC in soft_now units; ~0 = none.  And letting timers
- * that are due fire. */
-uint64_t soft_irqchip_deadline(struct soft_cpu *c);
-void soft_irqchip_tick(struct soft_cpu *c);
-/* Could the chips by themselves ever end a HLT of this vCPU with IF=0: an NMI by a timer or a line
- * that is set up for it? */
-bool soft_irqchip_can_wake(struct soft_cpu *c);
-/* Local APIC as the guest reaches it: MMIO page at apic_base (xAPIC), MSRs 0x800.. (x2APIC; false =
- * #GP), CR8. */
-bool soft_lapic_mmio(struct soft_cpu *c, gpa_t gpa, bool is_write, unsigned len, void *data);
-bool soft_lapic_rdmsr(struct soft_cpu *c, uint32_t index, uint64_t *out_value);
-bool soft_lapic_wrmsr(struct soft_cpu *c, uint32_t index, uint64_t value);
-uint64_t soft_lapic_cr8(struct soft_cpu *c);
-void soft_lapic_set_cr8(struct soft_cpu *c, uint64_t value);
-bool soft_lapic_set_base(struct soft_cpu *c, uint64_t apic_base); /* IA32_APIC_BASE; false = #GP */
 /* Request @pend of vCPU @c; wakes it from HLT.  Any thread. */
 void soft_post(struct soft_cpu *c, unsigned pend);
 /* A device was accessed: when it asked the machine to stop, which kicks nobody on the thread that
@@ -534,45 +399,5 @@ static inline void soft_follow_request(struct soft_cpu *c)
 	if (atomic_load_explicit(c->req, memory_order_relaxed))
 		atomic_fetch_or_explicit(&c->pend, PEND_KICK, memory_order_relaxed);
 }
-/* The guest's DR0 to DR7 or CR4.DE changed (points.c). */
-void soft_points_guest_changed(struct soft_cpu *c);
-
-/* The CPU model (cpuid.c, msr.c). */
-void soft_cpuid(const struct soft_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out_regs[4]);
-bool soft_rdmsr(struct soft_cpu *c, uint32_t index, uint64_t *out_value); /* false = #GP */
-bool soft_wrmsr(struct soft_cpu *c, uint32_t index, uint64_t value);
-/* Power-up values of the registers that struct x86_state does not hold: xcr0, pkru, tsc_aux, MTRRs,
- * misc_enable. */
-void soft_msr_reset(struct soft_cpu *c);
-/* Bits of CR4 that this CPU lacks. */
-uint64_t soft_cr4_reserved(const struct soft_vm *vm);
-
-/* FPU (fpu.c). */
-void soft_fpu_reset(struct soft_cpu *c);
-/* Move the x87 state out of the host's unit, and give the host its own MXCSR and x87 back: before
- * anything but guest instructions may use them, and at the end of each run.  soft_fpu_enter makes
- * the guest's MXCSR current: at the start of each run. */
-void soft_fpu_enter(struct soft_cpu *c);
-void soft_fpu_leave(struct soft_cpu *c);
-void soft_fpu_get(struct soft_cpu *c, struct x86_fpu *out_fpu);
-void soft_fpu_set(struct soft_cpu *c, const struct x86_fpu *fpu);
-
-/* Stops for the debugger (points.c). */
-/* Is there a point at an instruction whose first byte is at @la and at @gpa? */
-bool soft_points_has_exec(const struct soft_cpu *c, gva_t la, gpa_t gpa);
-/* Mask of MMU_CAN_READ and _WRITE for which this page must not hit in line; *out_watched as in
- * struct tlb_bank. */
-unsigned soft_points_withhold(const struct soft_cpu *c, gva_t la_page, gpa_t gpa_page,
-			      uint64_t *out_watched);
-/* Might such an access be to watched bytes?  Only of a page that soft_points_withhold named. */
-bool soft_points_touch(const struct soft_cpu *c, gva_t la, gpa_t gpa, size_t len, bool is_write);
-/* A data access that the withheld page sent the slow way.  Restarts the instruction in SOFT_STEP
- * mode when it hits; in that mode notes the hit with the old bytes. */
-void soft_points_access(struct soft_cpu *c, gva_t la, gpa_t gpa, unsigned len, bool is_write);
-/* A port access (guest's DR7 with CR4.DE; monitor catch). */
-void soft_points_io(struct soft_cpu *c, uint16_t port, unsigned len);
-/* Take the DR6 bits of the guest's data breakpoints that were met and not reported yet: those that
- * wait behind a load of SS. */
-uint64_t soft_points_take_guest(struct soft_cpu *c);
 
 #endif

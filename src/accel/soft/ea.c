@@ -5,6 +5,7 @@
  * A segment with a limit is checked here, in line for the segments that programs use (data that
  * grows upwards), by soft_seg_address for all others.
  * Source: SDM 1 3.3.7 and 3.7.5, 3A 5.3. */
+#include "seg.h"
 #include "translate.h"
 
 #define TYPE_CODE     0x8 /* of a code or data segment (SDM 3A 3.4.5.1) */

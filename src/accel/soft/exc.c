@@ -2,6 +2,8 @@
  * once make.
  * Source: SDM 3A 6.7.1 (NMI), 6.8.1 and 6.15 (double fault, table 6-5), 20.1.4 (real mode), SDM 3B
  * 17.2.3 (DR6). */
+#include "exc.h"
+#include "access.h"
 #include "seg.h"
 
 #define DR6_TRAPS 0xfull /* B0 to B3: of this exception only; the other bits are sticky */

@@ -3,6 +3,7 @@
  * has it. A target that is not canonical, or lies beyond the limit of CS, is #GP(0) with the state
  * in front of the branch.  For direct branches translation finds out whether that can happen at
  * all. Source: SDM 2A CALL, Jcc, JMP, LOOP; 2B RET; AMD differs in 64-bit mode with a 66 prefix. */
+#include "access.h"
 #include "exec_int.h"
 
 static SOFT_COLD soft_ret bad_target(SOFT_ARGS)

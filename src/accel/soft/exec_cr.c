@@ -2,8 +2,12 @@
  * Every check comes first; then the register changes, and the address space and the mode follow.
  * Source: SDM 2B MOV to and from control registers, debug registers; 3A 2.5 (bits), 4.1 (paging
  * modes), 4.4.1 (PDPTEs), 9.8.5 (into and out of IA-32e mode); 3B 17.2 (debug registers). */
+#include "access.h"
 #include "exec_sys.h"
 #include "fpu.h"
+#include "irq.h"
+#include "msr.h"
+#include "points.h"
 
 /* Bits of CR0 that exist; the others below bit 32 are written without effect. */
 #define CR0_DEFINED                                                                                \

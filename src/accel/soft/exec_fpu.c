@@ -3,6 +3,7 @@
  * All of it goes through the image of fpu.h.  Instruction and data pointers come from struct
  * soft_cpu: the host's name host addresses.
  * Source: SDM 1 8.1.10 (environment), 10.5 (FXSAVE), 13.4 to 13.8 (XSAVE). */
+#include "access.h"
 #include "exec_int.h"
 #include "fpu.h"
 #include "translate.h"

@@ -5,8 +5,10 @@
  * A repeated INS or OUTS does one element at a time, counts each as an instruction, and can be left
  * between any two; memory is checked before the port is touched, so a fault loses nothing.
  * Source: SDM 1 19.5 (protection), 2A IN and INS, 2B OUT and OUTS; 3A 7.2 and 8.7 (TSS). */
+#include "access.h"
 #include "catch.h"
 #include "exec_sys.h"
+#include "points.h"
 #include "seg.h"
 #include "tlb.h"
 

@@ -3,6 +3,7 @@
  * the compiler's atomic builtins: those need natural alignment, which the guest does not owe, and
  * would not give the flags. Source: SDM 3A 8.1.2 (which instructions lock), 2A CMPXCHG, CMPXCHG8B;
  * 2B XADD, XCHG. */
+#include "access.h"
 #include "exec_int.h"
 
 #include <string.h>

@@ -5,6 +5,7 @@
  * pays for moving the state; one that does not pays nothing.
  * Every one of them makes all registers valid and TOP 0, EMMS all of them empty (SDM 3A 12.2).
  * This file must not use floating point. */
+#include "access.h"
 #include "fpu.h"
 #include "simd.h"
 

@@ -3,6 +3,7 @@
  * While an exception is unmasked (SOFT_FP_CHECKED) those that may raise one take the checked
  * functions: they look at what was raised before they commit.
  * This file must not use floating point. */
+#include "access.h"
 #include "fpu.h"
 #include "simd.h"
 

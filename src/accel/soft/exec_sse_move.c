@@ -2,6 +2,7 @@
  * the host forwards a store to the load of the next instruction.
  * Non-temporal moves are plain ones: the hint concerns caches, and fences order them anyway.
  * This file must not use floating point. */
+#include "access.h"
 #include "simd.h"
 
 #include <emmintrin.h>

@@ -1,6 +1,7 @@
 /* SSE instructions with implicit operands: PCMPxSTRx (EAX, EDX, ECX, XMM0), BLENDV (XMM0),
  * MASKMOVDQU (rDI). Source: SDM 2B PCMPESTRI to PCMPISTRM, PBLENDVB, MASKMOVDQU; SDM 1 12.2 (string
  * operands are not checked for alignment). */
+#include "access.h"
 #include "simd.h"
 
 /* PCMPxSTRx. */

@@ -2,7 +2,9 @@
  * handed over to far.c. On a 64-bit stack the handlers use RSP itself; on others an address
  * operation in front leaves the linear address in SLOT_EA2.  What is rare works on a copy of the
  * stack pointer (soft_stack_*). Source: SDM 2B PUSH, POP, PUSHF, POPF; 2A ENTER, LEAVE. */
+#include "access.h"
 #include "exec_int.h"
+#include "seg.h"
 
 #define PUSH_ADDRESS_64(bits) (c->r[X86_RSP] - (bits) / 8)
 #define POP_ADDRESS_64	      c->r[X86_RSP]

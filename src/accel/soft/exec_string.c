@@ -4,7 +4,9 @@
  * leaves the iterations before it done and the flags untouched.  Runs within pages that the
  * micro-TLB has are moved at once. Source: SDM 2B MOVS, STOS, REP (the order of checks, flags at a
  * fault); SDM 1 7.3.9. */
+#include "access.h"
 #include "exec_int.h"
+#include "seg.h"
 
 #include <string.h>
 

@@ -4,7 +4,10 @@
  * What the model lacks (MONITOR, RDRAND, CLWB, VMX, SVM, RSM outside SMM) has no row: #UD.
  * Source: SDM 2A to 2C under the instructions' names. */
 #include "exec_sys.h"
+#include "access.h"
 #include "catch.h"
+#include "msr.h"
+#include "tlb.h"
 
 #define INVPCID_ADDRESS	   0u
 #define INVPCID_CONTEXT	   1u

@@ -1,6 +1,7 @@
 /* Descriptor tables and selectors: LGDT to SIDT, LLDT, LTR, SLDT, STR, and the questions LAR, LSL,
  * VERR, VERW, ARPL.
  * Source: SDM 2A and 2B under these names; 3A 3.4.5, 3.5 (descriptors), 5.10 (checking rights). */
+#include "access.h"
 #include "exec_sys.h"
 #include "seg.h"
 

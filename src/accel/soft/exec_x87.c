@@ -6,6 +6,7 @@
  *
  * Slots: imm = thunk, dst = ModRM, src = low three bits of the opcode.
  * This file must not use floating point. */
+#include "access.h"
 #include "fpu.h"
 #include "thunk.h"
 #include "translate.h"

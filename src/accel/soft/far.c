@@ -2,6 +2,7 @@
  * Rows of MOV, POP, JMP, CALL and RET are in other files: they hand the forms over that belong here
  * (translate.h).
  * Source: SDM 2A and 2B: MOV, POP, LDS/LES/LFS/LGS/LSS, JMP, CALL, RET. */
+#include "access.h"
 #include "seg.h"
 #include "translate.h"
 

@@ -3,6 +3,7 @@
  * forms are used here, which do not trap then.
  * Source: SDM 1 8.1 (x87 environment), 10.5 (FXSAVE); SDM 3A 13. */
 #include "fpu.h"
+#include "irq.h"
 
 #include <string.h>
 

@@ -85,4 +85,14 @@ void soft_mxcsr_sync(struct soft_cpu *c);
 /* A new value, without reserved bits; the instruction ends its block. */
 void soft_mxcsr_load(struct soft_cpu *c, uint32_t mxcsr);
 
+/* FPU (fpu.c). */
+void soft_fpu_reset(struct soft_cpu *c);
+/* Move the x87 state out of the host's unit, and give the host its own MXCSR and x87 back: before
+ * anything but guest instructions may use them, and at the end of each run.  soft_fpu_enter makes
+ * the guest's MXCSR current: at the start of each run. */
+void soft_fpu_enter(struct soft_cpu *c);
+void soft_fpu_leave(struct soft_cpu *c);
+void soft_fpu_get(struct soft_cpu *c, struct x86_fpu *out_fpu);
+void soft_fpu_set(struct soft_cpu *c, const struct x86_fpu *fpu);
+
 #endif

@@ -1,5 +1,8 @@
 /* INIT and SIPI: how a processor starts over, and how another one starts it.
  * Source: SDM 3A 8.4.3 (MP initialization), 9.1.1 table 9-1 (column INIT), 10.6.1 (SIPI vector). */
+#include "access.h"
+#include "exc.h"
+#include "points.h"
 #include "seg.h"
 
 #define APIC_BASE_BSP (1ull << 8)

@@ -13,6 +13,7 @@
 #ifndef SOFT_INSN_H
 #define SOFT_INSN_H
 
+#include "access.h"
 #include "cpu.h"
 #include "flags.h"
 

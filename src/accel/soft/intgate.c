@@ -1,6 +1,7 @@
 /* Events through the IDT of protected and IA-32e mode: interrupt, trap and task gates.
  * Source: SDM 2A INT n (operation section), SDM 3A 6.10 to 6.14 (IDT, gates, error codes, 64-bit
  * mode), 6.12.1.3 (flags), SDM 3B 17.3.1.1 (RF), 20.3.1 (from virtual-8086 mode). */
+#include "access.h"
 #include "seg.h"
 
 #define ERROR_IDT 0x2u /* the selector part of an error code is a vector */

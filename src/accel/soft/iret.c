@@ -2,6 +2,8 @@
  * Source: SDM 2A INT n/INTO/INT3/INT1 and IRET/IRETD/IRETQ (operation sections), SDM 3A 6.7.1 (IRET
  * lets NMIs in again), SDM 3B 20.2.7 (virtual-8086 mode). */
 #include "catch.h"
+#include "exc.h"
+#include "points.h"
 #include "seg.h"
 #include "syscall.h"
 #include "translate.h"

@@ -8,6 +8,7 @@
  *
  * Time is soft_now.  The timer chip is ticked with vCPU 0. */
 #include "irqchip.h"
+#include "irq.h"
 
 #include "umbra/log.h"
 

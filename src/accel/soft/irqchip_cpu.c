@@ -1,4 +1,5 @@
 /* The interrupt chips as one vCPU sees them: what interrupts it, its timers, its local APIC. */
+#include "irq.h"
 #include "irqchip.h"
 
 bool soft_irq_is_pending(struct soft_cpu *c)

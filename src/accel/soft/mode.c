@@ -1,8 +1,10 @@
 /* What the registers mean now: the mode that blocks are decoded for, the address space, and RFLAGS
  * put together from its parts.
  * Source: SDM 1 3.1 and 3A 2.2 (modes), SDM 1 3.4.3 (EFLAGS), SDM 3A 3.4.5 (D/B and L). */
+#include "access.h"
 #include "block.h"
 #include "fpu.h"
+#include "tlb.h"
 
 /* The flags that exist (SDM 1 3.4.3, figure 3-8); the rest read as 0, bit 1 as 1. */
 #define RFLAGS_DEFINED                                                                             \

@@ -3,6 +3,7 @@
  * control locked with everything off), so that a stock kernel finds what it asks for.
  * Source: SDM 4 table 2-2 (architectural MSRs), 3A 11.11 (MTRRs), 11.12 (PAT), 17.17 (TSC). */
 #include "msr.h"
+#include "irq.h"
 
 /* Types of memory (SDM 3A 11.3): 0 UC, 1 WC, 4 WT, 5 WP, 6 WB, and 7 UC- in the PAT only. */
 #define MTRR_TYPES 0x73u

@@ -24,4 +24,14 @@ static inline bool soft_is_canonical(const struct soft_cpu *c, uint64_t address)
 	return (uint64_t)((int64_t)(address << shift) >> shift) == address;
 }
 
+/* The CPU model (cpuid.c, msr.c). */
+void soft_cpuid(const struct soft_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out_regs[4]);
+bool soft_rdmsr(struct soft_cpu *c, uint32_t index, uint64_t *out_value); /* false = #GP */
+bool soft_wrmsr(struct soft_cpu *c, uint32_t index, uint64_t value);
+/* Power-up values of the registers that struct x86_state does not hold: xcr0, pkru, tsc_aux, MTRRs,
+ * misc_enable. */
+void soft_msr_reset(struct soft_cpu *c);
+/* Bits of CR4 that this CPU lacks. */
+uint64_t soft_cr4_reserved(const struct soft_vm *vm);
+
 #endif

@@ -13,7 +13,9 @@
  * What has to happen in one piece and cannot by one instruction of the host, a locked operation
  * that crosses a page, is done with all others at safe points, which they do not leave meanwhile.
  * In deterministic mode only the holder of the turn executes, and none of this happens. */
+#include "access.h"
 #include "run.h"
+#include "tlb.h"
 
 #include <sched.h>
 

@@ -6,7 +6,9 @@
  * alone (SOFT_STEP), and there it is noted with the bytes before; the loop collects it behind the
  * instruction, as a debug register would report it.
  * Source: SDM 3B 17.2 (DR0 to DR7). */
+#include "points.h"
 #include "run.h"
+#include "tlb.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -6,8 +6,12 @@
  * are those in front of the instruction.  What must be looked at after each instruction (TF, the
  * debugger's step, debug registers, watchpoints) runs in blocks of one instruction, SOFT_STEP. */
 #include "run.h"
+#include "access.h"
 #include "catch.h"
+#include "exc.h"
 #include "fpu.h"
+#include "irq.h"
+#include "points.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,4 @@
-/* The loop of one vCPU, its turn, and stops: what run.c, turn.c, points.c and the accel_ops share.
- */
+/* The loop of one vCPU and its turn: what run.c, turn.c, parallel.c and the accel_ops share. */
 #ifndef SOFT_RUN_H
 #define SOFT_RUN_H
 
@@ -54,22 +53,5 @@ bool soft_has_wake_event(struct soft_cpu *c);
  * following it at the start of a block. */
 void soft_forget_everywhere(struct soft_vm *vm);
 void soft_take_forget(struct soft_cpu *c);
-
-/* points.c */
-int soft_points_init(struct soft_cpu *c);
-void soft_points_end(struct soft_cpu *c);
-/* Take the points of @debug, and make them those that count: the latter with the turn. */
-int soft_points_set(struct soft_cpu *c, const struct accel_debug *debug);
-void soft_points_follow(struct soft_cpu *c);
-/* True when the guest's DR7 arms something: every instruction is looked at. */
-bool soft_points_guest_armed(const struct soft_cpu *c);
-/* The guest's execution breakpoints at @la: DR6 bits. */
-uint64_t soft_points_guest_exec(const struct soft_cpu *c, gva_t la);
-/* Hits of the debugger's points since the last call, into @out. */
-void soft_points_take(struct soft_cpu *c, struct accel_exit *out);
-/* The current instruction faults: what it met so far does not count, for it will meet it again. */
-void soft_points_drop(struct soft_cpu *c);
-/* The debugger's exec point at @la, or else one in whose memory @gpa lies: index, or -1. */
-int soft_points_exec_at(const struct soft_cpu *c, gva_t la, gpa_t gpa);
 
 #endif

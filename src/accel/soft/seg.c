@@ -2,6 +2,7 @@
  * Source: SDM 3A 3.4 and 3.5 (segments, descriptors), 5.3 (limits), 5.4 (types and null selectors),
  * 5.5 and 5.6 (privilege), 20.1.1 (real mode); SDM 2B MOV; APM2 4.5.3 (64-bit mode). */
 #include "seg.h"
+#include "access.h"
 
 /* Fields of a descriptor's first eight bytes (SDM 3A figure 3-8). */
 #define DESC_TYPE(low)	(((low) >> 40) & 0xf)

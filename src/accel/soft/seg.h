@@ -9,6 +9,43 @@
 
 #include "cpu.h"
 
+/* Segmentation (seg.c). */
+
+/* Linear address of @len bytes at @offset in @seg (enum x86_seg_reg) for a data access.  Raises #SS
+ * for SS, #GP else: limit, type, null selector, not canonical.  In 64-bit mode only FS and GS have
+ * bases and there is no limit.  @offset is already truncated to the address size. */
+gva_t soft_seg_address(struct soft_cpu *c, unsigned seg, uint64_t offset, unsigned len,
+		       bool is_write);
+/* Load a segment register with all checks (SDM 2B MOV, 3A 5.6): DS, ES, FS, GS, SS; not CS. */
+void soft_load_segment(struct soft_cpu *c, unsigned seg, uint16_t selector);
+/* Descriptor tables.  Raise #GP(selector) beyond the limit, or @vector instead of #GP. */
+struct soft_descriptor {
+	uint64_t low, high; /* high: 16-byte descriptors of IA-32e mode */
+	gva_t la;	    /* where it lies */
+};
+void soft_load_descriptor(struct soft_cpu *c, uint16_t selector, enum x86_vector vector,
+			  struct soft_descriptor *out_desc);
+/* The same without a fault: false when the selector is null or lies beyond its table (LAR, LSL,
+ * VERR, VERW).  16-byte descriptors of IA-32e mode are read whole. */
+bool soft_find_descriptor(struct soft_cpu *c, uint16_t selector, struct soft_descriptor *out_desc);
+struct x86_seg soft_seg_of(const struct soft_descriptor *desc, uint16_t selector);
+
+/* Stack of the current SS with its width (far.c): plain functions that push several values work on
+ * a copy of RSP and commit at the end. */
+struct soft_stack {
+	uint64_t rsp;  /* moves with each push and pop */
+	uint64_t base; /* SS.base, 0 in 64-bit mode */
+	uint64_t mask; /* 0xffff, 0xffffffff or ~0 */
+	struct x86_seg ss;
+	bool is_sys; /* supervisor access whatever the CPL: the new stack of a gate */
+	bool is_code64;
+	uint16_t fault_error; /* error code of #SS */
+};
+void soft_stack_open(struct soft_cpu *c, struct soft_stack *out_stack);
+void soft_stack_push(struct soft_cpu *c, struct soft_stack *s, unsigned size, uint64_t value);
+uint64_t soft_stack_pop(struct soft_cpu *c, struct soft_stack *s, unsigned size);
+void soft_stack_commit(struct soft_cpu *c, const struct soft_stack *s);
+
 /* Types of system descriptors (SDM 3A 3.5, table 3-2).  In IA-32e mode those without "16" are the
  * 64-bit forms and the others do not exist. */
 enum seg_system_type {

@@ -9,6 +9,7 @@
 #ifndef SOFT_SIMD_H
 #define SOFT_SIMD_H
 
+#include "access.h"
 #include "thunk.h"
 #include "translate.h"
 

@@ -1,6 +1,7 @@
 /* Stacks: pushes and pops with the width and the limit of SS, and the inner stacks that a TSS
  * holds. Source: SDM 1 6.2 (stack width), SDM 3A 5.8.5 (stack switching), 7.2.1 and 7.7 (TSS), SDM
  * 2A INT n and CALL (which error code). */
+#include "access.h"
 #include "seg.h"
 
 #define TSS16_SP0  2  /* SP0, SS0; four bytes for each privilege level */

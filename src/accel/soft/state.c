@@ -1,5 +1,9 @@
 /* Register state in and out: struct x86_state against struct soft_cpu. */
+#include "access.h"
+#include "fpu.h"
+#include "irq.h"
 #include "msr.h"
+#include "points.h"
 #include "vm.h"
 
 #include <errno.h>

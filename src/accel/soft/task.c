@@ -1,6 +1,8 @@
 /* Hardware task switch by JMP, CALL, IRET, interrupts and exceptions.  There is none in IA-32e
  * mode. Source: SDM 3A 7.2 (TSS, task gates), 7.3 (steps of a switch, table 7-1), 7.4 (back link,
  * NT and busy flags, table 7-2), 7.6 (16-bit TSS), 17.3.1.5 of 3B (T flag). */
+#include "access.h"
+#include "points.h"
 #include "seg.h"
 
 #define TSS_LINK 0x00

@@ -3,7 +3,9 @@
  * in line that the debugger watches.  A smaller one beside it serves instruction fetches. */
 #include "tlb.h"
 
+#include "access.h"
 #include "block.h"
+#include "points.h"
 #include "run.h"
 
 #include <errno.h>

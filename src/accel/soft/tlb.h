@@ -48,4 +48,14 @@ void soft_be_alone(struct soft_cpu *c);
  * at a safe point meanwhile (parallel.c), and every store that was under way has ended. */
 void soft_tlb_withdraw_write(struct soft_cpu *c, gpa_t gpa);
 
+/* Select the bank for the current root, CPL and AC. */
+void soft_tlb_select(struct soft_cpu *c);
+/* mmu_tlb_hook. */
+void soft_tlb_forget(void *vm, unsigned index);
+void soft_tlb_forget_all(struct soft_cpu *c);
+int soft_tlb_init(struct soft_cpu *c);
+void soft_tlb_end(struct soft_cpu *c);
+/* For mmu_tlb_hook.each: every valid entry of every bank, and what instructions come from. */
+void soft_tlb_each(struct soft_cpu *c, mmu_tlb_fn fn, void *arg);
+
 #endif

@@ -4,6 +4,8 @@
  * their old meaning, and VEX, EVEX, XOP and 3DNow! do not exist.
  * Exceptions found here become slots that raise when they are executed. */
 #include "translate.h"
+#include "access.h"
+#include "points.h"
 
 #include <errno.h>
 #include <stdlib.h>

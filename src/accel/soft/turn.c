@@ -22,6 +22,8 @@
  *      for a request: it stays there until that vCPU comes or the world stops.  The plan of the
  *      resume says who will come, so which vCPU runs next does not depend on whose thread wakes
  *      first. */
+#include "access.h"
+#include "irq.h"
 #include "run.h"
 
 #include "umbra/record.h"

@@ -1,4 +1,9 @@
 /* One vCPU as the accel_ops see it. */
+#include "fpu.h"
+#include "irq.h"
+#include "msr.h"
+#include "points.h"
+#include "tlb.h"
 #include "vm.h"
 
 #include <errno.h>

@@ -2,7 +2,9 @@
 #include "vm.h"
 
 #include "catch.h"
+#include "irq.h"
 #include "thunk.h"
+#include "tlb.h"
 #include "translate.h"
 
 #include "umbra/log.h"

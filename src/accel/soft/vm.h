@@ -32,4 +32,9 @@ int soft_state_get(struct accel_vcpu *vcpu, struct x86_state *st, unsigned parts
 int soft_state_set(struct accel_vcpu *vcpu, const struct x86_state *st, unsigned parts,
 		   struct umbra_err *err);
 
+/* Events of the shadow MMU (watch.c): mmu_config.who and .stop. */
+void soft_mmu_who(void *vm, unsigned vcpu, bool has_insn, struct mmu_who *out_who);
+void soft_mmu_arm(void *vm, bool is_armed);
+bool soft_mmu_stop(void *vm, unsigned vcpu, uint64_t hit);
+
 #endif

@@ -4,7 +4,7 @@
  * may come, whatever asks the mmu does so in a block of its own (tlb.c), as with watchpoints;
  * instructions that change CR3 or invalidate translations end their blocks anyhow. */
 #include "cache.h"
-#include "run.h"
+#include "vm.h"
 
 static enum x86_mode mode_of(const struct soft_cpu *c)
 {

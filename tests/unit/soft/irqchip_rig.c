@@ -1,6 +1,8 @@
 /* The test rig of the interrupt chips. */
 #include "irqchip_rig.h"
 
+#include "src/accel/soft/irq.h"
+
 #include <criterion/criterion.h>
 
 void irqchip_rig_open(struct irqchip_rig *rig)

@@ -1,6 +1,8 @@
 /* See seg_world.h. */
 #include "seg_world.h"
 
+#include "src/accel/soft/exc.h"
+
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 

@@ -7,6 +7,8 @@
 #include "slow_walker.h"
 #include "soft_rig.h"
 
+#include "src/accel/soft/access.h"
+
 #include <criterion/criterion.h>
 
 #define STEPS	     60000u

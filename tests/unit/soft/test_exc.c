@@ -1,6 +1,8 @@
 /* Events: the IVT, the merging of faults, what the registers say, and INIT and SIPI. */
 #include "seg_world.h"
 
+#include "src/accel/soft/exc.h"
+
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 

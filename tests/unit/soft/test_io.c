@@ -2,6 +2,8 @@
  * counted and left. */
 #include "soft_rig.h"
 
+#include "src/accel/soft/points.h"
+
 #include <criterion/criterion.h>
 
 #define OK	  (-1)

@@ -1,6 +1,8 @@
 /* Tests of how the interrupt chips are wired to each other, to the bus and to vCPUs. */
 #include "irqchip_rig.h"
 
+#include "src/accel/soft/irq.h"
+
 #include <criterion/criterion.h>
 
 /* 8259A pair. */

@@ -2,6 +2,8 @@
  * IO APIC, what is not spurious, and SMI, which does nothing. */
 #include "irqchip_rig.h"
 
+#include "src/accel/soft/irq.h"
+
 #include <criterion/criterion.h>
 
 /* The pair at pin 0, whose entry sends ExtINT to @cpu; LINT0 is closed to it. */

@@ -1,6 +1,8 @@
 /* Segment registers: loads with all checks, null selectors, and the address of an operand. */
 #include "seg_world.h"
 
+#include "src/accel/soft/seg.h"
+
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 

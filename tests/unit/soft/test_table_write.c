@@ -4,6 +4,8 @@
  * Two tables lie next to each other, and map two stretches of 2 MiB; each form writes to an entry
  * of the first, or over its end into the second. */
 #include "soft_rig.h"
+
+#include "src/accel/soft/access.h"
 #include "umbra/record.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,7 @@
 /* Unit tests of the micro-TLB and of the accesses that miss it. */
 #include "soft_rig.h"
+
+#include "src/accel/soft/access.h"
 #include "src/accel/soft/tlb.h"
 
 #include <criterion/criterion.h>

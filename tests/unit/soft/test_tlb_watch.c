@@ -1,5 +1,7 @@
 /* Unit tests of pages with watched bytes: accesses beside these need no walk, and miss nothing. */
 #include "soft_rig.h"
+
+#include "src/accel/soft/points.h"
 #include "src/accel/soft/tlb.h"
 
 #include <criterion/criterion.h>

@@ -1,6 +1,8 @@
 /* Debug exceptions that follow an instruction: when they come, and when not.  Stepped through the
  * loop itself, as a debugger would. */
 #include "seg_world.h"
+
+#include "src/accel/soft/points.h"
 #include "src/accel/soft/run.h"
 
 #include <criterion/criterion.h>
