@@ -30,11 +30,10 @@
 		}                                                                                  \
 	} while (0)
 
-/* Two operands: the second is the sum of a register, or none, and an immediate. */
-#define LOCK_BINARY(bits, name)                                                                    \
+#define LOCK_WITH(bits, name, operand)                                                             \
 	SOFT_MEM_OP(lock_##name##_##bits)                                                          \
 	{                                                                                          \
-		uint##bits##_t b = (uint##bits##_t)(SOFT_GET(bits, i->src) + i->imm);              \
+		uint##bits##_t b = (uint##bits##_t)(operand);                                      \
 		uint32_t ax = NATIVE_AX();                                                         \
 		LOCKED(bits, SOFT_EA(),                                                            \
 		       __asm__ volatile(NATIVE_FLAGS_IN "lock " #name " %2, %1" NATIVE_FLAGS_OUT   \
@@ -44,6 +43,10 @@
 		FLAGS_SET_STATUS(native_status(ax));                                               \
 		SOFT_NEXT();                                                                       \
 	}
+/* The second of two operands is the sum of a register, or none, and an immediate. */
+#define LOCK_BINARY(bits, name) LOCK_WITH(bits, name, SOFT_GET(bits, i->src) + i->imm)
+/* Bit tests: the host's would go far from the operand, so the offset is masked here. */
+#define LOCK_BIT(bits, name) LOCK_WITH(bits, name, (SOFT_GET(bits, i->src) + i->imm) & ((bits)-1))
 /* One operand; the mnemonic needs its suffix. */
 #define LOCK_UNARY(bits, name)                                                                     \
 	SOFT_MEM_OP(lock_##name##_##bits)                                                          \
@@ -74,21 +77,6 @@ SOFT_WIDTHS(LOCK_UNARY, dec)
 SOFT_WIDTHS(LOCK_UNARY, not )
 SOFT_WIDTHS(LOCK_UNARY, neg)
 
-/* Bit tests: the host's would go far from the operand, so the offset is masked here. */
-#define LOCK_BIT(bits, name)                                                                       \
-	SOFT_MEM_OP(lock_##name##_##bits)                                                          \
-	{                                                                                          \
-		uint##bits##_t b =                                                                 \
-			(uint##bits##_t)((SOFT_GET(bits, i->src) + i->imm) & ((bits)-1));          \
-		uint32_t ax = NATIVE_AX();                                                         \
-		LOCKED(bits, SOFT_EA(),                                                            \
-		       __asm__ volatile(NATIVE_FLAGS_IN "lock " #name " %2, %1" NATIVE_FLAGS_OUT   \
-					: "+a"(ax), "+m"(*p)                                       \
-					: "r"(b)                                                   \
-					: "cc", "memory"));                                        \
-		FLAGS_SET_STATUS(native_status(ax));                                               \
-		SOFT_NEXT();                                                                       \
-	}
 SOFT_WIDE_WIDTHS(LOCK_BIT, bts)
 SOFT_WIDE_WIDTHS(LOCK_BIT, btr)
 SOFT_WIDE_WIDTHS(LOCK_BIT, btc)

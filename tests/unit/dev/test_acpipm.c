@@ -1,5 +1,7 @@
 /* Tests of the ACPI power management registers, through the bus as the guest reaches them, with a
  * clock that the test sets. */
+#include "port_rig.h"
+
 #include "src/dev/acpipm.h"
 
 #include <criterion/criterion.h>
@@ -69,22 +71,6 @@ static void rig_close(struct rig *rig)
 	gate_destroy(rig->gate);
 }
 
-static void out(struct rig *rig, uint16_t port, unsigned size, uint32_t value)
-{
-	uint8_t bytes[4];
-
-	le32_put(bytes, value);
-	bus_pio(rig->bus, port, true, size, 1, bytes);
-}
-
-static uint32_t in(struct rig *rig, uint16_t port, unsigned size)
-{
-	uint8_t bytes[4] = {0};
-
-	bus_pio(rig->bus, port, false, size, 1, bytes);
-	return le32_get(bytes);
-}
-
 /* Register by register: what is written, and what reads back.  Before each row the button's status
  * is set. */
 Test(acpipm, registers_when_written_at_any_width_then_table)
@@ -119,13 +105,16 @@ Test(acpipm, registers_when_written_at_any_width_then_table)
 	rig_open(&rig);
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(rows); i++) {
 		acpipm_press_button(rig.dev);
-		out(&rig, rows[i].port, rows[i].size, rows[i].value);
-		cr_expect_eq(in(&rig, STS, 2), rows[i].sts, "row %zu: %#x", i, in(&rig, STS, 2));
-		cr_expect_eq(in(&rig, EN, 2), rows[i].en, "row %zu: %#x", i, in(&rig, EN, 2));
-		cr_expect_eq(in(&rig, CNT, 2), rows[i].cnt, "row %zu: %#x", i, in(&rig, CNT, 2));
-		cr_expect_eq(in(&rig, STS, 4), rows[i].sts | (uint32_t)rows[i].en << 16);
-		cr_expect_eq(in(&rig, CNT + 1, 1), rows[i].cnt >> 8);
-		cr_expect_eq(in(&rig, TMR, 4), 0);
+		port_out(rig.bus, rows[i].port, rows[i].size, rows[i].value);
+		cr_expect_eq(port_in(rig.bus, STS, 2), rows[i].sts, "row %zu: %#x", i,
+			     port_in(rig.bus, STS, 2));
+		cr_expect_eq(port_in(rig.bus, EN, 2), rows[i].en, "row %zu: %#x", i,
+			     port_in(rig.bus, EN, 2));
+		cr_expect_eq(port_in(rig.bus, CNT, 2), rows[i].cnt, "row %zu: %#x", i,
+			     port_in(rig.bus, CNT, 2));
+		cr_expect_eq(port_in(rig.bus, STS, 4), rows[i].sts | (uint32_t)rows[i].en << 16);
+		cr_expect_eq(port_in(rig.bus, CNT + 1, 1), rows[i].cnt >> 8);
+		cr_expect_eq(port_in(rig.bus, TMR, 4), 0);
 	}
 	cr_expect_eq(rig.posted, 0);
 	rig_close(&rig);
@@ -147,9 +136,9 @@ Test(acpipm, sleep_when_s5_then_power_off_once_for_each_write)
 
 	rig_open(&rig);
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(rows); i++) {
-		out(&rig, rows[i].port, rows[i].size, rows[i].value);
+		port_out(rig.bus, rows[i].port, rows[i].size, rows[i].value);
 		cr_expect_eq(rig.posted, rows[i].posted, "row %zu: %u", i, rig.posted);
-		cr_expect_eq(in(&rig, CNT, 2) & 0x2000, 0, "SLP_EN reads 0");
+		cr_expect_eq(port_in(rig.bus, CNT, 2) & 0x2000, 0, "SLP_EN reads 0");
 	}
 	cr_expect_eq(rig.request, MACHINE_POWEROFF);
 	rig_close(&rig);
@@ -177,9 +166,10 @@ Test(acpipm, timer_when_read_then_exact_from_0_to_584_years)
 	rig_open(&rig);
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(rows); i++) {
 		rig.now_ns = rows[i].ns;
-		cr_expect_eq(in(&rig, TMR, 4), rows[i].ticks, "row %zu: %#x", i, in(&rig, TMR, 4));
-		cr_expect_eq(in(&rig, TMR + 1, 2), rows[i].ticks >> 8 & 0xffff);
-		cr_expect_eq(in(&rig, TMR + 3, 1), rows[i].ticks >> 24);
+		cr_expect_eq(port_in(rig.bus, TMR, 4), rows[i].ticks, "row %zu: %#x", i,
+			     port_in(rig.bus, TMR, 4));
+		cr_expect_eq(port_in(rig.bus, TMR + 1, 2), rows[i].ticks >> 8 & 0xffff);
+		cr_expect_eq(port_in(rig.bus, TMR + 3, 1), rows[i].ticks >> 24);
 	}
 	rig_close(&rig);
 }
@@ -190,17 +180,17 @@ Test(acpipm, timer_flip_when_not_enabled_then_status_and_no_timer)
 
 	rig_open(&rig);
 	rig.now_ns = HALF_NS - 1;
-	cr_expect_eq(in(&rig, STS, 2), 0);
+	cr_expect_eq(port_in(rig.bus, STS, 2), 0);
 	rig.now_ns = HALF_NS;
-	cr_expect_eq(in(&rig, STS, 2), 1, "0 to 1");
+	cr_expect_eq(port_in(rig.bus, STS, 2), 1, "0 to 1");
 	cr_expect_eq(gate_deadline(rig.gate), GATE_NEVER);
-	out(&rig, STS, 2, 1);
-	cr_expect_eq(in(&rig, STS, 2), 0);
+	port_out(rig.bus, STS, 2, 1);
+	cr_expect_eq(port_in(rig.bus, STS, 2), 0);
 	rig.now_ns = 2 * HALF_NS;
-	cr_expect_eq(in(&rig, STS, 2), 1, "1 to 0");
-	out(&rig, STS, 2, 1);
+	cr_expect_eq(port_in(rig.bus, STS, 2), 1, "1 to 0");
+	port_out(rig.bus, STS, 2, 1);
 	rig.now_ns = 5 * HALF_NS;
-	cr_expect_eq(in(&rig, STS, 2), 1, "several at once");
+	cr_expect_eq(port_in(rig.bus, STS, 2), 1, "several at once");
 	cr_expect_eq(rig.changes, 0);
 	rig_close(&rig);
 }
@@ -211,7 +201,7 @@ Test(acpipm, timer_flip_when_enabled_then_interrupt_at_that_nanosecond)
 
 	rig_open(&rig);
 	rig.now_ns = 5000;
-	out(&rig, EN, 2, 1);
+	port_out(rig.bus, EN, 2, 1);
 	cr_assert_eq(gate_deadline(rig.gate), HALF_NS);
 	rig.now_ns = HALF_NS - 1;
 	gate_run(rig.gate);
@@ -219,15 +209,15 @@ Test(acpipm, timer_flip_when_enabled_then_interrupt_at_that_nanosecond)
 	rig.now_ns = HALF_NS;
 	gate_run(rig.gate);
 	cr_assert(rig.is_high);
-	cr_expect_eq(in(&rig, STS, 2), 1);
+	cr_expect_eq(port_in(rig.bus, STS, 2), 1);
 	cr_expect_eq(gate_deadline(rig.gate), GATE_NEVER, "nothing new can happen");
-	out(&rig, STS, 2, 1);
+	port_out(rig.bus, STS, 2, 1);
 	cr_assert_not(rig.is_high);
 	cr_expect_eq(gate_deadline(rig.gate), 2 * HALF_NS);
-	out(&rig, EN, 2, 0);
+	port_out(rig.bus, EN, 2, 0);
 	cr_expect_eq(gate_deadline(rig.gate), GATE_NEVER);
 	rig.now_ns = 2 * HALF_NS;
-	out(&rig, EN, 2, 1);
+	port_out(rig.bus, EN, 2, 1);
 	cr_assert(rig.is_high, "the flip was before");
 	rig_close(&rig);
 }
@@ -238,8 +228,8 @@ Test(acpipm, timer_flip_when_only_after_the_end_of_time_then_never)
 
 	rig_open(&rig);
 	rig.now_ns = UINT64_MAX;
-	out(&rig, STS, 2, 1);
-	out(&rig, EN, 2, 1);
+	port_out(rig.bus, STS, 2, 1);
+	port_out(rig.bus, EN, 2, 1);
 	cr_expect_eq(gate_deadline(rig.gate), GATE_NEVER);
 	rig_close(&rig);
 }
@@ -250,16 +240,16 @@ Test(acpipm, button_when_pressed_then_interrupt_as_long_as_enabled)
 
 	rig_open(&rig);
 	acpipm_press_button(rig.dev);
-	cr_expect_eq(in(&rig, STS, 2), 0x100);
+	cr_expect_eq(port_in(rig.bus, STS, 2), 0x100);
 	cr_expect_not(rig.is_high);
-	out(&rig, EN, 2, 0x100);
+	port_out(rig.bus, EN, 2, 0x100);
 	cr_expect(rig.is_high);
 	acpipm_press_button(rig.dev);
-	out(&rig, EN, 2, 0x020);
+	port_out(rig.bus, EN, 2, 0x020);
 	cr_expect_not(rig.is_high);
-	out(&rig, EN, 2, 0x100);
+	port_out(rig.bus, EN, 2, 0x100);
 	cr_expect(rig.is_high);
-	out(&rig, STS, 2, 0x100);
+	port_out(rig.bus, STS, 2, 0x100);
 	cr_expect_not(rig.is_high);
 	cr_expect_eq(rig.changes, 4);
 	rig_close(&rig);
@@ -271,15 +261,15 @@ Test(acpipm, alarm_when_it_rings_then_interrupt_as_long_as_enabled)
 
 	rig_open(&rig);
 	acpipm_ring_alarm(rig.dev);
-	cr_expect_eq(in(&rig, STS, 2), 0x400);
+	cr_expect_eq(port_in(rig.bus, STS, 2), 0x400);
 	cr_expect_not(rig.is_high);
-	out(&rig, EN, 2, 0x400);
+	port_out(rig.bus, EN, 2, 0x400);
 	cr_expect(rig.is_high);
-	out(&rig, STS, 2, 0x100);
+	port_out(rig.bus, STS, 2, 0x100);
 	cr_expect(rig.is_high, "another event's bit");
-	out(&rig, STS, 2, 0x400);
+	port_out(rig.bus, STS, 2, 0x400);
 	cr_expect_not(rig.is_high);
-	cr_expect_eq(in(&rig, STS, 2), 0);
+	cr_expect_eq(port_in(rig.bus, STS, 2), 0);
 	rig_close(&rig);
 }
 
@@ -289,18 +279,18 @@ Test(acpipm, reset_when_all_is_on_then_line_falls_and_clock_may_start_anew)
 
 	rig_open(&rig);
 	rig.now_ns = 3 * HALF_NS;
-	out(&rig, EN, 2, 0x101);
+	port_out(rig.bus, EN, 2, 0x101);
 	acpipm_press_button(rig.dev);
-	out(&rig, CNT, 2, 0x1402);
+	port_out(rig.bus, CNT, 2, 0x1402);
 	cr_assert(rig.is_high);
 	bus_reset(rig.bus);
 	cr_expect_not(rig.is_high);
 	rig.now_ns = 0;
-	cr_expect_eq(in(&rig, STS, 4), 0);
-	cr_expect_eq(in(&rig, CNT, 2), 1);
+	cr_expect_eq(port_in(rig.bus, STS, 4), 0);
+	cr_expect_eq(port_in(rig.bus, CNT, 2), 1);
 	cr_expect_eq(gate_deadline(rig.gate), GATE_NEVER);
 	rig.now_ns = HALF_NS;
-	cr_expect_eq(in(&rig, STS, 2), 1);
+	cr_expect_eq(port_in(rig.bus, STS, 2), 1);
 	rig_close(&rig);
 }
 
@@ -317,7 +307,7 @@ Test(acpipm, show_when_asked_then_registers)
 
 	rig_open(&rig);
 	rig.now_ns = 1000000000;
-	out(&rig, EN, 2, 0x100);
+	port_out(rig.bus, EN, 2, 0x100);
 	acpipm_press_button(rig.dev);
 	cr_assert(bus_show_device(rig.bus, 0, &sink));
 	cr_expect_str_eq(text, "acpi-pm: status 0100 enable 0100 control 0001 timer 00369e99 "

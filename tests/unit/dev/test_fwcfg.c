@@ -1,4 +1,6 @@
 /* Tests of fw_cfg, through the bus as the guest reaches it, and with descriptors in its memory. */
+#include "port_rig.h"
+
 #include "src/dev/fwcfg.h"
 
 #include <criterion/criterion.h>
@@ -48,29 +50,13 @@ static void rig_close(struct rig *rig)
 	mem_destroy(rig->mem);
 }
 
-static void out(struct rig *rig, uint16_t port, unsigned size, uint32_t value)
-{
-	uint8_t bytes[4];
-
-	le32_put(bytes, value);
-	bus_pio(rig->bus, port, true, size, 1, bytes);
-}
-
-static uint32_t in(struct rig *rig, uint16_t port, unsigned size)
-{
-	uint8_t bytes[4] = {0};
-
-	bus_pio(rig->bus, port, false, size, 1, bytes);
-	return le32_get(bytes);
-}
-
 /* Selected and read byte by byte, as by REP INSB. */
 static void expect_item(struct rig *rig, uint16_t key, const void *want, size_t len)
 {
 	uint8_t got[512];
 
 	cr_assert_lt(len, sizeof(got) - 2);
-	out(rig, SELECTOR, 2, key);
+	port_out(rig->bus, SELECTOR, 2, key);
 	bus_pio(rig->bus, DATA, false, 1, (unsigned)len + 2, got);
 	cr_expect_arr_eq(got, want, len, "item %#x", key);
 	cr_expect_eq(got[len], 0, "past the end");
@@ -126,13 +112,13 @@ Test(fwcfg, ports_when_accessed_otherwise_then_table)
 		struct rig rig;
 
 		rig_open(&rig);
-		out(&rig, SELECTOR, 2, FWCFG_SIGNATURE);
+		port_out(rig.bus, SELECTOR, 2, FWCFG_SIGNATURE);
 		if (rows[i].is_write)
-			out(&rig, rows[i].port, rows[i].size, rows[i].value);
+			port_out(rig.bus, rows[i].port, rows[i].size, rows[i].value);
 		else
-			cr_expect_eq(in(&rig, rows[i].port, rows[i].size), rows[i].value, "row %zu",
-				     i);
-		cr_expect_eq(in(&rig, DATA, 1), (uint8_t)rows[i].next, "row %zu", i);
+			cr_expect_eq(port_in(rig.bus, rows[i].port, rows[i].size), rows[i].value,
+				     "row %zu", i);
+		cr_expect_eq(port_in(rig.bus, DATA, 1), (uint8_t)rows[i].next, "row %zu", i);
 		rig_close(&rig);
 	}
 }
@@ -203,7 +189,7 @@ Test(fwcfg, item_for_later_when_read_then_filled_once)
 
 	rig_open(&rig);
 	cr_assert_eq(fwcfg_put_later(rig.fw, FWCFG_KERNEL_DATA, 4, fill, &rig, NULL), 0);
-	out(&rig, SELECTOR, 2, FWCFG_KERNEL_DATA);
+	port_out(rig.bus, SELECTOR, 2, FWCFG_KERNEL_DATA);
 	cr_expect_eq(rig.fills, 0);
 	expect_item(&rig, FWCFG_KERNEL_DATA, "\1\2\3\0", 4);
 	expect_item(&rig, FWCFG_KERNEL_DATA, "\1\2\3\0", 4);
@@ -235,7 +221,7 @@ static uint32_t control_get(struct rig *rig, gpa_t at)
 static uint32_t dma(struct rig *rig, uint32_t control, uint32_t len, gpa_t address)
 {
 	desc_put(rig, DESC, control, len, address);
-	out(rig, DMA_LOW, 4, __builtin_bswap32(DESC));
+	port_out(rig->bus, DMA_LOW, 4, __builtin_bswap32(DESC));
 	return control_get(rig, DESC);
 }
 
@@ -276,7 +262,7 @@ Test(fwcfg, dma_when_in_steps_then_the_offset_goes_on_with_the_ports)
 	cr_expect_eq(dma(&rig, FWCFG_SIGNATURE << 16 | SELECT, 100, ~0ull), 0, "select alone");
 	cr_expect_eq(dma(&rig, SKIP, 1, ~0ull), 0);
 	cr_expect_eq(dma(&rig, READ | WRITE | SKIP, 1, BUFFER), 0, "read wins");
-	cr_expect_eq(in(&rig, DATA, 1), 'M');
+	cr_expect_eq(port_in(rig.bus, DATA, 1), 'M');
 	cr_expect_eq(dma(&rig, 0, 5, BUFFER), 0, "nothing");
 	cr_expect_eq(dma(&rig, READ, 1, BUFFER + 1), 0);
 	cr_expect_eq(dma(&rig, SKIP, UINT32_MAX, 0), 0);
@@ -291,8 +277,8 @@ Test(fwcfg, dma_when_above_4g_then_both_halves_count_once)
 
 	rig_open(&rig);
 	desc_put(&rig, HIGH_RAM + 0x20, SELECT | READ, 4, HIGH_RAM + 0x80);
-	out(&rig, DMA_HIGH, 4, __builtin_bswap32(HIGH_RAM >> 32));
-	out(&rig, DMA_LOW, 4, __builtin_bswap32(0x20));
+	port_out(rig.bus, DMA_HIGH, 4, __builtin_bswap32(HIGH_RAM >> 32));
+	port_out(rig.bus, DMA_LOW, 4, __builtin_bswap32(0x20));
 	cr_expect_eq(control_get(&rig, HIGH_RAM + 0x20), 0);
 	expect_memory(&rig, HIGH_RAM + 0x80, "QEMU", 4);
 	cr_expect_eq(dma(&rig, SELECT | READ, 4, BUFFER), 0, "the upper half is 0 again");
@@ -343,14 +329,14 @@ Test(fwcfg, dma_when_the_descriptor_is_not_there_then_nothing_happens)
 	struct rig rig;
 
 	rig_open(&rig);
-	out(&rig, SELECTOR, 2, FWCFG_SIGNATURE);
+	port_out(rig.bus, SELECTOR, 2, FWCFG_SIGNATURE);
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(places); i++) {
-		out(&rig, DMA_HIGH, 4, __builtin_bswap32((uint32_t)(places[i] >> 32)));
-		out(&rig, DMA_LOW, 4, __builtin_bswap32((uint32_t)places[i]));
+		port_out(rig.bus, DMA_HIGH, 4, __builtin_bswap32((uint32_t)(places[i] >> 32)));
+		port_out(rig.bus, DMA_LOW, 4, __builtin_bswap32((uint32_t)places[i]));
 	}
 	cr_expect_eq(control_get(&rig, RAM_BYTES - 8), 1, "as much as there is says so");
 	desc_put(&rig, ROM, SELECT | READ, 4, BUFFER);
-	out(&rig, DMA_LOW, 4, __builtin_bswap32(ROM));
+	port_out(rig.bus, DMA_LOW, 4, __builtin_bswap32(ROM));
 	expect_memory(&rig, BUFFER, "QEMU", 4);
 	cr_expect_eq(control_get(&rig, ROM), SELECT | READ, "ROM stays");
 	rig_close(&rig);
@@ -363,11 +349,11 @@ Test(fwcfg, reset_when_something_is_selected_then_the_signature_is)
 	struct rig rig;
 
 	rig_open(&rig);
-	out(&rig, SELECTOR, 2, FWCFG_ID);
-	in(&rig, DATA, 1);
-	out(&rig, DMA_HIGH, 4, ~0u);
+	port_out(rig.bus, SELECTOR, 2, FWCFG_ID);
+	port_in(rig.bus, DATA, 1);
+	port_out(rig.bus, DMA_HIGH, 4, ~0u);
 	bus_reset(rig.bus);
-	cr_expect_eq(in(&rig, DATA, 1), 'Q');
+	cr_expect_eq(port_in(rig.bus, DATA, 1), 'Q');
 	cr_expect_eq(dma(&rig, READ, 3, BUFFER), 0);
 	expect_memory(&rig, BUFFER, "EMU", 3);
 	rig_close(&rig);
@@ -385,9 +371,9 @@ Test(fwcfg, load_when_saved_or_damaged_then_same_or_refused)
 
 	rig_open(&a);
 	rig_open(&b);
-	out(&a, SELECTOR, 2, FWCFG_SIGNATURE);
-	in(&a, DATA, 1);
-	out(&a, DMA_HIGH, 4, __builtin_bswap32(1));
+	port_out(a.bus, SELECTOR, 2, FWCFG_SIGNATURE);
+	port_in(a.bus, DATA, 1);
+	port_out(a.bus, DMA_HIGH, 4, __builtin_bswap32(1));
 	fwcfg_ops.save(a.fw, &blob);
 	cr_assert_eq(blob.pos, sizeof(good));
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(damage); i++) {
@@ -401,7 +387,7 @@ Test(fwcfg, load_when_saved_or_damaged_then_same_or_refused)
 	cr_expect_eq(b.fw->offset, 0);
 	blob = blob_over(good, sizeof(good));
 	cr_assert_eq(fwcfg_ops.load(b.fw, &blob, NULL), 0);
-	cr_expect_eq(in(&b, DATA, 1), 'E');
+	cr_expect_eq(port_in(b.bus, DATA, 1), 'E');
 	cr_expect_eq(b.fw->dma_high, 1);
 	rig_close(&a);
 	rig_close(&b);
@@ -420,8 +406,8 @@ Test(fwcfg, show_when_asked_then_selection_and_files)
 
 	rig_open(&rig);
 	fwcfg_put_file(rig.fw, "opt/x", "abc", 3, NULL);
-	out(&rig, SELECTOR, 2, FWCFG_FILE_DIR);
-	in(&rig, DATA, 1);
+	port_out(rig.bus, SELECTOR, 2, FWCFG_FILE_DIR);
+	port_in(rig.bus, DATA, 1);
 	cr_assert(bus_show_device(rig.bus, 0, &sink));
 	cr_expect_str_eq(text, "fw_cfg: item 0019, offset 1; 1 files\n  0020        3 opt/x\n");
 	rig_close(&rig);

@@ -1,4 +1,6 @@
 /* Unit tests of the small devices, through the bus as the guest reaches them. */
+#include "port_rig.h"
+
 #include "src/dev/port92.h"
 #include "src/dev/resetport.h"
 #include "umbra/bus.h"
@@ -31,22 +33,6 @@ static struct bus *new_bus(void)
 
 	cr_assert_eq(bus_create(&bus, NULL), 0);
 	return bus;
-}
-
-static void out(struct bus *bus, uint16_t port, unsigned size, uint32_t value)
-{
-	uint8_t bytes[4];
-
-	le32_put(bytes, value);
-	bus_pio(bus, port, true, size, 1, bytes);
-}
-
-static uint32_t in(struct bus *bus, uint16_t port, unsigned size)
-{
-	uint8_t bytes[4] = {0};
-
-	bus_pio(bus, port, false, size, 1, bytes);
-	return le32_get(bytes);
 }
 
 static void collect(void *ctx, const char *text, size_t len)
@@ -86,7 +72,7 @@ Test(debugexit, write_when_any_width_then_status_as_qemu)
 		struct machine_hook hook = {.post = post, .ctx = &p};
 
 		cr_assert_eq(debugexit_create(bus, 0xf4, 4, rows[i].is_plain, hook, NULL), 0);
-		out(bus, 0xf4, rows[i].size, rows[i].value);
+		port_out(bus, 0xf4, rows[i].size, rows[i].value);
 		cr_assert_eq(p.count, 1, "row %zu: one write is one request", i);
 		cr_assert_eq(p.request, MACHINE_EXIT);
 		cr_assert_eq(p.code, rows[i].code, "row %zu: %d", i, p.code);
@@ -101,8 +87,8 @@ Test(debugexit, read_when_asked_then_zero_and_no_request)
 	char text[256];
 
 	debugexit_create(bus, 0x501, 2, false, (struct machine_hook){post, &p}, NULL);
-	cr_assert_eq(in(bus, 0x501, 1), 0);
-	cr_assert_eq(in(bus, 0x501, 4), 0xffff0000);
+	cr_assert_eq(port_in(bus, 0x501, 1), 0);
+	cr_assert_eq(port_in(bus, 0x501, 4), 0xffff0000);
 	cr_assert_eq(p.count, 0);
 	cr_assert_not_null(strstr(shown(bus, text), "2 ports"), "%s", text);
 	bus_reset(bus);
@@ -147,14 +133,14 @@ Test(resetport, writes_when_any_order_then_reset_only_on_a_rising_edge)
 
 	cr_assert_eq(resetport_create(bus, (struct machine_hook){post, &p}, NULL), 0);
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(rows); i++) {
-		out(bus, rows[i].port, 1, rows[i].value);
+		port_out(bus, rows[i].port, 1, rows[i].value);
 		cr_assert_eq(p.count, rows[i].posted, "row %zu: %u", i, p.count);
-		cr_assert_eq(in(bus, 0xcf9, 1), rows[i].rc, "row %zu", i);
+		cr_assert_eq(port_in(bus, 0xcf9, 1), rows[i].rc, "row %zu", i);
 	}
 	cr_assert_eq(p.request, MACHINE_RESET);
 	bus_reset(bus);
-	cr_assert_eq(in(bus, 0xcf9, 1), 0);
-	out(bus, 0xcf9, 1, 0x06);
+	cr_assert_eq(port_in(bus, 0xcf9, 1), 0);
+	port_out(bus, 0xcf9, 1, 0x06);
 	cr_assert_eq(p.count, 3);
 	bus_destroy(bus);
 }
@@ -168,14 +154,14 @@ Test(resetport, pci_scan_when_wide_accesses_then_no_reset)
 
 	resetport_create(bus, (struct machine_hook){post, &p}, NULL);
 	for (uint32_t function = 0; function < 256; function++) {
-		out(bus, 0xcf8, 4, 0x80000000u | function << 8);
-		cr_assert_eq(in(bus, 0xcf8, 4), 0xffffffff);
-		out(bus, 0xcf8, 2, function << 8);
-		out(bus, 0xcf9, 2, function);
+		port_out(bus, 0xcf8, 4, 0x80000000u | function << 8);
+		cr_assert_eq(port_in(bus, 0xcf8, 4), 0xffffffff);
+		port_out(bus, 0xcf8, 2, function << 8);
+		port_out(bus, 0xcf9, 2, function);
 	}
 	cr_assert_eq(p.count, 0);
-	cr_assert_eq(in(bus, 0xcf9, 1), 0);
-	cr_assert_eq(in(bus, 0xcf8, 1), 0xff);
+	cr_assert_eq(port_in(bus, 0xcf9, 1), 0);
+	cr_assert_eq(port_in(bus, 0xcf8, 1), 0xff);
 	bus_destroy(bus);
 }
 
@@ -187,19 +173,19 @@ Test(resetport, pci_probe_when_either_mechanism_then_none_and_no_reset)
 	uint32_t before;
 
 	resetport_create(bus, (struct machine_hook){post, &p}, NULL);
-	out(bus, 0xcfb, 1, 0x01);
-	before = in(bus, 0xcf8, 4);
-	out(bus, 0xcf8, 4, 0x80000000);
-	cr_assert_neq(in(bus, 0xcf8, 4), 0x80000000);
-	out(bus, 0xcf8, 4, before);
-	out(bus, 0xcfb, 1, 0x00);
-	out(bus, 0xcf8, 1, 0x00);
-	out(bus, 0xcfa, 1, 0x00);
-	cr_assert_neq(in(bus, 0xcf8, 1), 0x00);
-	cr_assert_neq(in(bus, 0xcfa, 1), 0x00);
+	port_out(bus, 0xcfb, 1, 0x01);
+	before = port_in(bus, 0xcf8, 4);
+	port_out(bus, 0xcf8, 4, 0x80000000);
+	cr_assert_neq(port_in(bus, 0xcf8, 4), 0x80000000);
+	port_out(bus, 0xcf8, 4, before);
+	port_out(bus, 0xcfb, 1, 0x00);
+	port_out(bus, 0xcf8, 1, 0x00);
+	port_out(bus, 0xcfa, 1, 0x00);
+	cr_assert_neq(port_in(bus, 0xcf8, 1), 0x00);
+	cr_assert_neq(port_in(bus, 0xcfa, 1), 0x00);
 	for (uint16_t port = 0xcfc; port < 0xd00; port++)
-		cr_assert_eq(in(bus, port, 1), 0xff);
-	cr_assert_eq(in(bus, 0xcfc, 4), 0xffffffff);
+		cr_assert_eq(port_in(bus, port, 1), 0xff);
+	cr_assert_eq(port_in(bus, 0xcfc, 4), 0xffffffff);
 	cr_assert_eq(p.count, 0);
 	bus_destroy(bus);
 }
@@ -244,16 +230,16 @@ Test(port92, writes_when_any_order_then_kept_bits_and_a_reset_as_bit_0_rises)
 	char text[256];
 
 	cr_assert_eq(port92_create(bus, 0x92, (struct machine_hook){post, &p}, NULL), 0);
-	cr_assert_eq(in(bus, 0x92, 1), 0x02, "A20 is open");
+	cr_assert_eq(port_in(bus, 0x92, 1), 0x02, "A20 is open");
 	for (size_t i = 0; i < UMBRA_ARRAY_SIZE(rows); i++) {
-		out(bus, 0x92, 1, rows[i].value);
-		cr_expect_eq(in(bus, 0x92, 1), rows[i].kept, "row %zu", i);
+		port_out(bus, 0x92, 1, rows[i].value);
+		cr_expect_eq(port_in(bus, 0x92, 1), rows[i].kept, "row %zu", i);
 		cr_expect_eq(p.count, rows[i].posted, "row %zu", i);
 	}
 	cr_expect_eq(p.request, MACHINE_RESET);
 	cr_expect_str_eq(shown(bus, text), "port92: 01\n");
 	bus_reset(bus);
-	cr_expect_eq(in(bus, 0x92, 1), 0x02);
+	cr_expect_eq(port_in(bus, 0x92, 1), 0x02);
 	bus_destroy(bus);
 }
 
@@ -293,7 +279,7 @@ Test(debugcon, port_when_read_and_written_then_answer_and_output)
 	cr_assert_eq(gate_create(&gate, NULL), 0);
 	cr_assert_eq(chardev_open(&chardev, spec, 0, loop, gate, NULL), 0);
 	cr_assert_eq(debugcon_create(bus, 0xe9, chardev, NULL), 0);
-	cr_assert_eq(in(bus, 0xe9, 1), 0xe9);
+	cr_assert_eq(port_in(bus, 0xe9, 1), 0xe9);
 	bus_pio(bus, 0xe9, true, 1, 5, (uint8_t[]){'h', 'e', 'l', 'l', 'o'});
 	cr_assert_not_null(strstr(shown(bus, text), "debugcon"), "%s", text);
 	bus_reset(bus);
@@ -311,7 +297,7 @@ Test(debugcon, port_when_no_back_end_then_output_goes_nowhere)
 	struct bus *bus = new_bus();
 
 	cr_assert_eq(debugcon_create(bus, 0xe9, NULL, NULL), 0);
-	out(bus, 0xe9, 1, 'x');
-	cr_assert_eq(in(bus, 0xe9, 1), 0xe9);
+	port_out(bus, 0xe9, 1, 'x');
+	cr_assert_eq(port_in(bus, 0xe9, 1), 0xe9);
 	bus_destroy(bus);
 }

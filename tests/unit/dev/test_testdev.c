@@ -1,4 +1,6 @@
 /* Unit tests of pc-testdev, through the bus as the guest reaches it. */
+#include "port_rig.h"
+
 #include "src/dev/testdev.h"
 
 #include <criterion/criterion.h>
@@ -35,22 +37,6 @@ static struct bus *new_bus(struct lines *lines)
 	return bus;
 }
 
-static void out(struct bus *bus, uint16_t port, unsigned size, uint32_t value)
-{
-	uint8_t bytes[4];
-
-	le32_put(bytes, value);
-	bus_pio(bus, port, true, size, 1, bytes);
-}
-
-static uint32_t in(struct bus *bus, uint16_t port, unsigned size)
-{
-	uint8_t bytes[4] = {0};
-
-	bus_pio(bus, port, false, size, 1, bytes);
-	return le32_get(bytes);
-}
-
 static uint64_t load(struct bus *bus, gpa_t gpa, unsigned len)
 {
 	uint8_t bytes[8] = {0};
@@ -72,15 +58,15 @@ Test(testdev, ports_when_any_width_then_they_keep_each_byte)
 	struct lines lines = {0};
 	struct bus *bus = new_bus(&lines);
 
-	out(bus, 0xe0, 4, 0x44332211);
-	cr_expect_eq(in(bus, 0xe0, 4), 0x44332211);
-	cr_expect_eq(in(bus, 0xe1, 1), 0x22);
-	cr_expect_eq(in(bus, 0xe2, 2), 0x4433);
-	cr_expect_eq(in(bus, 0xe8, 4), 0x44332211, "the second window shows the same latch");
-	out(bus, 0xe9, 2, 0xbbaa);
-	cr_expect_eq(in(bus, 0xe0, 4), 0x44bbaa11);
-	out(bus, 0xe3, 1, 0xff);
-	cr_expect_eq(in(bus, 0xe8, 4), 0xffbbaa11);
+	port_out(bus, 0xe0, 4, 0x44332211);
+	cr_expect_eq(port_in(bus, 0xe0, 4), 0x44332211);
+	cr_expect_eq(port_in(bus, 0xe1, 1), 0x22);
+	cr_expect_eq(port_in(bus, 0xe2, 2), 0x4433);
+	cr_expect_eq(port_in(bus, 0xe8, 4), 0x44332211, "the second window shows the same latch");
+	port_out(bus, 0xe9, 2, 0xbbaa);
+	cr_expect_eq(port_in(bus, 0xe0, 4), 0x44bbaa11);
+	port_out(bus, 0xe3, 1, 0xff);
+	cr_expect_eq(port_in(bus, 0xe8, 4), 0xffbbaa11);
 	bus_destroy(bus);
 }
 
@@ -89,10 +75,10 @@ Test(testdev, flush_when_written_then_nothing_else_changes)
 	struct lines lines = {0};
 	struct bus *bus = new_bus(&lines);
 
-	out(bus, 0xe0, 4, 0x44332211);
-	out(bus, 0xe4, 4, 0x00123000);
-	cr_expect_eq(in(bus, 0xe4, 4), 0);
-	cr_expect_eq(in(bus, 0xe0, 4), 0x44332211);
+	port_out(bus, 0xe0, 4, 0x44332211);
+	port_out(bus, 0xe4, 4, 0x00123000);
+	cr_expect_eq(port_in(bus, 0xe4, 4), 0);
+	cr_expect_eq(port_in(bus, 0xe0, 4), 0x44332211);
 	cr_expect_eq(lines.calls, 0);
 	bus_destroy(bus);
 }
@@ -103,19 +89,19 @@ Test(testdev, lines_when_written_then_levels_follow)
 	struct bus *bus = new_bus(&lines);
 
 	for (unsigned n = 0; n < 24; n++) {
-		out(bus, (uint16_t)(0x2000 + n), 1, n + 1);
+		port_out(bus, (uint16_t)(0x2000 + n), 1, n + 1);
 		cr_expect_eq(lines.high, 1u << n, "line %u: %#x", n, lines.high);
-		out(bus, (uint16_t)(0x2000 + n), 1, 0);
+		port_out(bus, (uint16_t)(0x2000 + n), 1, 0);
 		cr_expect_eq(lines.high, 0);
 	}
 	cr_expect_eq(lines.calls, 48);
-	out(bus, 0x2018, 1, 1);
+	port_out(bus, 0x2018, 1, 1);
 	cr_expect_eq(lines.calls, 48, "there are 24 lines");
-	out(bus, 0x200b, 4, 0x100);
+	port_out(bus, 0x200b, 4, 0x100);
 	cr_expect_eq(lines.high, 1u << 11, "one write is one line: %#x", lines.high);
-	out(bus, 0x200b, 4, 0);
+	port_out(bus, 0x200b, 4, 0);
 	cr_expect_eq(lines.high, 0);
-	cr_expect_eq(in(bus, 0x200b, 1), 0);
+	cr_expect_eq(port_in(bus, 0x200b, 1), 0);
 	bus_destroy(bus);
 }
 
@@ -140,15 +126,15 @@ Test(testdev, reset_when_lines_are_high_then_they_fall_and_all_is_zero)
 	struct lines lines = {0};
 	struct bus *bus = new_bus(&lines);
 
-	out(bus, 0x2003, 1, 1);
-	out(bus, 0x2017, 1, 1);
-	out(bus, 0xe0, 4, ~0u);
+	port_out(bus, 0x2003, 1, 1);
+	port_out(bus, 0x2017, 1, 1);
+	port_out(bus, 0xe0, 4, ~0u);
 	store(bus, MEM_BASE + 8, 8, ~0ull);
 	cr_assert_eq(lines.high, 1u << 3 | 1u << 23);
 	bus_reset(bus);
 	cr_expect_eq(lines.high, 0);
 	cr_expect_eq(lines.calls, 4, "only what was high falls");
-	cr_expect_eq(in(bus, 0xe0, 4), 0);
+	cr_expect_eq(port_in(bus, 0xe0, 4), 0);
 	cr_expect_eq(load(bus, MEM_BASE + 8, 8), 0);
 	bus_reset(bus);
 	cr_expect_eq(lines.calls, 4);
@@ -204,8 +190,8 @@ Test(testdev, show_when_asked_then_latch_and_lines)
 	char text[256] = "";
 	struct print_sink sink = {.text = collect, .ctx = text};
 
-	out(bus, 0xe0, 4, 0x1234);
-	out(bus, 0x2001, 1, 1);
+	port_out(bus, 0xe0, 4, 0x1234);
+	port_out(bus, 0x2001, 1, 1);
 	cr_assert(bus_show_device(bus, 0, &sink));
 	cr_expect_str_eq(text, "pc-testdev: latch 00001234, interrupt lines 000002\n");
 	bus_destroy(bus);
