@@ -208,22 +208,6 @@ static bool aim(struct draft *d, const ZydisDecodedOperand *op, uint64_t target)
 	return true;
 }
 
-static enum value_kind kind_of(const ZydisDecodedOperand *op)
-{
-	switch (op->element_type) {
-	case ZYDIS_ELEMENT_TYPE_FLOAT32:
-		return VALUE_F32;
-	case ZYDIS_ELEMENT_TYPE_FLOAT64:
-		return VALUE_F64;
-	case ZYDIS_ELEMENT_TYPE_FLOAT80:
-		return VALUE_F80;
-	case ZYDIS_ELEMENT_TYPE_LONGBCD:
-		return VALUE_BCD;
-	default:
-		return VALUE_INT;
-	}
-}
-
 /* Where the bytes at @at are in the case's memory, NULL when some are not. */
 static uint8_t *memory_at(const struct draft *d, uint64_t at, unsigned size)
 {
@@ -256,7 +240,7 @@ static bool place_operand(struct draft *d, const ZydisDecodedOperand *op)
 		return false;
 	bytes = memory_at(d, at, size);
 	if (bytes)
-		value_fill(&d->rng, kind_of(op), bytes, size);
+		value_fill(&d->rng, value_kind_of(op), bytes, size);
 	return true;
 }
 

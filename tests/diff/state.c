@@ -27,18 +27,10 @@ static void put16(uint8_t *p, unsigned v)
 static enum value_kind kind_of(const struct draft *d)
 {
 	for (unsigned i = 0; i < d->z.operand_count_visible; i++) {
-		switch (d->op[i].element_type) {
-		case ZYDIS_ELEMENT_TYPE_FLOAT32:
-			return VALUE_F32;
-		case ZYDIS_ELEMENT_TYPE_FLOAT64:
-			return VALUE_F64;
-		case ZYDIS_ELEMENT_TYPE_FLOAT80:
-			return VALUE_F80;
-		case ZYDIS_ELEMENT_TYPE_LONGBCD:
-			return VALUE_BCD;
-		default:
-			break;
-		}
+		enum value_kind kind = value_kind_of(&d->op[i]);
+
+		if (kind != VALUE_INT)
+			return kind;
 	}
 	return VALUE_INT;
 }

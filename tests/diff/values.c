@@ -202,3 +202,19 @@ void value_noise(struct rng *r, void *bytes, size_t len)
 	while (len--)
 		*p++ = (uint8_t)rng_next(r);
 }
+
+enum value_kind value_kind_of(const ZydisDecodedOperand *op)
+{
+	switch (op->element_type) {
+	case ZYDIS_ELEMENT_TYPE_FLOAT32:
+		return VALUE_F32;
+	case ZYDIS_ELEMENT_TYPE_FLOAT64:
+		return VALUE_F64;
+	case ZYDIS_ELEMENT_TYPE_FLOAT80:
+		return VALUE_F80;
+	case ZYDIS_ELEMENT_TYPE_LONGBCD:
+		return VALUE_BCD;
+	default:
+		return VALUE_INT;
+	}
+}

@@ -4,10 +4,13 @@
 
 #include "rng.h"
 
+#include <Zydis/Zydis.h>
 #include <stddef.h>
 
 enum value_kind { VALUE_INT, VALUE_F32, VALUE_F64, VALUE_F80, VALUE_BCD, VALUE_KIND_COUNT };
 
+/* What @op holds. */
+enum value_kind value_kind_of(const ZydisDecodedOperand *op);
 uint64_t value_int(struct rng *r);
 /* Fill @len bytes with values of @kind. */
 void value_fill(struct rng *r, enum value_kind kind, void *bytes, size_t len);
