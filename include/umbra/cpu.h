@@ -238,7 +238,8 @@ enum bp_verdict {
 
 struct bp_hook {
 	/* @vcpu meets a breakpoint of @agent.  Returns a mask of enum bp_verdict.
-	 * Call: the vCPU's thread, no lock held, others run; the state is read by vcpu_own_*. */
+	 * Call: the thread that runs the vCPU, no lock held, others run; the state is read by
+	 * vcpu_own_*. */
 	unsigned (*meet)(void *ctx, struct vcpu *vcpu, void *agent);
 	/* One instruction more was executed.  True: there is to be another such call. */
 	bool (*stepped)(void *ctx, struct vcpu *vcpu);
@@ -255,7 +256,7 @@ int bp_set_agent(struct world *world, enum bp_kind kind, gva_t addr, uint64_t le
 int bp_insert_trace(struct world *world, gva_t addr, void *agent, struct umbra_err *err);
 void bp_clear_traces(struct world *world);
 
-/* The state of a vCPU on its own thread, inside a bp_hook. */
+/* The state of a vCPU on the thread that runs it, inside a bp_hook. */
 
 unsigned vcpu_index(const struct vcpu *vcpu);
 /* As vcpu_state, vcpu_mem_read. */

@@ -1,6 +1,6 @@
 /* What the files of src/cpu share.  The owner of each field is marked:
  *   [const]   set before the threads start
- *   [vcpu]    the vCPU's own thread; the control thread while the world is STOPPED
+ *   [vcpu]    who runs the vCPU: its own thread, or the control thread while that one is parked
  *   [lock]    under world.lock
  *   [control] the control thread
  *   [atomic]  as the comment says */
@@ -206,7 +206,7 @@ void bp_free(struct bp_table *t);
 bool bp_reserve(struct bp_table *t, unsigned vcpus);
 bool bp_debug_is_equal(const struct accel_debug *a, const struct accel_debug *b);
 
-/* judge.c: what comes of meeting a breakpoint.  The vCPU's thread, no lock held. */
+/* judge.c: what comes of meeting a breakpoint.  Who runs the vCPU, no lock held. */
 /* True when a breakpoint, or a planted byte, is at @pc; *@out_stop says what to tell of it,
  * STOP_NONE for nothing. */
 bool judge_exec(struct vcpu *v, gva_t pc, struct cpu_stop *out_stop);

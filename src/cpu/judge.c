@@ -1,6 +1,6 @@
-/* What comes of meeting a breakpoint: its agent is asked on the vCPU's own thread, and the world
- * stops only for one that says so.  A vCPU that is to go on executes the instruction under the
- * breakpoint first:
+/* What comes of meeting a breakpoint: its agent is asked on the thread that runs the vCPU, and the
+ * world stops only for one that says so.  A vCPU that is to go on executes the instruction under
+ * the breakpoint first:
  *
  *   has_pass_exec          run() goes on by itself (accel_debug.may_pass), or is told to pass
  *   a debug register       one step with the point withheld; nobody else notices

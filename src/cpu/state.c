@@ -7,7 +7,7 @@
 #include <errno.h>
 
 /* Make @parts of the copy valid.  A part that the back end cannot give stays invalid.
- * Call: the vCPU's thread. */
+ * Call: the thread that runs the vCPU. */
 void vcpu_state_fetch(struct vcpu *v, unsigned parts)
 {
 	unsigned missing = parts & ~v->state_parts;

@@ -354,7 +354,7 @@ void vcpu_run_briefly_locked(struct vcpu *v)
 	vcpu_begin_run(v);
 	vcpu_run_once(v, w->config.accel->run_briefly);
 	pthread_mutex_lock(&w->lock);
-	vcpu_take_requests_locked(v);
+	vcpu_take_requests_locked(v); /* it goes back to park in any case */
 	vcpu_come_in_locked(v);
 }
 
